@@ -1,0 +1,1 @@
+"""The rules of commerce: pure Python, no I/O, clock, randomness, environment or float."""

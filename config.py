@@ -1,0 +1,94 @@
+"""Settings from the environment or `.env`: read here, handed on as values, refused when unsafe."""
+
+from functools import cached_property
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEVELOPMENT_STRIPE_KEY = "sk_test_commerce_development"
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+class Settings(BaseSettings):
+    """All settings of the product. Secrets never appear in a repr or a log."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+
+    commerce_env: Literal["development", "test", "production"] = "development"
+    database_url: SecretStr
+    temporal_address: str = "127.0.0.1:7233"
+    temporal_namespace: str = "default"
+    temporal_task_queue: str = "commerce"
+    temporal_tls_cert: str | None = None
+    temporal_tls_key: SecretStr | None = None
+    temporal_api_key: SecretStr | None = None
+    temporal_sticky_timeout_seconds: float = Field(default=1.0, gt=0)
+    stripe_secret_key: SecretStr
+    stripe_publishable_key: str
+    stripe_webhook_secret: SecretStr
+    stripe_api_base: str | None = None
+    lms_kind: Literal["standin", "moodle", "openedx"] = "standin"
+    lms_base_url: str
+    lms_token: SecretStr
+    lms_webhook_secret: SecretStr
+    payout_webhook_secret: SecretStr
+    seller_name: str = "Commerce Academy Ltd"
+    seller_address: str = "1 Learning Street, London EC1A 1AA"
+    seller_vat_id: str = "GB123456789"
+    seller_country: str = Field(default="GB", pattern=r"^[A-Z]{2}$")
+    tax_provider: Literal["table"] = "table"
+    payment_window_minutes: float = Field(default=30, gt=0)
+    refund_window_days: int = Field(default=14, ge=0)
+    earnings_hold_days: float = Field(default=30, ge=0)
+    public_url: str = "http://127.0.0.1:8000"
+    jwt_signing_keys: SecretStr
+    secrets_key: SecretStr
+
+    @cached_property
+    def stripe_webhook_secrets(self) -> tuple[str, ...]:
+        """All secrets that are valid now; several while one is being rotated."""
+        return _split(self.stripe_webhook_secret.get_secret_value())
+
+    @cached_property
+    def lms_webhook_secrets(self) -> tuple[str, ...]:
+        """Secrets that sign the LMS's events."""
+        return _split(self.lms_webhook_secret.get_secret_value())
+
+    @cached_property
+    def payout_webhook_secrets(self) -> tuple[str, ...]:
+        """Secrets that sign the payout system's events."""
+        return _split(self.payout_webhook_secret.get_secret_value())
+
+    @property
+    def allow_private_addresses(self) -> bool:
+        """Whether outbound webhooks may go to private addresses and plain http: never in production."""
+        return self.commerce_env != "production"
+
+    @model_validator(mode="after")
+    def _refuse_unsafe_production(self) -> Self:
+        if self.commerce_env != "production":
+            return self
+        unsafe = []
+        if self.stripe_secret_key.get_secret_value().startswith(("sk_test_", "rk_test_")):
+            unsafe.append("STRIPE_SECRET_KEY is a test key")
+        if self.stripe_api_base is not None:
+            unsafe.append("STRIPE_API_BASE points away from Stripe")
+        if self.lms_kind == "standin":
+            unsafe.append("LMS_KIND is the stand-in")
+        if not self.public_url.startswith("https://"):
+            unsafe.append("PUBLIC_URL is not https")
+        if unsafe:
+            raise ValueError("refusing to start in production: " + "; ".join(unsafe))
+        return self
+
+
+class OwnerSettings(BaseSettings):
+    """What migrations need: the owner's connection, which the application never gets."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+
+    database_owner_url: SecretStr

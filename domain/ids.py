@@ -1,0 +1,103 @@
+"""Every identifier that is derived from business facts, in one place.
+
+Workflow ids, Stripe idempotency keys and ledger event keys are made here and nowhere else, so that
+the same fact always gets the same name, whoever works on it and however often. Random ids (UUIDv7)
+are made by PostgreSQL.
+"""
+
+# --- Temporal workflow ids -------------------------------------------------------------------
+
+
+def order_workflow_id(order_id: str) -> str:
+    """The one writer of an order's payment and fulfilment."""
+    return f"order/{order_id}"
+
+
+def late_payment_workflow_id(intent_id: str) -> str:
+    """Decides on money that came after the order's workflow had closed."""
+    return f"late-payment/{intent_id}"
+
+
+def entitlement_workflow_id(user_id: str, course_id: str) -> str:
+    """The only one that grants or revokes this course for this user."""
+    return f"entitlement/{user_id}/{course_id}"
+
+
+def split_workflow_id(line_id: str) -> str:
+    """Recognition, accrual, hold and release of one order line."""
+    return f"split/{line_id}"
+
+
+def refund_workflow_id(refund_id: str) -> str:
+    """One refund, from Stripe's request to the revocation of access."""
+    return f"refund/{refund_id}"
+
+
+def balance_transaction_workflow_id(transaction_id: str) -> str:
+    """Posts the processor's fee of one balance transaction."""
+    return f"balance-transaction/{transaction_id}"
+
+
+def delivery_workflow_id(endpoint_id: str, stream: str) -> str:
+    """Delivers one stream of events to one webhook endpoint, in order."""
+    return f"delivery/{endpoint_id}/{stream}"
+
+
+# --- Temporal update ids: the same request asks once ------------------------------------------
+
+CHECKOUT_UPDATE_ID = "checkout"
+REFUND_UPDATE_ID = "request"
+
+
+def cancel_update_id(command_id: str) -> str:
+    """One attempt of a caller to cancel; the command's id comes from its idempotency record."""
+    return f"cancel/{command_id}"
+
+
+# --- Stripe idempotency keys: n counts business attempts, stored before the call ---------------
+
+
+def intent_key(order_id: str, attempt: int) -> str:
+    """Creation of the order's n-th payment intent."""
+    return f"order/{order_id}/intent/{attempt}"
+
+
+def intent_cancel_key(intent_id: str, reason: str) -> str:
+    """Cancellation of an intent; the reason is `expired` or `canceled`."""
+    return f"intent/{intent_id}/cancel/{reason}"
+
+
+def refund_issue_key(refund_id: str, attempt: int) -> str:
+    """The n-th issue of a refund (a failed one is issued again under a new key)."""
+    return f"refund/{refund_id}/issue/{attempt}"
+
+
+# --- Streams of outbound events ----------------------------------------------------------------
+
+
+def order_stream(order_id: str) -> str:
+    """Events about one order, in order."""
+    return f"order/{order_id}"
+
+
+def entitlement_stream(entitlement_id: str) -> str:
+    """Events about one entitlement, in order."""
+    return f"entitlement/{entitlement_id}"
+
+
+def payee_stream(payee: str, currency: str) -> str:
+    """Earning events of one payee in one currency, in order."""
+    return f"payee/{payee}/{currency}"
+
+
+# --- Caller of an idempotency key ----------------------------------------------------------------
+
+
+def user_caller(user_id: str) -> str:
+    """A signed-in person."""
+    return f"user/{user_id}"
+
+
+def email_caller(email: str) -> str:
+    """Somebody who registers: there is no user yet."""
+    return f"email/{email.lower()}"

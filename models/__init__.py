@@ -1,0 +1,1 @@
+"""Tables (SQLModel), the database handle, and `queries/` with all SQL."""

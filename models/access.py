@@ -1,0 +1,61 @@
+"""Access in the LMS: entitlements, what justifies them, completions."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from models.columns import created, flag, moment, primary_key, reference, whole
+
+
+class Entitlement(SQLModel, table=True):
+    """The access of one user to one course. `version` grows with every change that is published."""
+
+    __tablename__ = "entitlement"
+    __table_args__ = (
+        UniqueConstraint("user_id", "lms_course_id"),
+        CheckConstraint(
+            "status IN ('pending', 'granting', 'granted', 'failed', 'revoking', 'revoked')",
+            name="entitlement_status",
+        ),
+    )
+
+    id: UUID = primary_key()
+    user_id: UUID = reference("commerce_user.id", index=False)
+    lms_course_id: str
+    status: str = Field(default="pending")
+    version: int = whole(default=0)
+    failure_code: str | None
+    failure_detail: str | None
+    retry_asked: int = whole(default=0)
+    created_at: datetime = created()
+    changed_at: datetime = created()
+
+
+class Justification(SQLModel, table=True):
+    """Why a user has access: one order line. Access ends only when no active one is left."""
+
+    __tablename__ = "justification"
+
+    id: UUID = primary_key()
+    entitlement_id: UUID = reference("entitlement.id")
+    line_id: UUID = reference("order_line.id", unique=True)
+    active: bool = flag(default=True)
+    created_at: datetime = created()
+    ended_at: datetime | None = moment()
+
+
+class Completion(SQLModel, table=True):
+    """A course completion as the LMS told it; stored first, also for a user who has bought nothing."""
+
+    __tablename__ = "completion"
+    __table_args__ = (Index("completion_of", "lms_user_id", "lms_course_id"),)
+
+    id: UUID = primary_key()
+    lms_event_id: str = Field(unique=True)
+    lms_user_id: str
+    lms_course_id: str
+    completed_at: datetime = moment(nullable=False)
+    received_at: datetime = created()
+    relayed_at: datetime | None = moment()

@@ -1,0 +1,43 @@
+"""The connection to PostgreSQL: one pool a process, one transaction a request or activity."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+Session = AsyncSession
+
+
+class Database:
+    """A pool of connections as the application role."""
+
+    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+        self._engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            connect_args={"options": "-c timezone=UTC", "connect_timeout": 5},
+        )
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """Commit when the block ends well, roll back when it raises."""
+        async with self._sessions() as session, session.begin():
+            yield session
+
+    def session(self) -> Session:
+        """A session whose boundary the caller commits; the gateway uses one a request."""
+        return self._sessions()
+
+    async def ping(self) -> None:
+        """Raise when the database can't be asked."""
+        async with self._engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def aclose(self) -> None:
+        """Close the pool."""
+        await self._engine.dispose()

@@ -1,0 +1,37 @@
+"""Who buys: users of the LMS, and their refresh tokens."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import Field, SQLModel
+
+from models.columns import created, flag, moment, primary_key, reference, text_list, uuid_column
+
+
+class CommerceUser(SQLModel, table=True):
+    """A user of the LMS. `lms_user_id` is the identity; email and name are a cache, never matched on."""
+
+    __tablename__ = "commerce_user"
+
+    id: UUID = primary_key()
+    lms_user_id: str = Field(unique=True)
+    username: str
+    email: str | None
+    full_name: str
+    roles: list[str] = text_list()
+    created_at: datetime = created()
+
+
+class RefreshToken(SQLModel, table=True):
+    """One refresh token, stored as a hash. Reuse of a spent one revokes the whole family."""
+
+    __tablename__ = "refresh_token"
+
+    id: UUID = primary_key()
+    family_id: UUID = uuid_column(index=True)
+    user_id: UUID = reference("commerce_user.id")
+    token_hash: str = Field(unique=True)
+    created_at: datetime = created()
+    expires_at: datetime = moment(nullable=False)
+    spent_at: datetime | None = moment()
+    revoked: bool = flag(default=False)

@@ -1,0 +1,9 @@
+"""All tables in one place, for migrations and their test."""
+
+from sqlmodel import SQLModel
+
+from models import access, books, catalog, messages, people, sales
+
+metadata = SQLModel.metadata
+
+__all__ = ["access", "books", "catalog", "messages", "metadata", "people", "sales"]

@@ -1,0 +1,167 @@
+"""`Idempotency-Key` on every write, and the one transaction of a request.
+
+The key, its fingerprint and the id of the new object are committed before anything starts. The request
+then holds a row lock on that record for its whole length: a second caller finds it locked and is told
+`idempotency_key_in_use`; a crash of this process ends its connection, and with it the lock. The answer
+is stored in the transaction of the effect.
+"""
+
+import json
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from api.dependencies import Services, authenticate, services_of
+from api.problems import problem_response
+from domain.errors import CommerceError, Conflict, InvalidInput
+from domain.ids import email_caller, user_caller
+from models.database import Session
+from models.queries import idempotency
+
+F = TypeVar("F", bound=Callable[..., Any])
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+_MAX_KEY_LENGTH = 255
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_UNFINGERPRINTED = frozenset({"password"})
+_STORED_REFUSALS = frozenset({409, 422})
+_KEPT_HEADERS = ("content-type", "location", "etag")
+_QUOTED = re.compile(r'^"((?:[^"\\]|\\["\\])*)"$')
+
+
+def without_key(endpoint: F) -> F:
+    """Mark a write that takes no key: login, refresh, logout, inbound webhooks, reads by POST."""
+    endpoint.__dict__["takes_key"] = False
+    return endpoint
+
+
+def rerun_on_replay(endpoint: F) -> F:
+    """Mark a write whose answer holds fresh secrets (register): a replay runs it again."""
+    endpoint.__dict__["rerun_on_replay"] = True
+    return endpoint
+
+
+def read_key(request: Request) -> str:
+    """The caller's key; a quoted structured-field string and a bare one are the same key."""
+    raw = request.headers.get("idempotency-key", "").strip()
+    quoted = _QUOTED.match(raw)
+    key = re.sub(r"\\(.)", r"\1", quoted.group(1)) if quoted else raw
+    if not key or len(key) > _MAX_KEY_LENGTH or not key.isprintable():
+        raise CommerceError(
+            f"send an Idempotency-Key of 1 to {_MAX_KEY_LENGTH} printable characters with every write",
+            code="idempotency_key_required",
+        )
+    return key
+
+
+class CommerceRoute(APIRoute):
+    """Gives each request one session; runs writes under their idempotency key."""
+
+    def get_route_handler(self) -> Handler:
+        """Wrap FastAPI's handler."""
+        original = super().get_route_handler()
+        marks = getattr(self.endpoint, "__dict__", {})
+        takes_key = marks.get("takes_key", True) and not self.methods <= _SAFE_METHODS
+        reruns = marks.get("rerun_on_replay", False)
+
+        async def handle(request: Request) -> Response:
+            services = services_of(request)
+            async with services.database.session() as session:
+                request.state.session = session
+                if takes_key:
+                    return await _run_once(request, services, session, original, reruns=reruns)
+                response = await original(request)
+                await session.commit()
+                return response
+
+        return handle
+
+
+async def _run_once(
+    request: Request, services: Services, session: Session, call: Handler, *, reruns: bool
+) -> Response:
+    body = await request.body()
+    caller = _caller(request, body, registers=reruns)
+    key = read_key(request)
+    prints = services.sealer.fingerprints(_fingerprinted(request, body))
+    await idempotency.claim(services.database, caller, key, prints[0])
+    record = await idempotency.lock(session, caller, key)
+    if record.fingerprint not in prints:
+        raise InvalidInput(
+            "this key was used with another method, path or body", code="idempotency_key_reused"
+        )
+    replayed = record.status_code is not None
+    if replayed and not reruns:
+        return _replay(services, record, caller, key)
+    request.state.object_id = record.object_id
+    response = await _call_in_savepoint(request, session, call)
+    if response.status_code < 300 or response.status_code in _STORED_REFUSALS:
+        sealed = _seal(services, response, caller, key) if not reruns else b""
+        if not replayed:
+            await idempotency.store(session, caller, key, response.status_code, sealed)
+        await session.commit()
+    if replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+async def _call_in_savepoint(request: Request, session: Session, call: Handler) -> Response:
+    """Undo the effect of a refused request without letting go of the record's lock."""
+    savepoint = await session.begin_nested()
+    try:
+        response = await call(request)
+        await session.flush()
+    except Conflict as refusal:
+        await savepoint.rollback()
+        return problem_response(request, refusal)
+    except InvalidInput as refusal:
+        await savepoint.rollback()
+        return problem_response(request, refusal)
+    if savepoint.is_active:
+        await savepoint.commit()
+    return response
+
+
+def _caller(request: Request, body: bytes, *, registers: bool) -> str:
+    if not registers:
+        return user_caller(authenticate(request).user_id)
+    try:
+        email = json.loads(body)["email"]
+    except (ValueError, KeyError, TypeError):
+        email = ""
+    return email_caller(str(email)[:320])
+
+
+def _fingerprinted(request: Request, body: bytes) -> bytes:
+    try:
+        parsed = json.loads(body) if body else None
+    except ValueError:
+        parsed = body.decode(errors="replace")
+    if isinstance(parsed, dict):
+        parsed = {name: value for name, value in parsed.items() if name not in _UNFINGERPRINTED}
+    canonical = json.dumps(parsed, sort_keys=True, separators=(",", ":"))
+    return f"{request.method} {request.url.path}?{request.url.query}\n{canonical}".encode()
+
+
+def _context(caller: str, key: str) -> str:
+    return f"idempotency/{caller}/{key}"
+
+
+def _seal(services: Services, response: Response, caller: str, key: str) -> bytes:
+    headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+    stored = json.dumps({"headers": headers, "body": bytes(response.body).decode()})
+    return services.sealer.seal(stored.encode(), _context(caller, key))
+
+
+def _replay(services: Services, record: idempotency.Record, caller: str, key: str) -> Response:
+    if record.response_sealed is None or record.status_code is None:
+        raise CommerceError("the stored answer is missing")
+    stored = json.loads(services.sealer.open(record.response_sealed, _context(caller, key)))
+    return Response(
+        stored["body"].encode(),
+        record.status_code,
+        {**stored["headers"], "Idempotent-Replayed": "true"},
+    )

@@ -1,0 +1,122 @@
+"""What workflows are started with and told: one dataclass each, ids and amounts only.
+
+Personal data stays in PostgreSQL; a history holds nothing that an erasure would have to find.
+Workflow and signal names stand here, because senders of a message may not import its receiver.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+CHECKOUT = "CheckoutWorkflow"
+LATE_PAYMENT = "LatePaymentWorkflow"
+ENTITLEMENT = "EntitlementWorkflow"
+REVENUE_SPLIT = "RevenueSplitWorkflow"
+REFUND = "RefundWorkflow"
+BALANCE_TRANSACTION = "BalanceTransactionWorkflow"
+WEBHOOK_DELIVERY = "WebhookDeliveryWorkflow"
+INBOX_RECOVERY = "InboxRecoveryWorkflow"
+
+SIGNAL_PAYMENT = "payment_event"
+SIGNAL_ENTITLEMENT = "entitlement_changed"
+SIGNAL_WAKE = "wake"
+SIGNAL_LINE = "line_changed"
+SIGNAL_REFUND = "refund_event"
+
+
+@dataclass(frozen=True)
+class OrderInput:
+    """Starts or resumes an order; everything else is read from its rows."""
+
+    order_id: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class CheckoutAnswer:
+    """What the front end waits for. `intent_id` is None when nothing is due."""
+
+    order_id: str
+    intent_id: str | None
+
+
+@dataclass(frozen=True)
+class CancelRequest:
+    """Who cancels: `customer` or `operator`."""
+
+    by: str
+
+
+@dataclass(frozen=True)
+class PaymentEvent:
+    """A verified event about a payment intent, stored in the inbox under `inbox_id`."""
+
+    inbox_id: str
+    type: str
+    intent_id: str
+
+
+@dataclass(frozen=True)
+class EntitlementInput:
+    """One user and one course."""
+
+    user_id: str
+    course_id: str
+
+
+@dataclass(frozen=True)
+class LineInput:
+    """One order line."""
+
+    line_id: str
+
+
+@dataclass(frozen=True)
+class RefundInput:
+    """One refund; what was asked stands in its command row."""
+
+    refund_id: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class RefundEvent:
+    """A verified event about a refund, stored in the inbox."""
+
+    inbox_id: str
+    type: str
+
+
+@dataclass(frozen=True)
+class LatePaymentInput:
+    """Money that came when the order's workflow had already closed."""
+
+    order_id: str
+    intent_id: str
+
+
+@dataclass(frozen=True)
+class BalanceTransactionInput:
+    """A balance transaction to read from the processor and post."""
+
+    transaction_id: str
+    order_id: str | None
+
+
+@dataclass(frozen=True)
+class DeliveryInput:
+    """One stream of events for one endpoint."""
+
+    endpoint_id: str
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A row of the inbox, as far as its routing needs it. Never sent to a workflow."""
+
+    inbox_id: str
+    source: str
+    type: str
+    order_id: str | None
+    payload: dict[str, Any]
+    dispatched: bool = False

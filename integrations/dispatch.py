@@ -1,0 +1,179 @@
+"""Messages to workflows: who receives an inbound event, and how to reach a workflow that may be closed.
+
+Gateway and worker both send; neither may import the other's side, so workflows are named by
+`domain.messages`. A message is safe to send again: workflows keep the ids of what they handled, and the
+database has the final word.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain import ids, messages
+from domain.errors import Unavailable
+from domain.messages import StoredEvent
+
+_RPC_TIMEOUT = timedelta(seconds=8)
+
+
+class Dispatcher:
+    """Sends messages to workflows of this product."""
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def stripe_event(self, event: StoredEvent) -> str:
+        """Send a Stripe event to its writer; returns what was done, for the inbox row."""
+        subject: dict[str, Any] = event.payload["data"]["object"]
+        kind = event.type.split(".", 1)[0]
+        if kind == "charge" and event.type in ("charge.succeeded", "charge.updated"):
+            return await self._balance_transaction(subject.get("balance_transaction"), event.order_id)
+        if event.order_id is None:
+            return "ignored: not an object of ours"
+        if kind == "payment_intent":
+            return await self._payment_event(event, subject["id"], event.order_id)
+        if kind == "refund":
+            outcome = await self._balance_transaction(subject.get("balance_transaction"), event.order_id)
+            refund_id = (subject.get("metadata") or {}).get("refund_id")
+            if refund_id is None:
+                return "ignored: a refund that did not begin here"
+            sent = await self._signal(
+                ids.refund_workflow_id(refund_id),
+                messages.SIGNAL_REFUND,
+                messages.RefundEvent(event.inbox_id, event.type),
+            )
+            return f"{outcome}; refund {'signalled' if sent else 'already closed'}"
+        return "ignored: a type that nothing here acts on"
+
+    async def _payment_event(self, event: StoredEvent, intent_id: str, order_id: str) -> str:
+        message = messages.PaymentEvent(event.inbox_id, event.type, intent_id)
+        if await self._signal(ids.order_workflow_id(order_id), messages.SIGNAL_PAYMENT, message):
+            return "order signalled"
+        if event.type != "payment_intent.succeeded":
+            return "ignored: the order is closed"
+        await self._start_once(
+            messages.LATE_PAYMENT,
+            messages.LatePaymentInput(order_id, intent_id),
+            ids.late_payment_workflow_id(intent_id),
+        )
+        return "late payment started"
+
+    async def _balance_transaction(self, transaction_id: str | None, order_id: str | None) -> str:
+        if not transaction_id:
+            return "no balance transaction yet"
+        await self._start_once(
+            messages.BALANCE_TRANSACTION,
+            messages.BalanceTransactionInput(transaction_id, order_id),
+            ids.balance_transaction_workflow_id(transaction_id),
+        )
+        return "balance transaction taken in"
+
+    async def wake_entitlement(self, user_id: str, course_id: str) -> None:
+        """Have the one writer of this access compare what is with what should be."""
+        await self._signal_with_start(
+            messages.ENTITLEMENT,
+            messages.EntitlementInput(user_id, course_id),
+            ids.entitlement_workflow_id(user_id, course_id),
+        )
+
+    async def wake_delivery(self, endpoint_id: str, stream: str) -> None:
+        """Have the pending events of this stream delivered."""
+        await self._signal_with_start(
+            messages.WEBHOOK_DELIVERY,
+            messages.DeliveryInput(endpoint_id, stream),
+            ids.delivery_workflow_id(endpoint_id, stream),
+        )
+
+    async def start_split(self, line_id: str) -> None:
+        """Start recognition and split of a line, if that never happened."""
+        await self._start_once(
+            messages.REVENUE_SPLIT, messages.LineInput(line_id), ids.split_workflow_id(line_id)
+        )
+
+    async def line_changed(self, line_id: str) -> bool:
+        """Tell the split of a line to read its row again; False when it is closed."""
+        return await self._signal(ids.split_workflow_id(line_id), messages.SIGNAL_LINE, None)
+
+    async def order_entitlement_changed(self, order_id: str) -> bool:
+        """Tell an order that one of its entitlements changed; False when it is closed."""
+        return await self._signal(ids.order_workflow_id(order_id), messages.SIGNAL_ENTITLEMENT, None)
+
+    async def start_refund(self, refund_id: str) -> None:
+        """Start a refund whose row and reversal are already committed."""
+        await self._start_once(
+            messages.REFUND, messages.RefundInput(refund_id), ids.refund_workflow_id(refund_id)
+        )
+
+    async def resume_order(self, order_id: str) -> None:
+        """Start the order's workflow again from its row, after it had closed or was lost."""
+        try:
+            await self._client.start_workflow(
+                messages.CHECKOUT,
+                messages.OrderInput(order_id),
+                id=ids.order_workflow_id(order_id),
+                task_queue=self._task_queue,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                rpc_timeout=_RPC_TIMEOUT,
+            )
+        except RPCError as error:
+            raise Unavailable(f"Temporal: {error}") from error
+
+    async def is_running(self, workflow_id: str) -> bool | None:
+        """True when open, False when closed, None when Temporal knows no such workflow."""
+        try:
+            description = await self._client.get_workflow_handle(workflow_id).describe(
+                rpc_timeout=_RPC_TIMEOUT
+            )
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                return None
+            raise Unavailable(f"Temporal: {error}") from error
+        return description.status == WorkflowExecutionStatus.RUNNING
+
+    async def _signal(self, workflow_id: str, signal: str, message: object) -> bool:
+        handle = self._client.get_workflow_handle(workflow_id)
+        arguments = [] if message is None else [message]
+        try:
+            await handle.signal(signal, args=arguments, rpc_timeout=_RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                return False
+            raise Unavailable(f"Temporal: {error}") from error
+        return True
+
+    async def _start_once(self, workflow: str, message: object, workflow_id: str) -> None:
+        try:
+            await self._client.start_workflow(
+                workflow,
+                message,
+                id=workflow_id,
+                task_queue=self._task_queue,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                rpc_timeout=_RPC_TIMEOUT,
+            )
+        except WorkflowAlreadyStartedError:
+            return
+        except RPCError as error:
+            raise Unavailable(f"Temporal: {error}") from error
+
+    async def _signal_with_start(self, workflow: str, message: object, workflow_id: str) -> None:
+        try:
+            await self._client.start_workflow(
+                workflow,
+                message,
+                id=workflow_id,
+                task_queue=self._task_queue,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                start_signal=messages.SIGNAL_WAKE,
+                rpc_timeout=_RPC_TIMEOUT,
+            )
+        except RPCError as error:
+            raise Unavailable(f"Temporal: {error}") from error

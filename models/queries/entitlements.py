@@ -1,0 +1,254 @@
+"""Entitlements, their justifications, and completions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from domain.orders import EntitlementStatus
+from models.database import Session
+
+
+@dataclass(frozen=True, slots=True)
+class EntitlementRow:
+    """The access of one user to one course. `justified`: an active order line gives a right to it."""
+
+    id: str
+    user_id: str
+    lms_user_id: str
+    lms_course_id: str
+    status: EntitlementStatus
+    version: int
+    failure_code: str | None
+    failure_detail: str | None
+    retry_asked: int
+    justified: bool
+    created_at: datetime
+    changed_at: datetime
+
+
+_SELECT = (
+    "SELECT e.*, u.lms_user_id, EXISTS (SELECT FROM justification j WHERE j.entitlement_id = e.id "
+    "AND j.active) AS justified FROM entitlement e JOIN commerce_user u ON u.id = e.user_id "
+)
+
+
+def _entitlement(row: Row[Any]) -> EntitlementRow:
+    return EntitlementRow(
+        id=str(row.id), user_id=str(row.user_id), lms_user_id=row.lms_user_id,
+        lms_course_id=row.lms_course_id, status=EntitlementStatus(row.status), version=row.version,
+        failure_code=row.failure_code, failure_detail=row.failure_detail, retry_asked=row.retry_asked,
+        justified=row.justified, created_at=row.created_at, changed_at=row.changed_at,
+    )
+
+
+async def justify(session: Session, order_id: str) -> None:
+    """Give every line of a paid order its entitlement and justification, once."""
+    await session.execute(
+        text(
+            "INSERT INTO entitlement (user_id, lms_course_id, status) "
+            "SELECT DISTINCT o.user_id, l.lms_course_id, 'pending' FROM order_line l "
+            "JOIN orders o ON o.id = l.order_id WHERE o.id = :id ON CONFLICT DO NOTHING"
+        ),
+        {"id": order_id},
+    )
+    await session.execute(
+        text(
+            "INSERT INTO justification (entitlement_id, line_id) SELECT e.id, l.id FROM order_line l "
+            "JOIN orders o ON o.id = l.order_id "
+            "JOIN entitlement e ON e.user_id = o.user_id AND e.lms_course_id = l.lms_course_id "
+            "WHERE o.id = :id ON CONFLICT DO NOTHING"
+        ),
+        {"id": order_id},
+    )
+
+
+async def unjustify(session: Session, line_ids: list[str]) -> None:
+    """These lines no longer give access."""
+    await session.execute(
+        text(
+            "UPDATE justification SET active = false, ended_at = now() "
+            "WHERE line_id = ANY(CAST(:ids AS uuid[])) AND active"
+        ),
+        {"ids": line_ids},
+    )
+
+
+async def of_user_course(session: Session, user_id: str, course_id: str) -> EntitlementRow | None:
+    """The one entitlement of a user for a course."""
+    row = (
+        await session.execute(
+            text(_SELECT + "WHERE e.user_id = :user_id AND e.lms_course_id = :course_id"),
+            {"user_id": user_id, "course_id": course_id},
+        )
+    ).one_or_none()
+    return None if row is None else _entitlement(row)
+
+
+async def get(session: Session, entitlement_id: str) -> EntitlementRow | None:
+    """One entitlement."""
+    row = (
+        await session.execute(text(_SELECT + "WHERE e.id = :id"), {"id": entitlement_id})
+    ).one_or_none()
+    return None if row is None else _entitlement(row)
+
+
+async def of_order(session: Session, order_id: str) -> list[EntitlementRow]:
+    """The entitlements that lines of this order justify or justified."""
+    rows = await session.execute(
+        text(
+            _SELECT + "WHERE e.id IN (SELECT j.entitlement_id FROM justification j "
+            "JOIN order_line l ON l.id = j.line_id WHERE l.order_id = :id) ORDER BY e.id"
+        ),
+        {"id": order_id},
+    )
+    return [_entitlement(row) for row in rows]
+
+
+async def page(
+    session: Session, *, user_id: str | None, before: str | None, limit: int
+) -> list[EntitlementRow]:
+    """Newest first, keyset."""
+    rows = await session.execute(
+        text(
+            _SELECT + "WHERE (CAST(:user_id AS uuid) IS NULL OR e.user_id = CAST(:user_id AS uuid)) "
+            "AND (CAST(:before AS uuid) IS NULL OR e.id < CAST(:before AS uuid)) "
+            "ORDER BY e.id DESC LIMIT :limit"
+        ),
+        {"user_id": user_id, "before": before, "limit": limit},
+    )
+    return [_entitlement(row) for row in rows]
+
+
+async def set_status(
+    session: Session,
+    entitlement_id: str,
+    status: EntitlementStatus,
+    *,
+    failure_code: str | None = None,
+    failure_detail: str | None = None,
+) -> int:
+    """Move the entitlement and return its new version; the version grows with every change."""
+    return int(
+        (
+            await session.execute(
+                text(
+                    "UPDATE entitlement SET status = :status, failure_code = :code, "
+                    "failure_detail = :detail, changed_at = now(), version = version + 1 "
+                    "WHERE id = :id RETURNING version"
+                ),
+                {"id": entitlement_id, "status": status, "code": failure_code, "detail": failure_detail},
+            )
+        ).scalar_one()
+    )
+
+
+async def ask_retry(session: Session, entitlement_id: str) -> None:
+    """An operator wants a failed grant tried again."""
+    await session.execute(
+        text(
+            "UPDATE entitlement SET retry_asked = retry_asked + 1, status = 'pending', "
+            "changed_at = now(), version = version + 1 WHERE id = :id AND status = 'failed'"
+        ),
+        {"id": entitlement_id},
+    )
+
+
+async def waiting_orders(session: Session, entitlement_id: str) -> list[str]:
+    """Orders whose fulfilment hangs on this entitlement."""
+    rows = await session.execute(
+        text(
+            "SELECT DISTINCT o.id FROM orders o JOIN order_line l ON l.order_id = o.id "
+            "JOIN justification j ON j.line_id = l.id WHERE j.entitlement_id = :id "
+            "AND o.fulfilment_state IN ('fulfilling', 'failed') ORDER BY o.id"
+        ),
+        {"id": entitlement_id},
+    )
+    return [str(row.id) for row in rows]
+
+
+async def lines_of(session: Session, entitlement_id: str) -> list[str]:
+    """Order lines that justify or justified this entitlement."""
+    rows = await session.execute(
+        text("SELECT line_id FROM justification WHERE entitlement_id = :id ORDER BY line_id"),
+        {"id": entitlement_id},
+    )
+    return [str(row.line_id) for row in rows]
+
+
+async def owns(session: Session, user_id: str, course_ids: list[str]) -> list[str]:
+    """Which of these courses the user has a right to already."""
+    rows = await session.execute(
+        text(
+            "SELECT DISTINCT e.lms_course_id FROM entitlement e JOIN justification j "
+            "ON j.entitlement_id = e.id WHERE e.user_id = :user_id AND j.active "
+            "AND e.lms_course_id = ANY(:courses)"
+        ),
+        {"user_id": user_id, "courses": course_ids},
+    )
+    return [row.lms_course_id for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRow:
+    """A course completion as the LMS told it."""
+
+    id: str
+    lms_event_id: str
+    lms_user_id: str
+    lms_course_id: str
+    completed_at: datetime
+
+
+async def store_completion(
+    session: Session, *, lms_event_id: str, lms_user_id: str, lms_course_id: str, completed_at: datetime
+) -> None:
+    """Keep a completion, unique by the LMS's event id, also for somebody who has bought nothing yet."""
+    await session.execute(
+        text(
+            "INSERT INTO completion (lms_event_id, lms_user_id, lms_course_id, completed_at) "
+            "VALUES (:event_id, :user_id, :course_id, :completed_at) ON CONFLICT DO NOTHING"
+        ),
+        {
+            "event_id": lms_event_id, "user_id": lms_user_id, "course_id": lms_course_id,
+            "completed_at": completed_at,
+        },
+    )
+
+
+async def unrelayed_completions(
+    session: Session, lms_user_id: str, lms_course_id: str
+) -> list[CompletionRow]:
+    """Completions that the payout system has not been told of; locked."""
+    rows = await session.execute(
+        text(
+            "SELECT * FROM completion WHERE lms_user_id = :user_id AND lms_course_id = :course_id "
+            "AND relayed_at IS NULL ORDER BY id FOR UPDATE"
+        ),
+        {"user_id": lms_user_id, "course_id": lms_course_id},
+    )
+    return [
+        CompletionRow(str(r.id), r.lms_event_id, r.lms_user_id, r.lms_course_id, r.completed_at)
+        for r in rows
+    ]
+
+
+async def mark_relayed(session: Session, completion_id: str) -> None:
+    """The relay stands in the outbox."""
+    await session.execute(
+        text("UPDATE completion SET relayed_at = now() WHERE id = :id"), {"id": completion_id}
+    )
+
+
+async def completed_at(session: Session, lms_user_id: str, lms_course_id: str) -> datetime | None:
+    """When the user first completed the course; None when not (yet)."""
+    return (
+        await session.execute(
+            text(
+                "SELECT min(completed_at) FROM completion "
+                "WHERE lms_user_id = :user_id AND lms_course_id = :course_id"
+            ),
+            {"user_id": lms_user_id, "course_id": lms_course_id},
+        )
+    ).scalar_one()

@@ -1,0 +1,104 @@
+"""The inbox: verified inbound events, stored before anything acts on them."""
+
+import json
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from domain.messages import StoredEvent
+from models.database import Session
+
+STRIPE = "stripe"
+LMS = "lms"
+PAYOUT = "payout"
+
+
+def _event(row: Row[Any]) -> StoredEvent:
+    order_id = None if row.order_id is None else str(row.order_id)
+    return StoredEvent(
+        str(row.id), row.source, row.type, order_id, row.payload, dispatched=row.dispatched_at is not None
+    )
+
+
+def order_of(subject: dict[str, Any]) -> str | None:
+    """The order that a Stripe object names in its metadata; None for a foreign object."""
+    order_id = (subject.get("metadata") or {}).get("order_id")
+    try:
+        return str(UUID(order_id)) if isinstance(order_id, str) else None
+    except ValueError:
+        return None
+
+
+async def store(session: Session, source: str, event: dict[str, Any], order_id: str | None) -> StoredEvent:
+    """Insert if new, and return the row either way (`dispatched` tells whether it was acted on)."""
+    await session.execute(
+        text(
+            "INSERT INTO inbound_event (source, event_id, type, payload, order_id) "
+            "VALUES (:source, :event_id, :type, CAST(:payload AS jsonb), CAST(:order_id AS uuid)) "
+            "ON CONFLICT (source, event_id) DO NOTHING"
+        ),
+        {
+            "source": source,
+            "event_id": str(event["id"]),
+            "type": str(event["type"]),
+            "payload": json.dumps(event),
+            "order_id": order_id,
+        },
+    )
+    row = (
+        await session.execute(
+            text("SELECT * FROM inbound_event WHERE source = :source AND event_id = :event_id"),
+            {"source": source, "event_id": str(event["id"])},
+        )
+    ).one()
+    return _event(row)
+
+
+async def mark_dispatched(session: Session, inbox_id: str, outcome: str) -> None:
+    """Remember that the event reached its workflow, and which."""
+    await session.execute(
+        text("UPDATE inbound_event SET dispatched_at = now(), outcome = :outcome WHERE id = :id"),
+        {"id": inbox_id, "outcome": outcome},
+    )
+
+
+async def payload(session: Session, inbox_id: str) -> dict[str, Any]:
+    """The event as it came."""
+    value = (
+        await session.execute(text("SELECT payload FROM inbound_event WHERE id = :id"), {"id": inbox_id})
+    ).scalar_one()
+    return dict(value)
+
+
+async def leftovers(session: Session, limit: int = 200) -> list[StoredEvent]:
+    """Events that were stored but never dispatched, oldest first."""
+    rows = await session.execute(
+        text(
+            "SELECT * FROM inbound_event WHERE dispatched_at IS NULL "
+            "AND received_at < now() - interval '2 seconds' ORDER BY received_at LIMIT :limit"
+        ),
+        {"limit": limit},
+    )
+    return [_event(row) for row in rows]
+
+
+async def read_until(session: Session, source: str) -> datetime | None:
+    """How far the source's own list of events has been read."""
+    return (
+        await session.execute(
+            text("SELECT read_until FROM inbox_cursor WHERE source = :source"), {"source": source}
+        )
+    ).scalar_one_or_none()
+
+
+async def set_read_until(session: Session, source: str, until: datetime) -> None:
+    """Move the cursor of the source's own list."""
+    await session.execute(
+        text(
+            "INSERT INTO inbox_cursor (source, read_until) VALUES (:source, :until) "
+            "ON CONFLICT (source) DO UPDATE SET read_until = excluded.read_until"
+        ),
+        {"source": source, "until": until},
+    )

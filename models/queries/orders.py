@@ -1,0 +1,366 @@
+"""Orders, their lines and their timeline."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from domain.orders import DisputeState, FulfilmentState, OrderAxes, OrderStatus, PaymentState, order_status
+from models.database import Session
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """An order as activities see it; amounts in minor units of `currency`."""
+
+    id: str
+    number: str
+    user_id: str
+    lms_user_id: str
+    cart_id: str
+    currency: str
+    payment_state: PaymentState
+    fulfilment_state: FulfilmentState
+    dispute_state: DisputeState
+    subtotal: int
+    discount: int
+    tax: int
+    total: int
+    amount_paid: int
+    amount_refunded: int
+    promo_code: str | None
+    billing_address: dict[str, Any]
+    return_url: str | None
+    intent_attempts: int
+    expires_at: datetime
+    created_at: datetime
+    paid_at: datetime | None
+
+    @property
+    def status(self) -> OrderStatus:
+        """Derived from the axes."""
+        return order_status(
+            OrderAxes(
+                self.payment_state, self.fulfilment_state, self.dispute_state, self.amount_paid,
+                self.amount_refunded,
+            )
+        )
+
+
+_SELECT_ORDER = (
+    "SELECT o.*, u.lms_user_id FROM orders o JOIN commerce_user u ON u.id = o.user_id "
+)
+
+
+def _order(row: Row[Any]) -> OrderRow:
+    return OrderRow(
+        id=str(row.id), number=row.number, user_id=str(row.user_id), lms_user_id=row.lms_user_id,
+        cart_id=str(row.cart_id), currency=row.currency, payment_state=PaymentState(row.payment_state),
+        fulfilment_state=FulfilmentState(row.fulfilment_state),
+        dispute_state=DisputeState(row.dispute_state), subtotal=row.subtotal, discount=row.discount,
+        tax=row.tax, total=row.total, amount_paid=row.amount_paid, amount_refunded=row.amount_refunded,
+        promo_code=row.promo_code, billing_address=row.billing_address, return_url=row.return_url,
+        intent_attempts=row.intent_attempts, expires_at=row.expires_at, created_at=row.created_at,
+        paid_at=row.paid_at,
+    )
+
+
+async def get(session: Session, order_id: str, *, lock: bool = False) -> OrderRow | None:
+    """One order; with `lock`, nobody else changes it until the transaction ends."""
+    suffix = " FOR UPDATE OF o" if lock else ""
+    row = (
+        await session.execute(text(_SELECT_ORDER + "WHERE o.id = :id" + suffix), {"id": order_id})
+    ).one_or_none()
+    return None if row is None else _order(row)
+
+
+async def page(
+    session: Session, *, user_id: str | None, status: OrderStatus | None, before: str | None, limit: int
+) -> list[OrderRow]:
+    """Newest first, from `before` on (keyset); status is compared as derived."""
+    rows = await session.execute(
+        text(
+            _SELECT_ORDER
+            + "WHERE (CAST(:user_id AS uuid) IS NULL OR o.user_id = CAST(:user_id AS uuid)) "
+            "AND (CAST(:before AS uuid) IS NULL OR o.id < CAST(:before AS uuid)) "
+            f"AND (CAST(:status AS text) IS NULL OR {STATUS_SQL} = :status) "
+            "ORDER BY o.id DESC LIMIT :limit"
+        ),
+        {"user_id": user_id, "before": before, "status": status, "limit": limit},
+    )
+    return [_order(row) for row in rows]
+
+
+# The same rule as domain.orders.order_status, for filters; a test holds the two against each other.
+STATUS_SQL = (
+    "(CASE WHEN o.dispute_state = 'open' THEN 'disputed' "
+    "WHEN o.amount_paid > 0 AND o.amount_refunded >= o.amount_paid THEN 'refunded' "
+    "WHEN o.amount_refunded > 0 AND o.payment_state = 'paid' THEN 'partially_refunded' "
+    "WHEN o.payment_state = 'paid' THEN CASE o.fulfilment_state WHEN 'fulfilled' THEN 'fulfilled' "
+    "WHEN 'failed' THEN 'fulfillment_failed' WHEN 'fulfilling' THEN 'fulfilling' ELSE 'paid' END "
+    "WHEN o.payment_state = 'canceled' THEN 'canceled' WHEN o.payment_state = 'expired' THEN 'expired' "
+    "ELSE 'pending_payment' END)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """What placing an order writes."""
+
+    id: str
+    user_id: str
+    cart_id: str
+    currency: str
+    subtotal: int
+    discount: int
+    tax: int
+    total: int
+    promo_code: str | None
+    billing_address: dict[str, Any]
+    return_url: str | None
+    window_seconds: float
+
+
+async def insert(session: Session, order: NewOrder) -> None:
+    """Write the order with the next number; the number's series may have gaps."""
+    await session.execute(
+        text(
+            "INSERT INTO orders (id, number, user_id, cart_id, currency, payment_state, "
+            "fulfilment_state, dispute_state, subtotal, discount, tax, total, promo_code, "
+            "billing_address, return_url, expires_at) VALUES (:id, "
+            "to_char(now(), '\"C-\"YYYY') || '-' || lpad(nextval('order_number_seq')::text, 6, '0'), "
+            ":user_id, :cart_id, :currency, 'pending', 'none', 'none', :subtotal, :discount, :tax, "
+            ":total, :promo_code, CAST(:address AS jsonb), :return_url, "
+            "now() + make_interval(secs => :window_seconds))"
+        ),
+        {
+            "id": order.id, "user_id": order.user_id, "cart_id": order.cart_id,
+            "currency": order.currency, "subtotal": order.subtotal, "discount": order.discount,
+            "tax": order.tax, "total": order.total, "promo_code": order.promo_code,
+            "address": json.dumps(order.billing_address), "return_url": order.return_url,
+            "window_seconds": order.window_seconds,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    """One line of an order, with its snapshots and its state in the ledger."""
+
+    id: str
+    order_id: str
+    ordinal: int
+    item_id: str
+    bundle_id: str | None
+    title: str
+    lms_course_id: str
+    unit_price: int
+    list_net: int
+    discount_net: int
+    net: int
+    tax: int
+    gross: int
+    taxes: list[dict[str, Any]]
+    holds_seat: bool
+    recognition: str
+    recognition_deadline: datetime | None
+    refund_window_days: int
+    hold_seconds: int
+    split: dict[str, Any]
+    split_rule_id: str | None
+    ledger: dict[str, Any] | None
+    accrued_at: datetime | None
+    released_at: datetime | None
+
+
+def _line(row: Row[Any]) -> LineRow:
+    return LineRow(
+        id=str(row.id), order_id=str(row.order_id), ordinal=row.ordinal, item_id=str(row.item_id),
+        bundle_id=None if row.bundle_id is None else str(row.bundle_id), title=row.title,
+        lms_course_id=row.lms_course_id, unit_price=row.unit_price, list_net=row.list_net,
+        discount_net=row.discount_net, net=row.net, tax=row.tax, gross=row.gross, taxes=row.taxes,
+        holds_seat=row.holds_seat, recognition=row.recognition,
+        recognition_deadline=row.recognition_deadline, refund_window_days=row.refund_window_days,
+        hold_seconds=row.hold_seconds, split=row.split,
+        split_rule_id=None if row.split_rule_id is None else str(row.split_rule_id), ledger=row.ledger,
+        accrued_at=row.accrued_at, released_at=row.released_at,
+    )
+
+
+async def insert_line(session: Session, order_id: str, line: dict[str, Any]) -> str:
+    """Write one line; the keys are the columns. Returns the line's id."""
+    return str(
+        (
+            await session.execute(
+                text(
+                    "INSERT INTO order_line (order_id, ordinal, item_id, bundle_id, title, lms_course_id, "
+                    "unit_price, list_net, discount_net, net, tax, gross, taxes, holds_seat, recognition, "
+                    "refund_window_days, hold_seconds, split_rule_id, split) VALUES (:order_id, :ordinal, "
+                    ":item_id, CAST(:bundle_id AS uuid), :title, :lms_course_id, :unit_price, :list_net, "
+                    ":discount_net, :net, :tax, :gross, CAST(:taxes AS jsonb), :holds_seat, :recognition, "
+                    ":refund_window_days, :hold_seconds, CAST(:split_rule_id AS uuid), "
+                    "CAST(:split AS jsonb)) RETURNING id"
+                ),
+                {
+                    **line,
+                    "order_id": order_id,
+                    "taxes": json.dumps(line["taxes"]),
+                    "split": json.dumps(line["split"]),
+                },
+            )
+        ).scalar_one()
+    )
+
+
+async def lines(session: Session, order_id: str, *, lock: bool = False) -> list[LineRow]:
+    """The lines of an order by ordinal; with `lock`, in id order, so that two lockers never deadlock."""
+    if lock:
+        await session.execute(
+            text("SELECT id FROM order_line WHERE order_id = :id ORDER BY id FOR UPDATE"), {"id": order_id}
+        )
+    rows = await session.execute(
+        text("SELECT * FROM order_line WHERE order_id = :id ORDER BY ordinal"), {"id": order_id}
+    )
+    return [_line(row) for row in rows]
+
+
+async def line(session: Session, line_id: str, *, lock: bool = False) -> LineRow | None:
+    """One line."""
+    suffix = " FOR UPDATE" if lock else ""
+    row = (
+        await session.execute(text("SELECT * FROM order_line WHERE id = :id" + suffix), {"id": line_id})
+    ).one_or_none()
+    return None if row is None else _line(row)
+
+
+async def save_line_ledger(session: Session, line_id: str, state: dict[str, Any]) -> None:
+    """Keep what the ledger has done for this line."""
+    await session.execute(
+        text("UPDATE order_line SET ledger = CAST(:state AS jsonb) WHERE id = :id"),
+        {"id": line_id, "state": json.dumps(state)},
+    )
+
+
+async def mark_accrued(session: Session, line_id: str) -> None:
+    """The line's earnings accrued now: the hold begins."""
+    await session.execute(
+        text("UPDATE order_line SET accrued_at = coalesce(accrued_at, now()) WHERE id = :id"),
+        {"id": line_id},
+    )
+
+
+async def mark_released(session: Session, line_id: str) -> None:
+    """The line's earnings were handed on to the payout system."""
+    await session.execute(
+        text("UPDATE order_line SET released_at = coalesce(released_at, now()) WHERE id = :id"),
+        {"id": line_id},
+    )
+
+
+async def set_payment_state(session: Session, order_id: str, state: PaymentState) -> None:
+    """Move the payment axis."""
+    await session.execute(
+        text("UPDATE orders SET payment_state = :state WHERE id = :id"), {"id": order_id, "state": state}
+    )
+
+
+async def set_paid(session: Session, order_id: str, amount_paid: int) -> None:
+    """The amount due has been captured; deadlines count from now."""
+    await session.execute(
+        text(
+            "UPDATE orders SET payment_state = 'paid', amount_paid = :amount, paid_at = now() "
+            "WHERE id = :id"
+        ),
+        {"id": order_id, "amount": amount_paid},
+    )
+    await session.execute(
+        text(
+            "UPDATE order_line SET recognition_deadline = now() + make_interval(days => refund_window_days) "
+            "WHERE order_id = :id"
+        ),
+        {"id": order_id},
+    )
+
+
+async def set_fulfilment_state(session: Session, order_id: str, state: FulfilmentState) -> None:
+    """Move the fulfilment axis."""
+    await session.execute(
+        text("UPDATE orders SET fulfilment_state = :state WHERE id = :id"),
+        {"id": order_id, "state": state},
+    )
+
+
+async def add_refunded(session: Session, order_id: str, amount: int) -> None:
+    """Count a succeeded refund (or, negative, one that failed later)."""
+    await session.execute(
+        text("UPDATE orders SET amount_refunded = amount_refunded + :amount WHERE id = :id"),
+        {"id": order_id, "amount": amount},
+    )
+
+
+async def release_held_seats(session: Session, order_id: str) -> list[str]:
+    """Take the seats away from the order's lines; returns the items that get one back, in id order."""
+    rows = await session.execute(
+        text(
+            "UPDATE order_line SET holds_seat = false WHERE order_id = :id AND holds_seat RETURNING item_id"
+        ),
+        {"id": order_id},
+    )
+    return sorted(str(row.item_id) for row in rows)
+
+
+async def set_holds_seat(session: Session, line_id: str) -> None:
+    """The line holds a seat again."""
+    await session.execute(text("UPDATE order_line SET holds_seat = true WHERE id = :id"), {"id": line_id})
+
+
+async def note(session: Session, order_id: str, event_key: str, kind: str, detail: str) -> None:
+    """Add a line to the order's timeline, once per `event_key`."""
+    await session.execute(
+        text(
+            "INSERT INTO order_event (order_id, event_key, kind, detail) "
+            "VALUES (:order_id, :event_key, :kind, :detail) ON CONFLICT DO NOTHING"
+        ),
+        {"order_id": order_id, "event_key": event_key, "kind": kind, "detail": detail},
+    )
+
+
+async def timeline(session: Session, order_id: str) -> list[dict[str, Any]]:
+    """What happened, oldest first."""
+    rows = await session.execute(
+        text("SELECT at, kind, detail FROM order_event WHERE order_id = :id ORDER BY id"), {"id": order_id}
+    )
+    return [{"at": row.at, "kind": row.kind, "detail": row.detail} for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """What a caller asked for."""
+
+    id: str
+    kind: str
+    user_id: str
+    body: dict[str, Any]
+
+
+async def record_command(
+    session: Session, command_id: str, kind: str, user_id: str, body: dict[str, Any]
+) -> None:
+    """Keep what was asked, before a workflow starts from it; a repeat changes nothing."""
+    await session.execute(
+        text(
+            "INSERT INTO command (id, kind, user_id, body) "
+            "VALUES (:id, :kind, :user_id, CAST(:body AS jsonb)) ON CONFLICT DO NOTHING"
+        ),
+        {"id": command_id, "kind": kind, "user_id": user_id, "body": json.dumps(body)},
+    )
+
+
+async def command(session: Session, command_id: str) -> CommandRow | None:
+    """What was asked under this id."""
+    row = (
+        await session.execute(text("SELECT * FROM command WHERE id = :id"), {"id": command_id})
+    ).one_or_none()
+    return None if row is None else CommandRow(str(row.id), row.kind, str(row.user_id), row.body)

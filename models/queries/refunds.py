@@ -1,0 +1,135 @@
+"""Refunds and their lines."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from domain.orders import RefundStatus
+from models.database import Session
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRow:
+    """One refund; amount in minor units."""
+
+    id: str
+    order_id: str
+    user_id: str
+    payment_id: str
+    intent_id: str
+    kind: str
+    amount: int
+    currency: str
+    status: RefundStatus
+    reason: str
+    keep_access: bool
+    issue_attempts: int
+    provider_refund_id: str | None
+    failure_reason: str | None
+    created_at: datetime
+    settled_at: datetime | None
+
+
+_SELECT = (
+    "SELECT r.*, o.user_id, p.intent_id FROM refund r JOIN orders o ON o.id = r.order_id "
+    "JOIN payment p ON p.id = r.payment_id "
+)
+
+
+def _refund(row: Row[Any]) -> RefundRow:
+    return RefundRow(
+        id=str(row.id), order_id=str(row.order_id), user_id=str(row.user_id),
+        payment_id=str(row.payment_id), intent_id=row.intent_id, kind=row.kind, amount=row.amount,
+        currency=row.currency, status=RefundStatus(row.status), reason=row.reason,
+        keep_access=row.keep_access, issue_attempts=row.issue_attempts,
+        provider_refund_id=row.provider_refund_id, failure_reason=row.failure_reason,
+        created_at=row.created_at, settled_at=row.settled_at,
+    )
+
+
+async def get(session: Session, refund_id: str, *, lock: bool = False) -> RefundRow | None:
+    """One refund."""
+    suffix = " FOR UPDATE OF r" if lock else ""
+    row = (
+        await session.execute(text(_SELECT + "WHERE r.id = :id" + suffix), {"id": refund_id})
+    ).one_or_none()
+    return None if row is None else _refund(row)
+
+
+async def of_order(session: Session, order_id: str) -> list[RefundRow]:
+    """All refunds of an order, oldest first."""
+    rows = await session.execute(text(_SELECT + "WHERE r.order_id = :id ORDER BY r.id"), {"id": order_id})
+    return [_refund(row) for row in rows]
+
+
+async def insert(
+    session: Session,
+    *,
+    refund_id: str,
+    order_id: str,
+    payment_id: str,
+    kind: str,
+    amount: int,
+    currency: str,
+    reason: str,
+    keep_access: bool,
+    requested_by: str | None,
+    lines: dict[str, int],
+) -> None:
+    """Reserve a refund: `lines` maps each order line to the gross amount taken from it."""
+    await session.execute(
+        text(
+            "INSERT INTO refund (id, order_id, payment_id, kind, amount, currency, status, reason, "
+            "keep_access, requested_by) VALUES (:id, :order_id, :payment_id, :kind, :amount, :currency, "
+            "'pending', :reason, :keep_access, CAST(:requested_by AS uuid))"
+        ),
+        {
+            "id": refund_id, "order_id": order_id, "payment_id": payment_id, "kind": kind,
+            "amount": amount, "currency": currency, "reason": reason, "keep_access": keep_access,
+            "requested_by": requested_by,
+        },
+    )
+    for line_id, gross in lines.items():
+        await session.execute(
+            text("INSERT INTO refund_line (refund_id, line_id, gross) VALUES (:refund, :line, :gross)"),
+            {"refund": refund_id, "line": line_id, "gross": gross},
+        )
+
+
+async def count_issue(session: Session, refund_id: str, attempt: int) -> None:
+    """A business attempt to issue the refund, counted before the processor is asked."""
+    await session.execute(
+        text("UPDATE refund SET issue_attempts = greatest(issue_attempts, :attempt) WHERE id = :id"),
+        {"id": refund_id, "attempt": attempt},
+    )
+
+
+async def set_provider_id(session: Session, refund_id: str, provider_refund_id: str) -> None:
+    """The processor's id of the refund."""
+    await session.execute(
+        text("UPDATE refund SET provider_refund_id = :provider WHERE id = :id"),
+        {"id": refund_id, "provider": provider_refund_id},
+    )
+
+
+async def set_status(
+    session: Session, refund_id: str, status: RefundStatus, failure_reason: str | None = None
+) -> None:
+    """Follow the processor."""
+    await session.execute(
+        text(
+            "UPDATE refund SET status = :status, failure_reason = :reason, "
+            "settled_at = CASE WHEN :status = 'succeeded' THEN now() ELSE settled_at END WHERE id = :id"
+        ),
+        {"id": refund_id, "status": status, "reason": failure_reason},
+    )
+
+
+async def line_ids(session: Session, refund_id: str) -> list[str]:
+    """The order lines that the refund takes from."""
+    rows = await session.execute(
+        text("SELECT line_id FROM refund_line WHERE refund_id = :id ORDER BY line_id"), {"id": refund_id}
+    )
+    return [str(row.line_id) for row in rows]

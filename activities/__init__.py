@@ -1,0 +1,1 @@
+"""Side effects of workflows: one class a concern, clients handed to the constructor."""

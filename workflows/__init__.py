@@ -1,0 +1,1 @@
+"""One durable story a file. Workflows sequence and decide; money is computed in activities."""

@@ -1,0 +1,414 @@
+"""Placing an order and moving its axes; every step is one transaction and safe to repeat."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio import activity
+
+from activities.boundary import Transaction, Transactions, translated
+from activities.documents import receipt_body
+from activities.earnings import capture_order
+from domain.errors import CommerceError, Conflict, InvalidInput, PriceChanged, PromoInvalid
+from domain.ids import order_stream
+from domain.messages import OrderInput, PaymentEvent
+from domain.orders import EntitlementStatus, FulfilmentState, PaymentState
+from models.database import Session
+from models.queries import (
+    carts,
+    catalog,
+    documents,
+    entitlements,
+    inbox,
+    orders,
+    payments,
+    promotions,
+    quotes,
+    split_rules,
+)
+from models.queries.orders import NewOrder, OrderRow
+from models.queries.outbox import Publication
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an order (or refund) was not made; `conflict` tells 409 from 422."""
+
+    code: str
+    detail: str
+    conflict: bool = True
+    members: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OrderState:
+    """What the workflow goes on from. Times in seconds since the epoch, amounts in minor units."""
+
+    order_id: str
+    number: str
+    user_id: str
+    lms_user_id: str
+    status: str
+    payment: PaymentState
+    fulfilment: FulfilmentState
+    total: int
+    currency: str
+    expires_at: float
+    intent_id: str | None
+    unapplied: bool = False
+
+
+@dataclass(frozen=True)
+class Placement:
+    """An order, or the reason why there is none."""
+
+    state: OrderState | None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class FulfilmentPlan:
+    """What a paid order needs: lines whose revenue is to be split, courses to give access to."""
+
+    user_id: str
+    line_ids: list[str]
+    course_ids: list[str]
+
+
+@dataclass(frozen=True)
+class PaymentEventInput:
+    """A stored event for an order."""
+
+    order_id: str
+    event: PaymentEvent
+
+
+@dataclass(frozen=True)
+class CloseInput:
+    """Ends an unpaid order: `canceled` or `expired`, and by whom."""
+
+    order_id: str
+    state: PaymentState
+    by: str
+
+
+def refusal_of(error: CommerceError) -> Refusal:
+    """A refusal as data, so that the workflow can answer with it."""
+    return Refusal(
+        error.code, error.detail or error.code, isinstance(error, Conflict), dict(error.members)
+    )
+
+
+class OrderActivities:
+    """Database steps of the checkout workflow."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        *,
+        payment_window_seconds: float,
+        refund_window_days: int,
+        hold_seconds: int,
+        seller_country: str,
+        seller: dict[str, str],
+    ) -> None:
+        self._transactions = transactions
+        self._payment_window_seconds = payment_window_seconds
+        self._refund_window_days = refund_window_days
+        self._hold_seconds = hold_seconds
+        self._seller_country = seller_country
+        self._seller = seller
+
+    @activity.defn
+    @translated
+    async def place_order(self, order: OrderInput) -> Placement:
+        """Make order, lines, reserved seats and promotion in one transaction, or say why not.
+
+        A workflow that starts again finds its row and goes on from there.
+        """
+        try:
+            async with self._transactions.begin() as tx:
+                existing = await orders.get(tx.session, order.order_id)
+                if existing is not None:
+                    return Placement(await _state(tx.session, existing))
+                await self._place(tx.session, order.order_id)
+                placed = await _require(tx.session, order.order_id)
+                return Placement(await _state(tx.session, placed))
+        except (Conflict, InvalidInput) as error:
+            return Placement(None, refusal_of(error))
+
+    async def _place(self, session: Session, order_id: str) -> None:
+        command = await orders.command(session, order_id)
+        if command is None:
+            raise Conflict("nothing was asked under this id", code="cart_empty")
+        body = command.body
+        cart = await carts.lock_open(session, body["cart_id"])
+        if cart is None:
+            raise Conflict("the cart is empty, or was checked out already", code="cart_empty")
+        now = datetime.now(UTC)
+        quote = await quotes.quote_cart(
+            session, cart.id, body["billing_address"], seller_country=self._seller_country, now=now
+        )
+        _refuse_problems(quote)
+        _refuse_other_price(quote, body.get("expected_total"))
+        await orders.insert(
+            session,
+            NewOrder(
+                id=order_id,
+                user_id=command.user_id,
+                cart_id=cart.id,
+                currency=quote.currency,
+                subtotal=quote.subtotal,
+                discount=quote.discount,
+                tax=quote.tax,
+                total=quote.total,
+                promo_code=quote.promo_code,
+                billing_address=body["billing_address"],
+                return_url=body.get("return_url"),
+                window_seconds=self._payment_window_seconds,
+            ),
+        )
+        await self._insert_lines(session, order_id, quote, now)
+        await _take_seats(session, (line.item_id for line in quote.sold if line.holds_seat))
+        if quote.promotion_id is not None and not await promotions.reserve(
+            session, quote.promotion_id, order_id, command.user_id
+        ):
+            raise Conflict("this promotion has been used up", code="promo_used_up")
+        await carts.close(session, cart.id)
+        await orders.note(session, order_id, "placed", "order_placed", "Order placed; waiting for payment.")
+
+    async def _insert_lines(
+        self, session: Session, order_id: str, quote: quotes.CartQuote, now: datetime
+    ) -> None:
+        for ordinal, line in enumerate(quote.sold, start=1):
+            rule = await split_rules.rule_for(session, line.item_id, now)
+            days = line.refund_window_days
+            await orders.insert_line(
+                session,
+                order_id,
+                {
+                    "ordinal": ordinal,
+                    "item_id": line.item_id,
+                    "bundle_id": line.bundle_id,
+                    "title": line.title,
+                    "lms_course_id": line.lms_course_id,
+                    "unit_price": line.unit_price,
+                    "list_net": line.list_net,
+                    "discount_net": line.discount_net,
+                    "net": line.net,
+                    "tax": line.tax,
+                    "gross": line.gross,
+                    "taxes": [dict(tax) for tax in line.taxes],
+                    "holds_seat": line.holds_seat,
+                    "recognition": line.recognition,
+                    "refund_window_days": self._refund_window_days if days is None else days,
+                    "hold_seconds": self._hold_seconds,
+                    "split_rule_id": None if rule is None else rule.id,
+                    "split": {} if rule is None else rule.rule,
+                },
+            )
+
+    @activity.defn
+    @translated
+    async def accept_free_order(self, order: OrderInput) -> OrderState:
+        """Nothing is due: the order is paid at once, without the processor."""
+        async with self._transactions.begin() as tx:
+            row = await _require(tx.session, order.order_id, lock=True)
+            if row.payment_state is PaymentState.PENDING and row.total == 0:
+                await self._become_paid(tx, row, amount=0, how="Nothing was due.")
+            return await _state(tx.session, await _require(tx.session, order.order_id))
+
+    @activity.defn
+    @translated
+    async def apply_success(self, given: PaymentEventInput) -> OrderState:
+        """Apply `payment_intent.succeeded`: post the capture, or set the money apart.
+
+        The amount and currency are compared before anything is granted. Money that does not pay for this
+        order (another amount, a second intent, an order that has ended) comes back as `unapplied`, for a
+        workflow of its own to decide on.
+        """
+        async with self._transactions.begin() as tx:
+            row = await _require(tx.session, given.order_id, lock=True)
+            intent = (await inbox.payload(tx.session, given.event.inbox_id))["data"]["object"]
+            amount, currency = int(intent["amount_received"]), str(intent["currency"]).upper()
+            payment = await payments.of_intent(tx.session, row.id, intent["id"], amount, currency)
+            if payment.status == "succeeded":
+                return await _state(tx.session, row, unapplied=not payment.applied)
+            fits = (
+                row.payment_state in (PaymentState.PENDING, PaymentState.PROCESSING)
+                and amount == row.total
+                and currency == row.currency
+            )
+            await payments.set_succeeded(
+                tx.session, payment.id, charge_id=intent.get("latest_charge"), amount=amount,
+                currency=currency, applied=fits,
+            )
+            if fits:
+                await self._become_paid(tx, row, amount=amount, how=f"Payment {intent['id']} succeeded.")
+            else:
+                why = _why_unapplied(row, amount, currency)
+                await orders.note(
+                    tx.session, row.id, f"unapplied/{intent['id']}", "payment_unapplied",
+                    f"Payment {intent['id']} of {amount} {currency} was set apart: {why}.",
+                )
+            return await _state(tx.session, await _require(tx.session, row.id), unapplied=not fits)
+
+    async def _become_paid(self, tx: Transaction, row: OrderRow, *, amount: int, how: str) -> None:
+        await orders.set_paid(tx.session, row.id, amount)
+        await capture_order(tx, row)
+        await promotions.consume(tx.session, row.id)
+        await entitlements.justify(tx.session, row.id)
+        await orders.note(tx.session, row.id, "paid", "order_paid", how)
+        tx.publish(
+            Publication(
+                f"order:{row.id}:paid", "order.paid", order_stream(row.id),
+                {
+                    "order_id": row.id, "number": row.number, "user_id": row.user_id,
+                    "lms_user_id": row.lms_user_id, "currency": row.currency, "amount": amount,
+                },
+            )
+        )
+        if amount > 0:
+            await documents.issue(
+                tx.session, kind="receipt", country=self._seller_country, order_id=row.id, refund_id=None,
+                body=await receipt_body(tx.session, row, seller=self._seller, kind="receipt"),
+            )
+
+    @activity.defn
+    @translated
+    async def close_unpaid(self, given: CloseInput) -> OrderState:
+        """End an order that was never paid: seats and promotion go back, the lines become a cart again."""
+        async with self._transactions.begin() as tx:
+            row = await _require(tx.session, given.order_id, lock=True)
+            if row.payment_state in (PaymentState.PENDING, PaymentState.PROCESSING):
+                await orders.set_payment_state(tx.session, row.id, given.state)
+                for item_id in await orders.release_held_seats(tx.session, row.id):
+                    await catalog.release_seat(tx.session, item_id)
+                await promotions.release(tx.session, row.id)
+                await carts.give_back(tx.session, row.cart_id)
+                await orders.note(
+                    tx.session, row.id, "closed", f"order_{given.state}", f"Ended by {given.by} before payment."
+                )
+                tx.publish(
+                    Publication(
+                        f"order:{row.id}:canceled", "order.canceled", order_stream(row.id),
+                        {"order_id": row.id, "number": row.number, "reason": str(given.state)},
+                    )
+                )
+            return await _state(tx.session, await _require(tx.session, row.id))
+
+    @activity.defn
+    @translated
+    async def begin_fulfilment(self, order: OrderInput) -> FulfilmentPlan:
+        """What the paid order needs; moves the fulfilment axis."""
+        async with self._transactions.begin() as tx:
+            row = await _require(tx.session, order.order_id, lock=True)
+            if row.fulfilment_state is FulfilmentState.NONE:
+                await orders.set_fulfilment_state(tx.session, row.id, FulfilmentState.FULFILLING)
+            lines = await orders.lines(tx.session, row.id)
+            return FulfilmentPlan(
+                row.user_id,
+                [line.id for line in lines if line.list_net > 0],
+                sorted({line.lms_course_id for line in lines}),
+            )
+
+    @activity.defn
+    @translated
+    async def review_fulfilment(self, order: OrderInput) -> OrderState:
+        """Compare the order with its entitlements and move the fulfilment axis when it is decided."""
+        async with self._transactions.begin() as tx:
+            row = await _require(tx.session, order.order_id, lock=True)
+            statuses = {e.status for e in await entitlements.of_order(tx.session, row.id)}
+            if statuses <= _SETTLED and row.fulfilment_state is not FulfilmentState.FULFILLED:
+                await self._become_fulfilled(tx, row, granted=EntitlementStatus.GRANTED in statuses)
+            elif EntitlementStatus.FAILED in statuses and row.fulfilment_state is not FulfilmentState.FAILED:
+                await orders.set_fulfilment_state(tx.session, row.id, FulfilmentState.FAILED)
+                await orders.note(
+                    tx.session, row.id, f"failed/{activity.info().workflow_run_id}", "fulfillment_failed",
+                    "The LMS refused access for good; an operator decides.",
+                )
+            return await _state(tx.session, await _require(tx.session, row.id))
+
+    async def _become_fulfilled(self, tx: Transaction, row: OrderRow, *, granted: bool) -> None:
+        await orders.set_fulfilment_state(tx.session, row.id, FulfilmentState.FULFILLED)
+        if not granted:  # every access was taken back before it was there: nothing to announce
+            return
+        await orders.note(tx.session, row.id, "fulfilled", "order_fulfilled", "Access is there.")
+        tx.publish(
+            Publication(
+                f"order:{row.id}:fulfilled", "order.fulfilled", order_stream(row.id),
+                {"order_id": row.id, "number": row.number, "user_id": row.user_id},
+            )
+        )
+
+
+# Nothing more is coming for these. A revoked one was refunded while the grant was under way.
+_SETTLED = frozenset({EntitlementStatus.GRANTED, EntitlementStatus.REVOKED})
+
+
+async def _require(session: Session, order_id: str, *, lock: bool = False) -> OrderRow:
+    row = await orders.get(session, order_id, lock=lock)
+    if row is None:
+        raise CommerceError(f"order {order_id} has no row")
+    return row
+
+
+async def _state(session: Session, row: OrderRow, *, unapplied: bool = False) -> OrderState:
+    intents = [payment.intent_id for payment in await payments.of_order(session, row.id)]
+    return OrderState(
+        order_id=row.id,
+        number=row.number,
+        user_id=row.user_id,
+        lms_user_id=row.lms_user_id,
+        status=str(row.status),
+        payment=row.payment_state,
+        fulfilment=row.fulfilment_state,
+        total=row.total,
+        currency=row.currency,
+        expires_at=row.expires_at.timestamp(),
+        intent_id=intents[0] if intents else None,
+        unapplied=unapplied,
+    )
+
+
+def _why_unapplied(row: OrderRow, amount: int, currency: str) -> str:
+    if (amount, currency) != (row.total, row.currency):
+        return f"the order is for {row.total} {row.currency}"
+    if row.payment_state is PaymentState.PAID:
+        return "the order was paid already"
+    return f"the order is {row.payment_state}"
+
+
+def _refuse_problems(quote: quotes.CartQuote) -> None:
+    if not quote.sold:
+        raise Conflict("the cart is empty", code="cart_empty")
+    for problem in quote.problems:
+        if problem.code == "promo_invalid":
+            if problem.reason == "used_up":
+                raise Conflict(problem.detail, code="promo_used_up")
+            raise PromoInvalid(problem.reason or "unknown", problem.detail)
+        raise Conflict(problem.detail, code=problem.code)
+
+
+def _refuse_other_price(quote: quotes.CartQuote, expected: dict[str, Any] | None) -> None:
+    if expected is None or (expected["amount"], expected["currency"]) == (quote.total, quote.currency):
+        return
+    raise PriceChanged(
+        f"the total is {quote.total} {quote.currency} now",
+        quote={
+            name: {"amount": value, "currency": quote.currency}
+            for name, value in (
+                ("subtotal", quote.subtotal), ("discount", quote.discount), ("tax", quote.tax),
+                ("total", quote.total),
+            )
+        },
+    )
+
+
+async def _take_seats(session: Session, item_ids: Iterable[str]) -> None:
+    for item_id in sorted(item_ids):
+        if not await catalog.take_seat(session, item_id):
+            raise Conflict("the last seat is taken", code="sold_out")
+
+

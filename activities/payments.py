@@ -1,0 +1,178 @@
+"""Calls to the payment processor. A business attempt is stored before each call, its key derived from it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from temporalio import activity
+
+from activities.boundary import Transactions, translated
+from domain import ids
+from domain.errors import CommerceError, ProcessorUnavailable
+from domain.ledger import processor_fee
+from domain.messages import BalanceTransactionInput, OrderInput
+from domain.orders import PaymentState
+from integrations.payments import IntentNotCancelable, PaymentIntent, StripePayments
+from models.queries import ledger, orders, payments
+
+# Stripe keeps an idempotency key for 24 hours at least: before a retry that may be older, look first.
+_KEY_LIFE = timedelta(hours=20)
+
+# What a balance transaction may be for us to post its fee; anything else waits for a person.
+KNOWN_CATEGORIES = frozenset({"charge", "refund", "refund_failure"})
+
+
+@dataclass(frozen=True)
+class IntentState:
+    """A payment intent as the processor has it now."""
+
+    intent_id: str | None
+    status: str
+
+
+@dataclass(frozen=True)
+class CancelIntentInput:
+    """Which order's intent to cancel, and why: `canceled` or `expired`."""
+
+    order_id: str
+    reason: str
+
+
+class PaymentActivities:
+    """Steps that ask the payment processor."""
+
+    def __init__(self, transactions: Transactions, payments_api: StripePayments) -> None:
+        self._transactions = transactions
+        self._api = payments_api
+
+    @activity.defn
+    @translated
+    async def create_intent(self, order: OrderInput) -> IntentState:
+        """Make the order's payment intent, once, whatever happens in between."""
+        async with self._transactions.begin() as tx:
+            row = await orders.get(tx.session, order.order_id)
+            if row is None:
+                raise CommerceError(f"order {order.order_id} has no row")
+            payment = await payments.begin_attempt(tx.session, row.id, row.total, row.currency)
+        if payment.intent_id is not None:
+            return IntentState(payment.intent_id, payment.status)
+        intent = None
+        if datetime.now(UTC) - payment.created_at > _KEY_LIFE:
+            intent = await self._find_intent(row.id, payment.created_at)
+        if intent is None:
+            intent = await self._api.create_intent(
+                order_id=row.id,
+                order_number=row.number,
+                amount=payment.amount,
+                currency=payment.currency,
+                idempotency_key=ids.intent_key(row.id, payment.attempt),
+                customer_ref=None,
+                return_url=row.return_url,
+                description=f"Order {row.number}",
+            )
+        async with self._transactions.begin() as tx:
+            await payments.set_intent(tx.session, payment.id, intent.id, intent.status)
+        return IntentState(intent.id, intent.status)
+
+    async def _find_intent(self, order_id: str, created_at: datetime) -> PaymentIntent | None:
+        since = int(created_at.timestamp()) - 3600
+        found = await self._api.find_intents_by_order(order_id, since)
+        return found[0] if found else None
+
+    @activity.defn
+    @translated
+    async def cancel_intent(self, given: CancelIntentInput) -> IntentState:
+        """Cancel the order's intent at the processor; a refusal tells what it has become instead."""
+        async with self._transactions.begin() as tx:
+            of_order = await payments.of_order(tx.session, given.order_id)
+        if not of_order:
+            return IntentState(None, "canceled")
+        payment = of_order[-1]
+        intent_id = payment.intent_id
+        if intent_id is None:
+            intent = await self._find_intent(given.order_id, payment.created_at)
+            if intent is None:
+                # A creation whose answer was lost may still land: the same key returns it, then it can go.
+                created = await self.create_intent(OrderInput(given.order_id))
+                intent_id = created.intent_id
+            else:
+                intent_id = intent.id
+        if intent_id is None:
+            raise ProcessorUnavailable("the intent is not known yet")
+        try:
+            canceled = await self._api.cancel_intent(
+                intent_id, ids.intent_cancel_key(intent_id, given.reason)
+            )
+        except IntentNotCancelable as refusal:
+            return IntentState(intent_id, refusal.intent.status)
+        return IntentState(intent_id, canceled.status)
+
+    @activity.defn
+    @translated
+    async def refresh_payment(self, order: OrderInput) -> IntentState:
+        """Follow an intent that is not decided: events only say that something moved, not in which order.
+
+        Success is never taken from here: only a verified event posts money.
+        """
+        async with self._transactions.begin() as tx:
+            of_order = await payments.of_order(tx.session, order.order_id)
+        intent_ids = [payment.intent_id for payment in of_order if payment.intent_id]
+        if not intent_ids:
+            return IntentState(None, "creating")
+        intent = await self._api.get_intent(intent_ids[0])
+        async with self._transactions.begin() as tx:
+            row = await orders.get(tx.session, order.order_id, lock=True)
+            if row is None:
+                raise CommerceError(f"order {order.order_id} has no row")
+            if intent.status != "succeeded":
+                await payments.set_status(
+                    tx.session, of_order[0].id, intent.status,
+                    failure_code=intent.last_error_code, failure_message=intent.last_error_message,
+                )
+            if row.payment_state is PaymentState.PENDING and intent.status == "processing":
+                await orders.set_payment_state(tx.session, row.id, PaymentState.PROCESSING)
+                await orders.note(
+                    tx.session, row.id, "processing", "payment_processing",
+                    "The payment is being processed; the seat stays held.",
+                )
+            elif row.payment_state is PaymentState.PROCESSING and intent.status == "requires_payment_method":
+                await orders.set_payment_state(tx.session, row.id, PaymentState.PENDING)
+            if intent.last_error_code is not None and intent.status == "requires_payment_method":
+                await orders.note(
+                    tx.session, row.id, f"declined/{intent.id}/{activity.info().activity_id}",
+                    "payment_failed", f"Payment declined: {intent.last_error_code}.",
+                )
+        return IntentState(intent.id, intent.status)
+
+    @activity.defn
+    @translated
+    async def post_balance_transaction(self, given: BalanceTransactionInput) -> str:
+        """Keep a balance transaction and post its fee. An unknown category is kept, never posted by guess."""
+        found = await self._api.get_balance_transaction(given.transaction_id)
+        async with self._transactions.begin() as tx:
+            await payments.store_balance_transaction(
+                tx.session,
+                {
+                    "id": found.id,
+                    "reporting_category": found.reporting_category,
+                    "amount": found.amount,
+                    "fee": found.fee,
+                    "net": found.net,
+                    "currency": found.currency,
+                    "source": found.source,
+                    "order_id": given.order_id,
+                    "available_on": (
+                        None
+                        if found.available_on is None
+                        else datetime.fromtimestamp(found.available_on, UTC)
+                    ),
+                    "created_at": datetime.fromtimestamp(found.created, UTC),
+                },
+            )
+            if found.reporting_category not in KNOWN_CATEGORIES:
+                return f"kept, not posted: {found.reporting_category} is nothing that we know"
+            outcome = processor_fee(found.id, amount=found.fee, currency=found.currency)
+            await ledger.post(
+                tx.session, outcome.entries, order_id=given.order_id,
+                effective_at=datetime.fromtimestamp(found.created, UTC),
+            )
+            return f"posted a fee of {found.fee} {found.currency}"

@@ -1,0 +1,122 @@
+"""The access of one user to one course: the only workflow that grants or revokes it."""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.entitlements import AccessOutcome, AccessPlan, EntitlementActivities
+    from domain import messages
+    from domain.messages import EntitlementInput
+    from domain.orders import EntitlementStatus
+    from workflows import options, search_attributes
+
+
+@workflow.defn(name=messages.ENTITLEMENT)
+class EntitlementWorkflow:
+    """Read what should be, act, read again; close when nothing differs and no message waits."""
+
+    @workflow.init
+    def __init__(self, given: EntitlementInput) -> None:
+        self._given = given
+        self._woken = False
+
+    @workflow.run
+    async def run(self, given: EntitlementInput) -> str:
+        """Bring the access in line with its justifications; returns the last status."""
+        workflow.upsert_search_attributes([search_attributes.COURSE_ID.value_set(given.course_id)])
+        while True:
+            self._woken = False
+            plan = await workflow.execute_local_activity_method(
+                EntitlementActivities.plan_access, given, **options.DATABASE
+            )
+            self._show(plan)
+            if plan.completions:
+                await self._relay_completions()
+            if plan.action != "none":
+                await self._act(plan)
+            elif not self._woken:
+                return plan.status
+
+    @workflow.signal(name=messages.SIGNAL_WAKE)
+    def wake(self) -> None:
+        """A justification, a completion or an operator's wish is new in the database."""
+        self._woken = True
+
+    async def _act(self, plan: AccessPlan) -> None:
+        """Grant or revoke. While the LMS is down, a new wish ends the retries: the plan is made anew."""
+        method = (
+            EntitlementActivities.grant_access
+            if plan.action == "grant"
+            else EntitlementActivities.revoke_access
+        )
+        task = workflow.start_activity_method(
+            method,
+            plan,
+            summary=f"{plan.action} {plan.course_id} for LMS user {plan.lms_user_id}",
+            # An attempt that is on its way must end before anything else is asked of the LMS: a late
+            # grant after a revoke would open the course again.
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            **options.LMS,
+        )
+        await workflow.wait_condition(lambda: task.done() or self._woken)
+        if not task.done() and await self._plan_differs(plan):
+            task.cancel()
+        try:
+            await task
+            outcome = AccessOutcome(plan.entitlement_id, _REACHED[plan.action])
+        except asyncio.CancelledError:
+            return
+        except ActivityError as error:
+            cause = error.cause
+            if not isinstance(cause, ApplicationError):
+                return
+            outcome = AccessOutcome(
+                plan.entitlement_id, EntitlementStatus.FAILED, cause.type or "lms_rejected", cause.message
+            )
+        await self._record(outcome)
+
+    async def _plan_differs(self, plan: AccessPlan) -> bool:
+        self._woken = False
+        fresh = await workflow.execute_local_activity_method(
+            EntitlementActivities.plan_access, self._given, **options.DATABASE
+        )
+        return fresh.action != plan.action
+
+    async def _record(self, outcome: AccessOutcome) -> None:
+        """Commit the new state, then tell the orders that wait for it and the splits of its lines."""
+        waiting = await workflow.execute_local_activity_method(
+            EntitlementActivities.record_outcome, outcome, **options.DATABASE
+        )
+        if waiting.order_ids or waiting.line_ids:
+            await workflow.execute_activity_method(
+                EntitlementActivities.tell_waiting,
+                waiting,
+                summary="Tell orders and revenue splits",
+                **options.MESSAGE,
+            )
+
+    async def _relay_completions(self) -> None:
+        waiting = await workflow.execute_local_activity_method(
+            EntitlementActivities.relay_completions, self._given, **options.DATABASE
+        )
+        if waiting.line_ids:
+            await workflow.execute_activity_method(
+                EntitlementActivities.tell_waiting,
+                waiting,
+                summary="The course was completed: tell its revenue splits",
+                **options.MESSAGE,
+            )
+
+    def _show(self, plan: AccessPlan) -> None:
+        workflow.set_current_details(
+            f"LMS user {plan.lms_user_id}, course {plan.course_id}: **{plan.status}**, next: {plan.action}"
+        )
+        if plan.lms_user_id:
+            workflow.upsert_search_attributes(
+                [search_attributes.LMS_USER_ID.value_set(plan.lms_user_id)]
+            )
+
+
+_REACHED = {"grant": EntitlementStatus.GRANTED, "revoke": EntitlementStatus.REVOKED}

@@ -1,0 +1,64 @@
+"""Time-outs and retries of activities, each with its reason."""
+
+from datetime import timedelta
+from typing import TypedDict
+
+from temporalio.common import RetryPolicy
+
+
+class LocalOptions(TypedDict):
+    """Options of a local activity."""
+
+    start_to_close_timeout: timedelta
+    schedule_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+
+
+class RemoteOptions(TypedDict):
+    """Options of an activity."""
+
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+
+
+# Short, idempotent database steps: local, because a dispatch through the server costs more than the
+# step itself. They go on while the database is away.
+DATABASE = LocalOptions(
+    start_to_close_timeout=timedelta(seconds=10),
+    schedule_to_close_timeout=timedelta(days=30),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(milliseconds=200),
+        backoff_coefficient=2,
+        maximum_interval=timedelta(seconds=20),
+    ),
+)
+
+# The payment processor: an unknown outcome is asked again under the same key until it is decided.
+PROCESSOR = RemoteOptions(
+    start_to_close_timeout=timedelta(seconds=30),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(milliseconds=500),
+        backoff_coefficient=2,
+        maximum_interval=timedelta(minutes=2),
+    ),
+)
+
+# The LMS may be away for days: pauses grow to ten minutes.
+LMS = RemoteOptions(
+    start_to_close_timeout=timedelta(seconds=15),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        backoff_coefficient=2,
+        maximum_interval=timedelta(minutes=10),
+    ),
+)
+
+# Messages to other workflows.
+MESSAGE = RemoteOptions(
+    start_to_close_timeout=timedelta(seconds=15),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(milliseconds=500),
+        backoff_coefficient=2,
+        maximum_interval=timedelta(seconds=30),
+    ),
+)

@@ -1,0 +1,271 @@
+"""Adapter of the stand-in LMS.
+
+Its protocol: JSON over REST with a bearer token; errors are `{"error": {"code", "message"}}` with a
+status of 4xx (an error under 200 is taken for one, too). Nothing it answers is trusted: an answer of
+another shape, or about another user or course than asked for, leaves the outcome open.
+"""
+
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from domain.errors import (
+    BadCredentials,
+    LmsInvalidInput,
+    LmsRejected,
+    LmsUnavailable,
+    Misconfigured,
+    UnknownCourse,
+    UnknownUser,
+    UserExists,
+    UserNotReady,
+)
+from integrations.lms.port import LmsCheck, LmsUser
+from integrations.outbound import parse_retry_after
+
+_REJECTIONS: dict[str, type[LmsRejected]] = {
+    "bad_credentials": BadCredentials,
+    "user_exists": UserExists,
+    "invalid_input": LmsInvalidInput,
+    "unknown_user": UnknownUser,
+    "user_not_ready": UserNotReady,
+    "unknown_course": UnknownCourse,
+    "invalid_token": Misconfigured,
+}
+_REGISTER_ATTEMPTS = 2
+
+
+class _Answer(BaseModel):
+    # Answers can hold personal data, which must not get into messages of errors.
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+
+class _Error(_Answer):
+    code: str = Field(min_length=1, max_length=100)
+    message: str = ""
+
+
+class _ErrorAnswer(_Answer):
+    error: _Error
+
+
+class _User(_Answer):
+    id: str = Field(min_length=1, max_length=100)
+    username: str = Field(min_length=1)
+    email: str | None
+    full_name: str
+    roles: list[str]
+
+    def as_lms_user(self) -> LmsUser:
+        return LmsUser(self.id, self.username, self.email, self.full_name, tuple(self.roles))
+
+
+class _Granted(_Answer):
+    user_id: str
+    course_id: str
+    active: Literal[True]
+
+
+class _Revoked(_Answer):
+    user_id: str
+    course_id: str
+    active: Literal[False]
+
+
+class _Progress(_Answer):
+    user_id: str
+    course_id: str
+    progress: float | None = Field(ge=0, le=1)
+
+
+class _Check(_Answer):
+    name: str
+
+
+AnswerT = TypeVar("AnswerT", bound=_Answer)
+
+
+class _NotSent(LmsUnavailable):
+    """The LMS is unavailable, and the call certainly had no effect."""
+
+
+class StandinLms:
+    """The port, spoken to the stand-in LMS."""
+
+    def __init__(
+        self, base_url: str, token: str, client: httpx.AsyncClient, timeout_seconds: float = 5
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._token = token
+        self._client = client
+        self._timeout_seconds = timeout_seconds
+
+    async def authenticate(self, username: str, password: str) -> LmsUser:
+        """See the port."""
+        body = {"username": username, "password": password}
+        return (await self._call("POST", "/api/login", _User, body)).as_lms_user()
+
+    async def register(
+        self,
+        *,
+        email: str,
+        username: str,
+        password: str,
+        first_name: str,
+        last_name: str,
+        resuming: bool = False,
+    ) -> LmsUser:
+        """See the port."""
+        body = {
+            "email": email,
+            "username": username,
+            "password": password,
+            "first_name": first_name,
+            "last_name": last_name,
+        }
+        effect_is_possible = resuming
+        for attempt in range(1, _REGISTER_ATTEMPTS + 1):
+            try:
+                return (await self._call("POST", "/api/users", _User, body)).as_lms_user()
+            except UserExists:
+                if not effect_is_possible:
+                    raise
+                return await self._prove_ownership(email, username, password)
+            except _NotSent:
+                raise
+            except LmsUnavailable:
+                effect_is_possible = True
+                if attempt == _REGISTER_ATTEMPTS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _prove_ownership(self, email: str, username: str, password: str) -> LmsUser:
+        try:
+            user = await self.authenticate(username, password)
+        except (BadCredentials, UserNotReady) as error:
+            raise UserExists("an account with this email or user name exists already") from error
+        if (user.email or "").lower() != email.strip().lower():
+            raise UserExists("an account with this email or user name exists already")
+        return user
+
+    async def get_user(self, user_id: str) -> LmsUser | None:
+        """See the port."""
+        try:
+            user = await self._call("GET", f"/api/users/{_segment(user_id)}", _User)
+        except UnknownUser:
+            return None
+        if user.id != user_id:
+            raise LmsUnavailable("the LMS answered with another user than asked for")
+        return user.as_lms_user()
+
+    async def grant(self, user_id: str, course_id: str) -> None:
+        """See the port."""
+        path = f"/api/enrolments/{_segment(user_id)}/{_segment(course_id)}"
+        answer = await self._call("PUT", path, _Granted)
+        _compare(answer, user_id, course_id)
+
+    async def revoke(self, user_id: str, course_id: str) -> None:
+        """See the port."""
+        path = f"/api/enrolments/{_segment(user_id)}/{_segment(course_id)}"
+        answer = await self._call("DELETE", path, _Revoked)
+        _compare(answer, user_id, course_id)
+
+    async def progress(self, user_id: str, course_id: str) -> float | None:
+        """See the port."""
+        path = f"/api/progress/{_segment(user_id)}/{_segment(course_id)}"
+        answer = await self._call("GET", path, _Progress)
+        _compare(answer, user_id, course_id)
+        return answer.progress
+
+    def course_url(self, course_id: str) -> str:
+        """See the port."""
+        return f"{self._base_url}/courses/{_segment(course_id)}"
+
+    async def check(self) -> LmsCheck:
+        """See the port."""
+        try:
+            answer = await self._call("GET", "/api/check", _Check)
+        except Misconfigured as error:
+            return LmsCheck(False, self._base_url, error.detail, "LMS_TOKEN")
+        except (LmsUnavailable, LmsRejected) as error:
+            return LmsCheck(False, self._base_url, error.detail, "LMS_BASE_URL")
+        return LmsCheck(True, self._base_url, f"{answer.name} answers and accepts the token")
+
+    async def _call(
+        self, method: str, path: str, expected: type[AnswerT], body: dict[str, str] | None = None
+    ) -> AnswerT:
+        try:
+            answer = await self._client.request(
+                method,
+                self._base_url + path,
+                json=body,
+                headers={"authorization": f"Bearer {self._token}", "accept": "application/json"},
+                timeout=self._timeout_seconds,
+                follow_redirects=False,
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise _NotSent(f"the LMS at {self._base_url} can't be reached: {_say(error)}") from error
+        except UnicodeEncodeError as error:
+            raise LmsInvalidInput("the text holds characters that can't be sent") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise LmsUnavailable(f"the LMS at {self._base_url} did not answer: {_say(error)}") from error
+        return _read(answer, expected)
+
+
+def _read(answer: httpx.Response, expected: type[AnswerT]) -> AnswerT:
+    """The validated answer; raises what it means when it is none."""
+    retry_after = parse_retry_after(answer.headers.get("retry-after"))
+    if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        raise _NotSent("the LMS is limiting our rate", retry_after_seconds=retry_after)
+    if answer.is_server_error:
+        raise LmsUnavailable(f"the LMS answered {answer.status_code}", retry_after_seconds=retry_after)
+    content = _json(answer)
+    if isinstance(content, dict) and "error" in content:
+        raise _rejection(content)
+    if not answer.is_success:
+        raise LmsUnavailable(f"the LMS answered {answer.status_code} without a reason")
+    try:
+        return expected.model_validate(content)
+    except ValidationError as error:
+        raise LmsUnavailable(f"the LMS answered something unexpected: {_fields(error)}") from error
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except (ValueError, RecursionError) as error:
+        kind = answer.headers.get("content-type", "an unnamed type")
+        raise LmsUnavailable(f"the LMS answered {answer.status_code} with {kind[:80]}, not JSON") from error
+
+
+def _rejection(content: dict[str, Any]) -> LmsRejected | LmsUnavailable:
+    try:
+        error = _ErrorAnswer.model_validate(content).error
+    except ValidationError as problem:
+        return LmsUnavailable(f"the LMS answered an error of an unknown shape: {_fields(problem)}")
+    kind = _REJECTIONS.get(error.code)
+    if kind is None:
+        return LmsRejected(error.message[:500], code=error.code)
+    return kind(error.message[:500])
+
+
+def _compare(answer: _Granted | _Revoked | _Progress, user_id: str, course_id: str) -> None:
+    if (answer.user_id, answer.course_id) != (user_id, course_id):
+        raise LmsUnavailable("the LMS answered about another user or course than asked for")
+
+
+def _segment(value: str) -> str:
+    """One segment of a path: an id can't walk to another route."""
+    if value in ("", ".", "..") or not value.isprintable():
+        raise LmsInvalidInput(f"{value!r} is no id")
+    return quote(value, safe="")
+
+
+def _fields(error: ValidationError) -> str:
+    return ", ".join(".".join(str(part) for part in item["loc"]) or "the whole" for item in error.errors())
+
+
+def _say(error: Exception) -> str:
+    return f"{type(error).__name__} {error}".strip()

@@ -1,0 +1,192 @@
+"""The worker: builds clients and activities, and runs the workflows (composition root)."""
+
+import asyncio
+import logging
+import os
+import signal
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+)
+from temporalio.worker import Worker
+
+from activities.boundary import Transactions
+from activities.deliveries import DeliveryActivities
+from activities.entitlements import EntitlementActivities
+from activities.inbox import InboxActivities
+from activities.late_payments import LatePaymentActivities
+from activities.orders import OrderActivities
+from activities.payments import PaymentActivities
+from activities.refunds import RefundActivities
+from activities.splits import SplitActivities
+from config import Settings
+from integrations.dispatch import Dispatcher
+from integrations.http import make_http_client
+from integrations.lms import make_lms
+from integrations.outbound import OutboundHttp
+from integrations.payments import StripePayments
+from integrations.sealing import Sealer
+from integrations.temporal import connect
+from models.database import Database
+from workflows.checkout import CheckoutWorkflow
+from workflows.entitlement import EntitlementWorkflow
+from workflows.late_payment import LatePaymentWorkflow
+from workflows.reconciliation import BalanceTransactionWorkflow, InboxRecoveryWorkflow
+from workflows.refund import RefundWorkflow
+from workflows.revenue_split import RevenueSplitWorkflow
+from workflows.webhook_delivery import WebhookDeliveryWorkflow
+
+log = logging.getLogger("worker")
+
+WORKFLOWS = [
+    CheckoutWorkflow,
+    LatePaymentWorkflow,
+    EntitlementWorkflow,
+    RevenueSplitWorkflow,
+    RefundWorkflow,
+    BalanceTransactionWorkflow,
+    InboxRecoveryWorkflow,
+    WebhookDeliveryWorkflow,
+]
+_RECOVERY_EVERY = timedelta(seconds=30)
+_SHUTDOWN_GRACE = timedelta(seconds=3)
+
+
+class WorkerResources:
+    """Clients of this process, opened together and closed together."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self.client = client
+        self.database = Database(settings.database_url.get_secret_value(), pool_size=20)
+        self.payments = StripePayments(
+            settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base
+        )
+        self.http = make_http_client()
+        self.lms = make_lms(
+            settings.lms_kind, settings.lms_base_url, settings.lms_token.get_secret_value(), self.http
+        )
+        self.outbound = OutboundHttp(allow_private=settings.allow_private_addresses)
+        self.sealer = Sealer(settings.secrets_key.get_secret_value())
+        self.dispatcher = Dispatcher(client, settings.temporal_task_queue)
+        self.transactions = Transactions(self.database, self.dispatcher)
+
+    async def aclose(self) -> None:
+        """Close every client."""
+        await self.payments.aclose()
+        await self.outbound.aclose()
+        await self.http.aclose()
+        await self.database.aclose()
+
+
+def make_activities(settings: Settings, resources: WorkerResources) -> list[object]:
+    """One object a concern, each with the clients it needs."""
+    transactions, dispatcher = resources.transactions, resources.dispatcher
+    seller = {
+        "name": settings.seller_name,
+        "address": settings.seller_address,
+        "vat_id": settings.seller_vat_id,
+        "country": settings.seller_country,
+    }
+    return [
+        OrderActivities(
+            transactions,
+            payment_window_seconds=settings.payment_window_minutes * 60,
+            refund_window_days=settings.refund_window_days,
+            hold_seconds=round(settings.earnings_hold_days * 86400),
+            seller_country=settings.seller_country,
+            seller=seller,
+        ),
+        PaymentActivities(transactions, resources.payments),
+        LatePaymentActivities(transactions, dispatcher),
+        EntitlementActivities(transactions, resources.lms, dispatcher),
+        SplitActivities(transactions),
+        RefundActivities(transactions, resources.payments, dispatcher, seller=seller),
+        DeliveryActivities(transactions, resources.outbound, resources.sealer),
+        InboxActivities(transactions, dispatcher, resources.payments),
+    ]
+
+
+def activity_methods(holders: list[object]) -> list[object]:
+    """Every method of the holders that is an activity."""
+    methods = []
+    for holder in holders:
+        for name in dir(type(holder)):
+            method = getattr(holder, name)
+            if hasattr(method, "__temporal_activity_definition"):
+                methods.append(method)
+    return methods
+
+
+def make_worker(settings: Settings, resources: WorkerResources) -> Worker:
+    """The worker on the product's task queue."""
+    return Worker(
+        resources.client,
+        task_queue=settings.temporal_task_queue,
+        workflows=WORKFLOWS,
+        activities=activity_methods(make_activities(settings, resources)),  # type: ignore[arg-type]
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.temporal_sticky_timeout_seconds),
+        graceful_shutdown_timeout=_SHUTDOWN_GRACE,
+        max_concurrent_activities=50,
+        max_concurrent_local_activities=50,
+    )
+
+
+async def ensure_recovery_schedule(settings: Settings, client: Client) -> None:
+    """Have the inbox recovery run on a Schedule; one is enough, whoever makes it first."""
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            InboxRecoveryWorkflow.run, id="inbox-recovery", task_queue=settings.temporal_task_queue
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_RECOVERY_EVERY)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
+    )
+    try:
+        await client.create_schedule("inbox-recovery", schedule)
+    except ScheduleAlreadyRunningError:
+        return
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run until `stop` is set."""
+    client = await connect(
+        settings.temporal_address,
+        settings.temporal_namespace,
+        tls_cert=settings.temporal_tls_cert,
+        tls_key=None if settings.temporal_tls_key is None else settings.temporal_tls_key.get_secret_value(),
+        api_key=None if settings.temporal_api_key is None else settings.temporal_api_key.get_secret_value(),
+    )
+    resources = WorkerResources(settings, client)
+    try:
+        async with make_worker(settings, resources):
+            await ensure_recovery_schedule(settings, client)
+            log.info("worker started on task queue %s", settings.temporal_task_queue)
+            ready_file = os.environ.get("WORKER_READY_FILE")
+            if ready_file:
+                Path(ready_file).touch()
+            await stop.wait()
+    finally:
+        await resources.aclose()
+
+
+async def main() -> None:
+    """Run from the environment until SIGINT or SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await run(Settings(), stop)  # type: ignore[call-arg]
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

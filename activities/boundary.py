@@ -56,9 +56,7 @@ def translated(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]
             ) from error
         except DBAPIError as error:
             # The driver's message repeats the statement with its values: keep those out of histories.
-            raise ApplicationError(
-                f"database: {type(error.orig).__name__}", type="database_error"
-            ) from None
+            raise ApplicationError(f"database: {type(error.orig).__name__}", type="database_error") from None
 
     return call
 

@@ -95,9 +95,7 @@ class CloseInput:
 
 def refusal_of(error: CommerceError) -> Refusal:
     """A refusal as data, so that the workflow can answer with it."""
-    return Refusal(
-        error.code, error.detail or error.code, isinstance(error, Conflict), dict(error.members)
-    )
+    return Refusal(error.code, error.detail or error.code, isinstance(error, Conflict), dict(error.members))
 
 
 class OrderActivities:
@@ -241,15 +239,22 @@ class OrderActivities:
                 and currency == row.currency
             )
             await payments.set_succeeded(
-                tx.session, payment.id, charge_id=intent.get("latest_charge"), amount=amount,
-                currency=currency, applied=fits,
+                tx.session,
+                payment.id,
+                charge_id=intent.get("latest_charge"),
+                amount=amount,
+                currency=currency,
+                applied=fits,
             )
             if fits:
                 await self._become_paid(tx, row, amount=amount, how=f"Payment {intent['id']} succeeded.")
             else:
                 why = _why_unapplied(row, amount, currency)
                 await orders.note(
-                    tx.session, row.id, f"unapplied/{intent['id']}", "payment_unapplied",
+                    tx.session,
+                    row.id,
+                    f"unapplied/{intent['id']}",
+                    "payment_unapplied",
                     f"Payment {intent['id']} of {amount} {currency} was set apart: {why}.",
                 )
             return await _state(tx.session, await _require(tx.session, row.id), unapplied=not fits)
@@ -262,16 +267,26 @@ class OrderActivities:
         await orders.note(tx.session, row.id, "paid", "order_paid", how)
         tx.publish(
             Publication(
-                f"order:{row.id}:paid", "order.paid", order_stream(row.id),
+                f"order:{row.id}:paid",
+                "order.paid",
+                order_stream(row.id),
                 {
-                    "order_id": row.id, "number": row.number, "user_id": row.user_id,
-                    "lms_user_id": row.lms_user_id, "currency": row.currency, "amount": amount,
+                    "order_id": row.id,
+                    "number": row.number,
+                    "user_id": row.user_id,
+                    "lms_user_id": row.lms_user_id,
+                    "currency": row.currency,
+                    "amount": amount,
                 },
             )
         )
         if amount > 0:
             await documents.issue(
-                tx.session, kind="receipt", country=self._seller_country, order_id=row.id, refund_id=None,
+                tx.session,
+                kind="receipt",
+                country=self._seller_country,
+                order_id=row.id,
+                refund_id=None,
                 body=await receipt_body(tx.session, row, seller=self._seller, kind="receipt"),
             )
 
@@ -288,11 +303,17 @@ class OrderActivities:
                 await promotions.release(tx.session, row.id)
                 await carts.give_back(tx.session, row.cart_id)
                 await orders.note(
-                    tx.session, row.id, "closed", f"order_{given.state}", f"Ended by {given.by} before payment."
+                    tx.session,
+                    row.id,
+                    "closed",
+                    f"order_{given.state}",
+                    f"Ended by {given.by} before payment.",
                 )
                 tx.publish(
                     Publication(
-                        f"order:{row.id}:canceled", "order.canceled", order_stream(row.id),
+                        f"order:{row.id}:canceled",
+                        "order.canceled",
+                        order_stream(row.id),
                         {"order_id": row.id, "number": row.number, "reason": str(given.state)},
                     )
                 )
@@ -325,7 +346,10 @@ class OrderActivities:
             elif EntitlementStatus.FAILED in statuses and row.fulfilment_state is not FulfilmentState.FAILED:
                 await orders.set_fulfilment_state(tx.session, row.id, FulfilmentState.FAILED)
                 await orders.note(
-                    tx.session, row.id, f"failed/{activity.info().workflow_run_id}", "fulfillment_failed",
+                    tx.session,
+                    row.id,
+                    f"failed/{activity.info().workflow_run_id}",
+                    "fulfillment_failed",
                     "The LMS refused access for good; an operator decides.",
                 )
             return await _state(tx.session, await _require(tx.session, row.id))
@@ -337,7 +361,9 @@ class OrderActivities:
         await orders.note(tx.session, row.id, "fulfilled", "order_fulfilled", "Access is there.")
         tx.publish(
             Publication(
-                f"order:{row.id}:fulfilled", "order.fulfilled", order_stream(row.id),
+                f"order:{row.id}:fulfilled",
+                "order.fulfilled",
+                order_stream(row.id),
                 {"order_id": row.id, "number": row.number, "user_id": row.user_id},
             )
         )
@@ -399,7 +425,9 @@ def _refuse_other_price(quote: quotes.CartQuote, expected: dict[str, Any] | None
         quote={
             name: {"amount": value, "currency": quote.currency}
             for name, value in (
-                ("subtotal", quote.subtotal), ("discount", quote.discount), ("tax", quote.tax),
+                ("subtotal", quote.subtotal),
+                ("discount", quote.discount),
+                ("tax", quote.tax),
                 ("total", quote.total),
             )
         },
@@ -410,5 +438,3 @@ async def _take_seats(session: Session, item_ids: Iterable[str]) -> None:
     for item_id in sorted(item_ids):
         if not await catalog.take_seat(session, item_id):
             raise Conflict("the last seat is taken", code="sold_out")
-
-

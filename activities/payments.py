@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from domain.ledger import processor_fee
+from integrations.payments import IntentNotCancelable, PaymentIntent, StripePayments
 from temporalio import activity
 
 from activities.boundary import Transactions, translated
 from domain import ids
 from domain.errors import CommerceError, ProcessorUnavailable
-from domain.ledger import processor_fee
 from domain.messages import BalanceTransactionInput, OrderInput
 from domain.orders import PaymentState
-from integrations.payments import IntentNotCancelable, PaymentIntent, StripePayments
 from models.queries import ledger, orders, payments
 
 # Stripe keeps an idempotency key for 24 hours at least: before a retry that may be older, look first.
@@ -125,21 +125,30 @@ class PaymentActivities:
                 raise CommerceError(f"order {order.order_id} has no row")
             if intent.status != "succeeded":
                 await payments.set_status(
-                    tx.session, of_order[0].id, intent.status,
-                    failure_code=intent.last_error_code, failure_message=intent.last_error_message,
+                    tx.session,
+                    of_order[0].id,
+                    intent.status,
+                    failure_code=intent.last_error_code,
+                    failure_message=intent.last_error_message,
                 )
             if row.payment_state is PaymentState.PENDING and intent.status == "processing":
                 await orders.set_payment_state(tx.session, row.id, PaymentState.PROCESSING)
                 await orders.note(
-                    tx.session, row.id, "processing", "payment_processing",
+                    tx.session,
+                    row.id,
+                    "processing",
+                    "payment_processing",
                     "The payment is being processed; the seat stays held.",
                 )
             elif row.payment_state is PaymentState.PROCESSING and intent.status == "requires_payment_method":
                 await orders.set_payment_state(tx.session, row.id, PaymentState.PENDING)
             if intent.last_error_code is not None and intent.status == "requires_payment_method":
                 await orders.note(
-                    tx.session, row.id, f"declined/{intent.id}/{activity.info().activity_id}",
-                    "payment_failed", f"Payment declined: {intent.last_error_code}.",
+                    tx.session,
+                    row.id,
+                    f"declined/{intent.id}/{activity.info().activity_id}",
+                    "payment_failed",
+                    f"Payment declined: {intent.last_error_code}.",
                 )
         return IntentState(intent.id, intent.status)
 
@@ -172,7 +181,9 @@ class PaymentActivities:
                 return f"kept, not posted: {found.reporting_category} is nothing that we know"
             outcome = processor_fee(found.id, amount=found.fee, currency=found.currency)
             await ledger.post(
-                tx.session, outcome.entries, order_id=given.order_id,
+                tx.session,
+                outcome.entries,
+                order_id=given.order_id,
                 effective_at=datetime.fromtimestamp(found.created, UTC),
             )
             return f"posted a fee of {found.fee} {found.currency}"

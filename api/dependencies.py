@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from integrations.lms.port import Lms
+from integrations.payments import StripePayments
 from temporalio.client import Client
 
 from api.tokens import TokenIssuer
 from domain.errors import Forbidden, Unauthenticated
 from domain.orders import Role
 from integrations.dispatch import Dispatcher
-from integrations.lms.port import Lms
-from integrations.payments import StripePayments
 from integrations.sealing import Sealer
 from models.database import Database, Session
 

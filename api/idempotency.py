@@ -60,12 +60,17 @@ def read_key(request: Request) -> str:
 class CommerceRoute(APIRoute):
     """Gives each request one session; runs writes under their idempotency key."""
 
+    @property
+    def takes_key(self) -> bool:
+        """Whether this is a write that needs an `Idempotency-Key`."""
+        marked = getattr(self.endpoint, "__dict__", {}).get("takes_key", True)
+        return bool(marked) and not set(self.methods or ()) <= _SAFE_METHODS
+
     def get_route_handler(self) -> Handler:
         """Wrap FastAPI's handler."""
         original = super().get_route_handler()
-        marks = getattr(self.endpoint, "__dict__", {})
-        takes_key = marks.get("takes_key", True) and not self.methods <= _SAFE_METHODS
-        reruns = marks.get("rerun_on_replay", False)
+        takes_key = self.takes_key
+        reruns = getattr(self.endpoint, "__dict__", {}).get("rerun_on_replay", False)
 
         async def handle(request: Request) -> Response:
             services = services_of(request)

@@ -73,9 +73,17 @@ async def _insert(
             ":number, :order_id, CAST(:refund_id AS uuid), :today, CAST(:body AS jsonb), :sha256)"
         ),
         {
-            "entity": ENTITY, "country": country, "kind": kind, "year": today.year, "serial": serial,
-            "number": number, "order_id": order_id, "refund_id": refund_id, "today": today,
-            "body": complete, "sha256": hashlib.sha256(complete.encode()).hexdigest(),
+            "entity": ENTITY,
+            "country": country,
+            "kind": kind,
+            "year": today.year,
+            "serial": serial,
+            "number": number,
+            "order_id": order_id,
+            "refund_id": refund_id,
+            "today": today,
+            "body": complete,
+            "sha256": hashlib.sha256(complete.encode()).hexdigest(),
         },
     )
 

@@ -36,10 +36,18 @@ _SELECT = (
 
 def _entitlement(row: Row[Any]) -> EntitlementRow:
     return EntitlementRow(
-        id=str(row.id), user_id=str(row.user_id), lms_user_id=row.lms_user_id,
-        lms_course_id=row.lms_course_id, status=EntitlementStatus(row.status), version=row.version,
-        failure_code=row.failure_code, failure_detail=row.failure_detail, retry_asked=row.retry_asked,
-        justified=row.justified, created_at=row.created_at, changed_at=row.changed_at,
+        id=str(row.id),
+        user_id=str(row.user_id),
+        lms_user_id=row.lms_user_id,
+        lms_course_id=row.lms_course_id,
+        status=EntitlementStatus(row.status),
+        version=row.version,
+        failure_code=row.failure_code,
+        failure_detail=row.failure_detail,
+        retry_asked=row.retry_asked,
+        justified=row.justified,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
     )
 
 
@@ -88,9 +96,7 @@ async def of_user_course(session: Session, user_id: str, course_id: str) -> Enti
 
 async def get(session: Session, entitlement_id: str) -> EntitlementRow | None:
     """One entitlement."""
-    row = (
-        await session.execute(text(_SELECT + "WHERE e.id = :id"), {"id": entitlement_id})
-    ).one_or_none()
+    row = (await session.execute(text(_SELECT + "WHERE e.id = :id"), {"id": entitlement_id})).one_or_none()
     return None if row is None else _entitlement(row)
 
 
@@ -211,7 +217,9 @@ async def store_completion(
             "VALUES (:event_id, :user_id, :course_id, :completed_at) ON CONFLICT DO NOTHING"
         ),
         {
-            "event_id": lms_event_id, "user_id": lms_user_id, "course_id": lms_course_id,
+            "event_id": lms_event_id,
+            "user_id": lms_user_id,
+            "course_id": lms_course_id,
             "completed_at": completed_at,
         },
     )
@@ -229,8 +237,7 @@ async def unrelayed_completions(
         {"user_id": lms_user_id, "course_id": lms_course_id},
     )
     return [
-        CompletionRow(str(r.id), r.lms_event_id, r.lms_user_id, r.lms_course_id, r.completed_at)
-        for r in rows
+        CompletionRow(str(r.id), r.lms_event_id, r.lms_user_id, r.lms_course_id, r.completed_at) for r in rows
     ]
 
 

@@ -102,3 +102,15 @@ async def set_read_until(session: Session, source: str, until: datetime) -> None
         ),
         {"source": source, "until": until},
     )
+
+
+async def known(session: Session, source: str, event_id: str) -> bool:
+    """Whether this event was stored already."""
+    return bool(
+        (
+            await session.execute(
+                text("SELECT EXISTS (SELECT FROM inbound_event WHERE source = :source AND event_id = :id)"),
+                {"source": source, "id": event_id},
+            )
+        ).scalar_one()
+    )

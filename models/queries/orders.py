@@ -43,26 +43,41 @@ class OrderRow:
         """Derived from the axes."""
         return order_status(
             OrderAxes(
-                self.payment_state, self.fulfilment_state, self.dispute_state, self.amount_paid,
+                self.payment_state,
+                self.fulfilment_state,
+                self.dispute_state,
+                self.amount_paid,
                 self.amount_refunded,
             )
         )
 
 
-_SELECT_ORDER = (
-    "SELECT o.*, u.lms_user_id FROM orders o JOIN commerce_user u ON u.id = o.user_id "
-)
+_SELECT_ORDER = "SELECT o.*, u.lms_user_id FROM orders o JOIN commerce_user u ON u.id = o.user_id "
 
 
 def _order(row: Row[Any]) -> OrderRow:
     return OrderRow(
-        id=str(row.id), number=row.number, user_id=str(row.user_id), lms_user_id=row.lms_user_id,
-        cart_id=str(row.cart_id), currency=row.currency, payment_state=PaymentState(row.payment_state),
+        id=str(row.id),
+        number=row.number,
+        user_id=str(row.user_id),
+        lms_user_id=row.lms_user_id,
+        cart_id=str(row.cart_id),
+        currency=row.currency,
+        payment_state=PaymentState(row.payment_state),
         fulfilment_state=FulfilmentState(row.fulfilment_state),
-        dispute_state=DisputeState(row.dispute_state), subtotal=row.subtotal, discount=row.discount,
-        tax=row.tax, total=row.total, amount_paid=row.amount_paid, amount_refunded=row.amount_refunded,
-        promo_code=row.promo_code, billing_address=row.billing_address, return_url=row.return_url,
-        intent_attempts=row.intent_attempts, expires_at=row.expires_at, created_at=row.created_at,
+        dispute_state=DisputeState(row.dispute_state),
+        subtotal=row.subtotal,
+        discount=row.discount,
+        tax=row.tax,
+        total=row.total,
+        amount_paid=row.amount_paid,
+        amount_refunded=row.amount_refunded,
+        promo_code=row.promo_code,
+        billing_address=row.billing_address,
+        return_url=row.return_url,
+        intent_attempts=row.intent_attempts,
+        expires_at=row.expires_at,
+        created_at=row.created_at,
         paid_at=row.paid_at,
     )
 
@@ -82,8 +97,7 @@ async def page(
     """Newest first, from `before` on (keyset); status is compared as derived."""
     rows = await session.execute(
         text(
-            _SELECT_ORDER
-            + "WHERE (CAST(:user_id AS uuid) IS NULL OR o.user_id = CAST(:user_id AS uuid)) "
+            _SELECT_ORDER + "WHERE (CAST(:user_id AS uuid) IS NULL OR o.user_id = CAST(:user_id AS uuid)) "
             "AND (CAST(:before AS uuid) IS NULL OR o.id < CAST(:before AS uuid)) "
             f"AND (CAST(:status AS text) IS NULL OR {STATUS_SQL} = :status) "
             "ORDER BY o.id DESC LIMIT :limit"
@@ -136,10 +150,17 @@ async def insert(session: Session, order: NewOrder) -> None:
             "now() + make_interval(secs => :window_seconds))"
         ),
         {
-            "id": order.id, "user_id": order.user_id, "cart_id": order.cart_id,
-            "currency": order.currency, "subtotal": order.subtotal, "discount": order.discount,
-            "tax": order.tax, "total": order.total, "promo_code": order.promo_code,
-            "address": json.dumps(order.billing_address), "return_url": order.return_url,
+            "id": order.id,
+            "user_id": order.user_id,
+            "cart_id": order.cart_id,
+            "currency": order.currency,
+            "subtotal": order.subtotal,
+            "discount": order.discount,
+            "tax": order.tax,
+            "total": order.total,
+            "promo_code": order.promo_code,
+            "address": json.dumps(order.billing_address),
+            "return_url": order.return_url,
             "window_seconds": order.window_seconds,
         },
     )
@@ -177,15 +198,30 @@ class LineRow:
 
 def _line(row: Row[Any]) -> LineRow:
     return LineRow(
-        id=str(row.id), order_id=str(row.order_id), ordinal=row.ordinal, item_id=str(row.item_id),
-        bundle_id=None if row.bundle_id is None else str(row.bundle_id), title=row.title,
-        lms_course_id=row.lms_course_id, unit_price=row.unit_price, list_net=row.list_net,
-        discount_net=row.discount_net, net=row.net, tax=row.tax, gross=row.gross, taxes=row.taxes,
-        holds_seat=row.holds_seat, recognition=row.recognition,
-        recognition_deadline=row.recognition_deadline, refund_window_days=row.refund_window_days,
-        hold_seconds=row.hold_seconds, split=row.split,
-        split_rule_id=None if row.split_rule_id is None else str(row.split_rule_id), ledger=row.ledger,
-        accrued_at=row.accrued_at, released_at=row.released_at,
+        id=str(row.id),
+        order_id=str(row.order_id),
+        ordinal=row.ordinal,
+        item_id=str(row.item_id),
+        bundle_id=None if row.bundle_id is None else str(row.bundle_id),
+        title=row.title,
+        lms_course_id=row.lms_course_id,
+        unit_price=row.unit_price,
+        list_net=row.list_net,
+        discount_net=row.discount_net,
+        net=row.net,
+        tax=row.tax,
+        gross=row.gross,
+        taxes=row.taxes,
+        holds_seat=row.holds_seat,
+        recognition=row.recognition,
+        recognition_deadline=row.recognition_deadline,
+        refund_window_days=row.refund_window_days,
+        hold_seconds=row.hold_seconds,
+        split=row.split,
+        split_rule_id=None if row.split_rule_id is None else str(row.split_rule_id),
+        ledger=row.ledger,
+        accrued_at=row.accrued_at,
+        released_at=row.released_at,
     )
 
 
@@ -270,8 +306,7 @@ async def set_paid(session: Session, order_id: str, amount_paid: int) -> None:
     """The amount due has been captured; deadlines count from now."""
     await session.execute(
         text(
-            "UPDATE orders SET payment_state = 'paid', amount_paid = :amount, paid_at = now() "
-            "WHERE id = :id"
+            "UPDATE orders SET payment_state = 'paid', amount_paid = :amount, paid_at = now() WHERE id = :id"
         ),
         {"id": order_id, "amount": amount_paid},
     )

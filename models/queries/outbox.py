@@ -104,7 +104,7 @@ async def next_delivery(session: Session, endpoint_id: str, stream: str) -> Pend
         await session.execute(
             text(
                 "SELECT d.id, d.event_id, e.type, e.stream, e.stream_seq, "
-                "to_char(e.created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS created_at, e.data, "
+                'to_char(e.created_at, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS created_at, e.data, '
                 "d.attempts, w.url, w.secret_sealed "
                 "FROM webhook_delivery d JOIN outbound_event e ON e.id = d.event_id "
                 "JOIN webhook_endpoint w ON w.id = d.endpoint_id "
@@ -117,8 +117,16 @@ async def next_delivery(session: Session, endpoint_id: str, stream: str) -> Pend
     if row is None:
         return None
     return PendingDelivery(
-        str(row.id), str(row.event_id), row.type, row.stream, row.stream_seq, row.created_at, row.data,
-        row.attempts, row.url, bytes(row.secret_sealed),
+        str(row.id),
+        str(row.event_id),
+        row.type,
+        row.stream,
+        row.stream_seq,
+        row.created_at,
+        row.data,
+        row.attempts,
+        row.url,
+        bytes(row.secret_sealed),
     )
 
 

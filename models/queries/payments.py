@@ -34,10 +34,20 @@ _SELECT = "SELECT p.*, o.user_id FROM payment p JOIN orders o ON o.id = p.order_
 
 def _payment(row: Row[Any]) -> PaymentRow:
     return PaymentRow(
-        id=str(row.id), order_id=str(row.order_id), user_id=str(row.user_id), attempt=row.attempt,
-        intent_id=row.intent_id, status=row.status, amount=row.amount, currency=row.currency,
-        charge_id=row.charge_id, applied=row.applied, failure_code=row.failure_code,
-        failure_message=row.failure_message, created_at=row.created_at, succeeded_at=row.succeeded_at,
+        id=str(row.id),
+        order_id=str(row.order_id),
+        user_id=str(row.user_id),
+        attempt=row.attempt,
+        intent_id=row.intent_id,
+        status=row.status,
+        amount=row.amount,
+        currency=row.currency,
+        charge_id=row.charge_id,
+        applied=row.applied,
+        failure_code=row.failure_code,
+        failure_message=row.failure_message,
+        created_at=row.created_at,
+        succeeded_at=row.succeeded_at,
     )
 
 
@@ -126,7 +136,10 @@ async def set_succeeded(
             "failure_message = NULL WHERE id = :id"
         ),
         {
-            "id": payment_id, "charge": charge_id, "amount": amount, "currency": currency,
+            "id": payment_id,
+            "charge": charge_id,
+            "amount": amount,
+            "currency": currency,
             "applied": applied,
         },
     )

@@ -40,12 +40,22 @@ _SELECT = (
 
 def _refund(row: Row[Any]) -> RefundRow:
     return RefundRow(
-        id=str(row.id), order_id=str(row.order_id), user_id=str(row.user_id),
-        payment_id=str(row.payment_id), intent_id=row.intent_id, kind=row.kind, amount=row.amount,
-        currency=row.currency, status=RefundStatus(row.status), reason=row.reason,
-        keep_access=row.keep_access, issue_attempts=row.issue_attempts,
-        provider_refund_id=row.provider_refund_id, failure_reason=row.failure_reason,
-        created_at=row.created_at, settled_at=row.settled_at,
+        id=str(row.id),
+        order_id=str(row.order_id),
+        user_id=str(row.user_id),
+        payment_id=str(row.payment_id),
+        intent_id=row.intent_id,
+        kind=row.kind,
+        amount=row.amount,
+        currency=row.currency,
+        status=RefundStatus(row.status),
+        reason=row.reason,
+        keep_access=row.keep_access,
+        issue_attempts=row.issue_attempts,
+        provider_refund_id=row.provider_refund_id,
+        failure_reason=row.failure_reason,
+        created_at=row.created_at,
+        settled_at=row.settled_at,
     )
 
 
@@ -86,8 +96,14 @@ async def insert(
             "'pending', :reason, :keep_access, CAST(:requested_by AS uuid))"
         ),
         {
-            "id": refund_id, "order_id": order_id, "payment_id": payment_id, "kind": kind,
-            "amount": amount, "currency": currency, "reason": reason, "keep_access": keep_access,
+            "id": refund_id,
+            "order_id": order_id,
+            "payment_id": payment_id,
+            "kind": kind,
+            "amount": amount,
+            "currency": currency,
+            "reason": reason,
+            "keep_access": keep_access,
             "requested_by": requested_by,
         },
     )

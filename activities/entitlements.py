@@ -1,0 +1,212 @@
+"""Access at the LMS: what should be, asking for it, what came of it."""
+
+from dataclasses import dataclass
+
+from integrations.lms.port import Lms
+from temporalio import activity
+
+from activities.boundary import Transaction, Transactions, translated
+from activities.orders import FulfilmentPlan
+from domain.ids import entitlement_stream
+from domain.messages import EntitlementInput
+from domain.orders import EntitlementStatus
+from integrations.dispatch import Dispatcher
+from models.queries import entitlements, orders
+from models.queries.entitlements import EntitlementRow
+from models.queries.outbox import Publication
+
+
+@dataclass(frozen=True)
+class AccessPlan:
+    """What differs: `action` is grant, revoke or none."""
+
+    entitlement_id: str
+    lms_user_id: str
+    course_id: str
+    action: str
+    status: str
+    completions: bool
+
+
+@dataclass(frozen=True)
+class AccessOutcome:
+    """What the LMS answered."""
+
+    entitlement_id: str
+    status: EntitlementStatus
+    failure_code: str | None = None
+    failure_detail: str | None = None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Who is to be told of a change."""
+
+    order_ids: list[str]
+    line_ids: list[str]
+
+
+_TO_REVOKE = frozenset({EntitlementStatus.GRANTED, EntitlementStatus.GRANTING, EntitlementStatus.REVOKING})
+_TO_GRANT = frozenset(
+    {
+        EntitlementStatus.PENDING,
+        EntitlementStatus.GRANTING,
+        EntitlementStatus.REVOKING,
+        EntitlementStatus.REVOKED,
+    }
+)
+_EVENTS = {
+    EntitlementStatus.GRANTED: "entitlement.granted",
+    EntitlementStatus.REVOKED: "entitlement.revoked",
+    EntitlementStatus.FAILED: "entitlement.failed",
+}
+
+
+class EntitlementActivities:
+    """Steps of the entitlement workflow."""
+
+    def __init__(self, transactions: Transactions, lms: Lms, dispatcher: Dispatcher) -> None:
+        self._transactions = transactions
+        self._lms = lms
+        self._dispatcher = dispatcher
+
+    @activity.defn
+    @translated
+    async def request_entitlements(self, plan: FulfilmentPlan) -> None:
+        """Wake the one writer of each access that the order pays for."""
+        for course_id in plan.course_ids:
+            await self._dispatcher.wake_entitlement(plan.user_id, course_id)
+
+    @activity.defn
+    @translated
+    async def plan_access(self, given: EntitlementInput) -> AccessPlan:
+        """Compare what the justifications say with what was last reached at the LMS."""
+        async with self._transactions.begin() as tx:
+            row = await entitlements.of_user_course(tx.session, given.user_id, given.course_id)
+            if row is None:
+                return AccessPlan("", "", given.course_id, "none", "none", completions=False)
+            unrelayed = await entitlements.unrelayed_completions(
+                tx.session, row.lms_user_id, row.lms_course_id
+            )
+            action = _action(row)
+            if action == "grant" and row.status is not EntitlementStatus.GRANTING:
+                await entitlements.set_status(tx.session, row.id, EntitlementStatus.GRANTING)
+            elif action == "revoke" and row.status is not EntitlementStatus.REVOKING:
+                await entitlements.set_status(tx.session, row.id, EntitlementStatus.REVOKING)
+            elif action == "forget":  # paid back before anything was asked of the LMS
+                await entitlements.set_status(tx.session, row.id, EntitlementStatus.REVOKED)
+                action = "none"
+            return AccessPlan(
+                row.id,
+                row.lms_user_id,
+                row.lms_course_id,
+                action,
+                str(row.status),
+                completions=bool(unrelayed),
+            )
+
+    @activity.defn
+    @translated
+    async def grant_access(self, plan: AccessPlan) -> None:
+        """Have the user enrolled; already enrolled is success."""
+        await self._lms.grant(plan.lms_user_id, plan.course_id)
+
+    @activity.defn
+    @translated
+    async def revoke_access(self, plan: AccessPlan) -> None:
+        """Have the user unenrolled; not enrolled is success."""
+        await self._lms.revoke(plan.lms_user_id, plan.course_id)
+
+    @activity.defn
+    @translated
+    async def record_outcome(self, outcome: AccessOutcome) -> Waiting:
+        """Commit and publish the new state; the version lets a receiver ignore a late grant."""
+        async with self._transactions.begin() as tx:
+            row = await entitlements.get(tx.session, outcome.entitlement_id)
+            if row is None:
+                return Waiting([], [])
+            if row.status is not outcome.status:
+                await self._change(tx, row, outcome)
+            return Waiting(
+                await entitlements.waiting_orders(tx.session, row.id),
+                await entitlements.lines_of(tx.session, row.id),
+            )
+
+    async def _change(self, tx: Transaction, row: EntitlementRow, outcome: AccessOutcome) -> None:
+        version = await entitlements.set_status(
+            tx.session,
+            row.id,
+            outcome.status,
+            failure_code=outcome.failure_code,
+            failure_detail=outcome.failure_detail,
+        )
+        for order_id in await entitlements.waiting_orders(tx.session, row.id):
+            detail = f"Access to {row.lms_course_id}: {outcome.status}."
+            if outcome.failure_detail:
+                detail = f"Access to {row.lms_course_id} refused by the LMS: {outcome.failure_detail}"
+            await orders.note(
+                tx.session,
+                order_id,
+                f"entitlement/{row.id}/{version}",
+                f"entitlement_{outcome.status}",
+                detail,
+            )
+        data: dict[str, object] = {
+            "entitlement_id": row.id,
+            "user_id": row.user_id,
+            "lms_user_id": row.lms_user_id,
+            "course_id": row.lms_course_id,
+            "version": version,
+        }
+        if outcome.failure_code is not None:
+            data["reason"] = outcome.failure_code
+        tx.publish(
+            Publication(
+                f"entitlement:{row.id}:{version}", _EVENTS[outcome.status], entitlement_stream(row.id), data
+            )
+        )
+
+    @activity.defn
+    @translated
+    async def relay_completions(self, given: EntitlementInput) -> Waiting:
+        """Tell the payout system of stored completions, also for free and refunded orders."""
+        async with self._transactions.begin() as tx:
+            row = await entitlements.of_user_course(tx.session, given.user_id, given.course_id)
+            if row is None:
+                return Waiting([], [])
+            for completion in await entitlements.unrelayed_completions(
+                tx.session, row.lms_user_id, row.lms_course_id
+            ):
+                tx.publish(
+                    Publication(
+                        f"completion:{completion.lms_event_id}",
+                        "course.completed",
+                        entitlement_stream(row.id),
+                        {
+                            "entitlement_id": row.id,
+                            "lms_event_id": completion.lms_event_id,
+                            "lms_user_id": row.lms_user_id,
+                            "course_id": row.lms_course_id,
+                            "completed_at": completion.completed_at.isoformat(),
+                        },
+                    )
+                )
+                await entitlements.mark_relayed(tx.session, completion.id)
+            return Waiting([], await entitlements.lines_of(tx.session, row.id))
+
+    @activity.defn
+    @translated
+    async def tell_waiting(self, waiting: Waiting) -> None:
+        """Signal orders and splits; one that has closed needs nothing any more."""
+        for order_id in waiting.order_ids:
+            await self._dispatcher.order_entitlement_changed(order_id)
+        for line_id in waiting.line_ids:
+            await self._dispatcher.line_changed(line_id)
+
+
+def _action(row: EntitlementRow) -> str:
+    if row.justified:
+        return "grant" if row.status in _TO_GRANT else "none"
+    if row.status in _TO_REVOKE:
+        return "revoke"
+    return "forget" if row.status in (EntitlementStatus.PENDING, EntitlementStatus.FAILED) else "none"

@@ -1,0 +1,85 @@
+"""The gateway: builds the app and its clients (composition root). `uvicorn api.main:create_app --factory`."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import problems
+from api.dependencies import Secrets, Services
+from api.openapi import describe
+from api.routes import all_routers
+from api.tokens import TokenIssuer, parse_signing_keys
+from config import Settings
+from integrations.dispatch import Dispatcher
+from integrations.http import make_http_client
+from integrations.lms import make_lms
+from integrations.payments import StripePayments
+from integrations.sealing import Sealer
+from integrations.temporal import connect
+from models.database import Database
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The app; its clients are opened when it starts and closed when it stops."""
+    settings = settings or Settings()  # type: ignore[call-arg]
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database = Database(settings.database_url.get_secret_value(), pool_size=30)
+        http = make_http_client()
+        payments = StripePayments(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)
+        temporal = await connect(
+            settings.temporal_address,
+            settings.temporal_namespace,
+            tls_cert=settings.temporal_tls_cert,
+            tls_key=(
+                None if settings.temporal_tls_key is None else settings.temporal_tls_key.get_secret_value()
+            ),
+            api_key=(
+                None if settings.temporal_api_key is None else settings.temporal_api_key.get_secret_value()
+            ),
+            lazy=True,  # the gateway starts, and says so on /readyz, while Temporal is away
+        )
+        app.state.services = Services(
+            database=database,
+            temporal=temporal,
+            task_queue=settings.temporal_task_queue,
+            dispatcher=Dispatcher(temporal, settings.temporal_task_queue),
+            payments=payments,
+            publishable_key=settings.stripe_publishable_key,
+            lms=make_lms(
+                settings.lms_kind, settings.lms_base_url, settings.lms_token.get_secret_value(), http
+            ),
+            tokens=TokenIssuer(
+                parse_signing_keys(settings.jwt_signing_keys.get_secret_value()),
+                issuer=settings.public_url,
+                audience="commerce",
+            ),
+            sealer=Sealer(settings.secrets_key.get_secret_value()),
+            webhook_secrets=Secrets(
+                settings.stripe_webhook_secrets,
+                settings.lms_webhook_secrets,
+                settings.payout_webhook_secrets,
+            ),
+            public_url=settings.public_url,
+            seller_country=settings.seller_country,
+            allow_private_addresses=settings.allow_private_addresses,
+            temporal_namespace=settings.temporal_namespace,
+        )
+        try:
+            yield
+        finally:
+            await payments.aclose()
+            await http.aclose()
+            await database.aclose()
+
+    app = FastAPI(title="Commerce", version="0.1.0", lifespan=lifespan)
+    for router in all_routers():
+        app.include_router(router)
+    problems.install(app, settings.public_url)
+    describe(app)
+    return app

@@ -1,0 +1,70 @@
+"""Checkout: starts the order's workflow and answers with what the front end needs to pay."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+
+from api.dependencies import NewObjectId, Services, ServicesDep, SessionDep, SignedIn
+from api.idempotency import CommerceRoute
+from api.routes.orders import order_answer
+from api.schemas.orders import CheckoutAnswer, CheckoutBody, PaymentToMake
+from api.workflow_calls import ask_checkout
+from domain.errors import Conflict
+from domain.orders import PaymentState
+from models.queries import carts, orders
+
+router = APIRouter(route_class=CommerceRoute, tags=["checkout"])
+
+
+@router.post("/v1/checkout", status_code=201, operation_id="checkout")
+async def checkout(
+    body: Annotated[CheckoutBody, Body()],
+    caller: SignedIn,
+    services: ServicesDep,
+    session: SessionDep,
+    order_id: NewObjectId,
+) -> CheckoutAnswer:
+    """Check out the open cart. The order's id is committed before its workflow starts.
+
+    A second checkout of the same cart, from another tab, is `cart_empty`.
+    """
+    async with services.database.transaction() as first:
+        if await orders.command(first, order_id) is None:
+            cart_id = await carts.open_id(first, caller.user_id)
+            if cart_id is None:
+                raise Conflict("the cart is empty", code="cart_empty")
+            await orders.record_command(
+                first,
+                order_id,
+                "checkout",
+                caller.user_id,
+                {
+                    "cart_id": cart_id,
+                    "billing_address": body.billing_address.model_dump(exclude_none=True),
+                    "expected_total": None
+                    if body.expected_total is None
+                    else body.expected_total.model_dump(),
+                    "return_url": body.return_url,
+                },
+            )
+    answer = await ask_checkout(services, order_id)
+    return CheckoutAnswer(
+        order=await order_answer(session, services, order_id),
+        payment=await _payment_to_make(services, session, order_id, answer.intent_id),
+    )
+
+
+async def _payment_to_make(
+    services: Services, session: SessionDep, order_id: str, intent_id: str | None
+) -> PaymentToMake | None:
+    row = await orders.get(session, order_id)
+    if intent_id is None or row is None or row.payment_state is not PaymentState.PENDING:
+        return None
+    # Read from the processor, not passed through the workflow: no secret stands in a history.
+    intent = await services.payments.get_intent(intent_id)
+    return PaymentToMake(
+        provider="stripe",
+        payment_intent_id=intent.id,
+        client_secret=intent.client_secret or "",
+        publishable_key=services.publishable_key,
+    )

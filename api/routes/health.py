@@ -1,0 +1,54 @@
+"""Liveness, readiness, metrics."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from api.dependencies import ServicesDep
+from api.schemas.common import Output
+from api.workflow_calls import check_temporal
+
+router = APIRouter(tags=["operations"])
+
+
+class Health(Output):
+    """Each part: `ok`, or what is wrong with it."""
+
+    status: str
+    parts: dict[str, str] = {}
+
+
+@router.get("/healthz", operation_id="healthz")
+async def healthz() -> Health:
+    """The process is alive."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", operation_id="readyz", responses={503: {"model": Health}})
+async def readyz(services: ServicesDep, response: Response) -> Health:
+    """Whether everything that a sale needs can be reached."""
+    checks: dict[str, Awaitable[None]] = {
+        "database": services.database.ping(),
+        "temporal": check_temporal(services.temporal),
+        "lms": services.lms.check(),
+        "payments": services.payments.check(),
+    }
+    outcomes = await asyncio.gather(
+        *(asyncio.wait_for(check, timeout=4) for check in checks.values()), return_exceptions=True
+    )
+    parts = {
+        name: "ok" if outcome is None else type(outcome).__name__
+        for name, outcome in zip(checks, outcomes, strict=True)
+    }
+    ready = all(state == "ok" for state in parts.values())
+    if not ready:
+        response.status_code = 503
+    return Health(status="ok" if ready else "unavailable", parts=parts)
+
+
+@router.get("/metrics", operation_id="metrics", response_class=Response)
+async def metrics() -> Response:
+    """Prometheus metrics of this process."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,144 @@
+"""Orders: reads, cancel, timeline, receipt and credit notes."""
+
+import re
+
+from fastapi import APIRouter, Request, Response
+
+from api.dependencies import NewObjectId, Principal, Services, ServicesDep, SessionDep, SignedIn
+from api.idempotency import CommerceRoute
+from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.routes.views import entitlement_view, order_view
+from api.schemas.orders import OrderList, OrderView, Timeline, TimelineEvent
+from api.workflow_calls import ask_cancel
+from domain.errors import Conflict, NotFound
+from domain.orders import OrderStatus
+from integrations.documents.receipt import ReceiptDocument, render_receipt_pdf
+from models.database import Session
+from models.queries import documents, entitlements, orders, payments, refunds
+from models.queries.orders import OrderRow
+
+router = APIRouter(route_class=CommerceRoute, tags=["orders"])
+
+
+async def own_order(session: Session, caller: Principal, order_id: str) -> OrderRow:
+    """The order, if the caller may see it; another person's order is not found."""
+    row = await orders.get(session, parse_id(order_id))
+    if row is None or not (caller.is_operator or row.user_id == caller.user_id):
+        raise NotFound("no such order")
+    return row
+
+
+async def view_of(session: Session, services: Services, row: OrderRow) -> OrderView:
+    """The order with all that belongs to it."""
+    return order_view(
+        row,
+        await orders.lines(session, row.id),
+        await payments.of_order(session, row.id),
+        await refunds.of_order(session, row.id),
+        [entitlement_view(e, services.lms.course_url) for e in await entitlements.of_order(session, row.id)],
+    )
+
+
+async def order_answer(session: Session, services: Services, order_id: str) -> OrderView:
+    """The order for the answer of a write."""
+    row = await orders.get(session, order_id)
+    if row is None:
+        raise NotFound("no such order")
+    return await view_of(session, services, row)
+
+
+@router.get("/v1/orders", operation_id="list_orders")
+async def list_orders(
+    caller: SignedIn,
+    services: ServicesDep,
+    session: SessionDep,
+    status: OrderStatus | None = None,
+    user_id: str | None = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> OrderList:
+    """The caller's orders, newest first; an operator sees all, or one user's."""
+    whose = (parse_id(user_id) if user_id else None) if caller.is_operator else caller.user_id
+    rows = await orders.page(session, user_id=whose, status=status, before=cursor, limit=limit + 1)
+    return OrderList(
+        data=[await view_of(session, services, row) for row in rows[:limit]],
+        next_cursor=next_cursor([row.id for row in rows], limit),
+    )
+
+
+@router.get("/v1/orders/{order_id}", operation_id="get_order")
+async def get_order(order_id: str, caller: SignedIn, services: ServicesDep, session: SessionDep) -> OrderView:
+    """One order."""
+    return await view_of(session, services, await own_order(session, caller, order_id))
+
+
+@router.post("/v1/orders/{order_id}/cancel", operation_id="cancel_order")
+async def cancel_order(
+    order_id: str,
+    caller: SignedIn,
+    services: ServicesDep,
+    session: SessionDep,
+    command_id: NewObjectId,
+) -> OrderView:
+    """Cancel before payment: seats and promotion go back, the lines become a cart again."""
+    row = await own_order(session, caller, order_id)
+    if row.status is not OrderStatus.PENDING_PAYMENT:
+        raise Conflict(f"the order is {row.status}", code="order_not_cancelable")
+    by = "the customer" if row.user_id == caller.user_id else "an operator"
+    await ask_cancel(services, row.id, command_id, by)
+    return await order_answer(session, services, row.id)
+
+
+@router.get("/v1/orders/{order_id}/timeline", operation_id="get_order_timeline")
+async def get_timeline(order_id: str, caller: SignedIn, session: SessionDep) -> Timeline:
+    """What happened to the order, oldest first."""
+    row = await own_order(session, caller, order_id)
+    return Timeline(data=[TimelineEvent(**event) for event in await orders.timeline(session, row.id)])
+
+
+PDF = {200: {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}}
+
+
+@router.get(
+    "/v1/orders/{order_id}/receipt.pdf", operation_id="get_receipt", response_class=Response, responses=PDF
+)
+async def get_receipt(order_id: str, request: Request, caller: SignedIn, session: SessionDep) -> Response:
+    """The receipt as a PDF, rendered from its immutable content."""
+    row = await own_order(session, caller, order_id)
+    document = await documents.of_order(session, row.id, "receipt")
+    if document is None:
+        raise Conflict("a receipt is issued at payment", code="not_paid")
+    return _pdf(request, document)
+
+
+@router.get(
+    "/v1/orders/{order_id}/credit-notes/{refund_id}.pdf",
+    operation_id="get_credit_note",
+    response_class=Response,
+    responses=PDF,
+)
+async def get_credit_note(
+    order_id: str, refund_id: str, request: Request, caller: SignedIn, session: SessionDep
+) -> Response:
+    """The credit note of a succeeded refund as a PDF."""
+    row = await own_order(session, caller, order_id)
+    document = await documents.of_order(session, row.id, "credit_note", parse_id(refund_id))
+    if document is None:
+        raise NotFound("no credit note for this refund")
+    return _pdf(request, document)
+
+
+def _pdf(request: Request, document: documents.DocumentRow) -> Response:
+    etag = f'"{document.sha256}"'
+    if etag in re.split(r"\s*,\s*", request.headers.get("if-none-match", "")):
+        return Response(status_code=304, headers={"ETag": etag})
+    content = render_receipt_pdf(ReceiptDocument.from_json({**document.body, "number": document.number}))
+    return Response(
+        content,
+        media_type="application/pdf",
+        headers={
+            "ETag": etag,
+            "Content-Disposition": f'inline; filename="{document.number}.pdf"',
+            "Cache-Control": "private, no-cache",
+        },
+    )

@@ -1,0 +1,109 @@
+"""Rows of the database as the API shows them."""
+
+from collections.abc import Callable
+
+from api.schemas.orders import (
+    EntitlementView,
+    OrderLine,
+    OrderView,
+    PaymentSummary,
+    RefundSummary,
+    money,
+)
+from domain.ids import order_workflow_id
+from domain.orders import EntitlementStatus
+from models.queries.entitlements import EntitlementRow
+from models.queries.orders import LineRow, OrderRow
+from models.queries.payments import PaymentRow
+from models.queries.refunds import RefundRow
+
+
+def payment_view(row: PaymentRow) -> PaymentSummary:
+    """One payment intent."""
+    return PaymentSummary(
+        id=row.id,
+        order_id=row.order_id,
+        payment_intent_id=row.intent_id,
+        status=row.status,
+        amount=money(row.amount, row.currency),
+        failure_code=row.failure_code,
+        failure_message=row.failure_message,
+        created_at=row.created_at,
+        succeeded_at=row.succeeded_at,
+    )
+
+
+def refund_view(row: RefundRow) -> RefundSummary:
+    """One refund."""
+    return RefundSummary(
+        id=row.id,
+        order_id=row.order_id,
+        status=row.status.value,
+        amount=money(row.amount, row.currency),
+        reason=row.reason,
+        keep_access=row.keep_access,
+        failure_reason=row.failure_reason,
+        created_at=row.created_at,
+        settled_at=row.settled_at,
+    )
+
+
+def entitlement_view(row: EntitlementRow, course_url: Callable[[str], str]) -> EntitlementView:
+    """One access; the deep link only when access is there."""
+    granted = row.status is EntitlementStatus.GRANTED
+    return EntitlementView(
+        id=row.id,
+        user_id=row.user_id,
+        lms_course_id=row.lms_course_id,
+        status=row.status.value,
+        deep_link=course_url(row.lms_course_id) if granted else None,
+        failure_detail=row.failure_detail,
+        version=row.version,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+    )
+
+
+def _line_view(row: LineRow, currency: str) -> OrderLine:
+    return OrderLine(
+        id=row.id,
+        item_id=row.item_id,
+        bundle_id=row.bundle_id,
+        title=row.title,
+        lms_course_id=row.lms_course_id,
+        unit_price=money(row.unit_price, currency),
+        discount=money(row.discount_net, currency),
+        tax=money(row.tax, currency),
+        total=money(row.gross, currency),
+    )
+
+
+def order_view(
+    row: OrderRow,
+    lines: list[LineRow],
+    payments: list[PaymentRow],
+    refunds: list[RefundRow],
+    entitlements: list[EntitlementView],
+) -> OrderView:
+    """An order with all that belongs to it."""
+    currency = row.currency
+    return OrderView(
+        id=row.id,
+        number=row.number,
+        user_id=row.user_id,
+        status=row.status,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        lines=[_line_view(line, currency) for line in lines],
+        subtotal=money(row.subtotal, currency),
+        discount=money(row.discount, currency),
+        tax=money(row.tax, currency),
+        total=money(row.total, currency),
+        amount_paid=money(row.amount_paid, currency),
+        amount_refunded=money(row.amount_refunded, currency),
+        promo_code=row.promo_code,
+        payments=[payment_view(payment) for payment in payments],
+        refunds=[refund_view(refund) for refund in refunds],
+        entitlements=entitlements,
+        workflow_id=order_workflow_id(row.id),
+    )

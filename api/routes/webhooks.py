@@ -1,0 +1,107 @@
+"""Inbound webhooks: verify, store if new, commit, then signal, then mark as dispatched.
+
+A duplicate that was never dispatched is dispatched; what can't be dispatched now is left to the inbox
+recovery, so the sender is answered 200 as soon as the event is safe.
+"""
+
+import logging
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import Field
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.dependencies import Services, ServicesDep
+from api.idempotency import CommerceRoute, without_key
+from api.schemas.common import Output
+from domain.errors import Unavailable
+from domain.messages import StoredEvent
+from integrations.webhook_verification import BadSignature, verify_standard, verify_stripe
+from models.queries import completions, inbox
+
+log = logging.getLogger(__name__)
+router = APIRouter(route_class=CommerceRoute, tags=["inbound webhooks"])
+
+
+class Stored(Output):
+    """The event is safe."""
+
+    received: Annotated[bool, Field(examples=[True])] = True
+
+
+@router.post("/v1/webhooks/stripe", operation_id="receive_stripe_event")
+@without_key
+async def receive_stripe_event(request: Request, services: ServicesDep) -> Stored:
+    """An event of Stripe, signed by `Stripe-Signature`."""
+    event = verify_stripe(
+        await request.body(),
+        request.headers.get("stripe-signature", ""),
+        services.webhook_secrets.stripe,
+        now=int(time.time()),
+    )
+    subject = event.get("data", {}).get("object") if isinstance(event.get("data"), dict) else None
+    if not isinstance(subject, dict):
+        raise BadSignature("the event has no object")
+    stored = await _store(services, inbox.STRIPE, event, inbox.order_of(subject))
+    if not stored.dispatched:
+        await _dispatch_stripe(services, stored)
+    return Stored()
+
+
+@router.post("/v1/webhooks/lms", operation_id="receive_lms_event")
+@without_key
+async def receive_lms_event(request: Request, services: ServicesDep) -> Stored:
+    """An event of the LMS, signed by Standard Webhooks."""
+    event = verify_standard(
+        await request.body(), dict(request.headers), services.webhook_secrets.lms, now=int(time.time())
+    )
+    stored = await _store(services, inbox.LMS, event, None)
+    if not stored.dispatched:
+        await _dispatch_lms(services, stored)
+    return Stored()
+
+
+@router.post("/v1/webhooks/payout", operation_id="receive_payout_event")
+@without_key
+async def receive_payout_event(request: Request, services: ServicesDep) -> Stored:
+    """An event of the payout system, signed by Standard Webhooks; kept for the settlement of earnings."""
+    event = verify_standard(
+        await request.body(), dict(request.headers), services.webhook_secrets.payout, now=int(time.time())
+    )
+    await _store(services, inbox.PAYOUT, event, None)
+    return Stored()
+
+
+async def _store(services: Services, source: str, event: dict[str, Any], order_id: str | None) -> StoredEvent:
+    try:
+        async with services.database.transaction() as session:
+            if source == inbox.LMS:
+                await completions.take_in(session, event)
+            return await inbox.store(session, source, event, order_id)
+    except SQLAlchemyError as error:
+        raise Unavailable("the event could not be stored") from error
+
+
+async def _dispatch_stripe(services: Services, event: StoredEvent) -> None:
+    try:
+        outcome = await services.dispatcher.stripe_event(event)
+        await _mark(services, event, outcome)
+    except (Unavailable, SQLAlchemyError):
+        log.warning("event %s is stored, and left to the recovery", event.inbox_id)
+
+
+async def _dispatch_lms(services: Services, event: StoredEvent) -> None:
+    try:
+        async with services.database.transaction() as session:
+            concerned = await completions.concerned(session, event)
+        for user_id, course_id in concerned:
+            await services.dispatcher.wake_entitlement(user_id, course_id)
+        await _mark(services, event, f"{len(concerned)} entitlements woken")
+    except (Unavailable, SQLAlchemyError):
+        log.warning("event %s is stored, and left to the recovery", event.inbox_id)
+
+
+async def _mark(services: Services, event: StoredEvent, outcome: str) -> None:
+    async with services.database.transaction() as session:
+        await inbox.mark_dispatched(session, event.inbox_id, outcome)

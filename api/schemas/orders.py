@@ -1,0 +1,213 @@
+"""Orders, payments, refunds and entitlements as the API shows them."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from api.schemas.common import Body, Money, Output, ShortText
+
+CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$", examples=["US"])]
+
+
+class BillingAddress(Body):
+    """Where the buyer is: decides the tax. A business may add its name and VAT id."""
+
+    country: CountryCode
+    postal_code: Annotated[ShortText, Field(max_length=20)] | None = None
+    state: Annotated[str, Field(pattern=r"^[A-Z0-9-]{1,6}$", examples=["NY"])] | None = None
+    city: ShortText | None = None
+    line1: ShortText | None = None
+    line2: ShortText | None = None
+    name: ShortText | None = None
+    vat_id: Annotated[ShortText, Field(max_length=20)] | None = None
+
+
+class CheckoutBody(Body):
+    """What checkout needs; `expected_total` guards against a price that changed meanwhile."""
+
+    billing_address: BillingAddress
+    expected_total: Money | None = None
+    return_url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None = None
+
+
+class CancelBody(Body):
+    """Nothing is needed to cancel."""
+
+
+class OrderLine(Output):
+    """One course of an order; a bundle stands here as its parts."""
+
+    id: str
+    item_id: str
+    bundle_id: str | None
+    title: str
+    lms_course_id: str
+    quantity: int = 1
+    unit_price: Money
+    discount: Money
+    tax: Money
+    total: Money
+
+
+class PaymentSummary(Output):
+    """One payment intent."""
+
+    id: str
+    order_id: str
+    payment_intent_id: str | None
+    status: str
+    amount: Money
+    failure_code: str | None
+    failure_message: str | None
+    created_at: datetime
+    succeeded_at: datetime | None
+
+
+class RefundSummary(Output):
+    """One refund."""
+
+    id: str
+    order_id: str
+    status: Literal["pending", "succeeded", "failed"]
+    amount: Money
+    reason: str
+    keep_access: bool
+    failure_reason: str | None
+    created_at: datetime
+    settled_at: datetime | None
+
+
+class EntitlementView(Output):
+    """Access to one course; the deep link is there once access is."""
+
+    id: str
+    user_id: str
+    lms_course_id: str
+    status: Literal["pending", "granting", "granted", "failed", "revoking", "revoked"]
+    deep_link: str | None
+    failure_detail: str | None
+    version: int
+    created_at: datetime
+    changed_at: datetime
+
+
+class OrderView(Output):
+    """An order; `status` is derived from its axes."""
+
+    id: str
+    number: str
+    user_id: str
+    status: str
+    created_at: datetime
+    expires_at: datetime
+    lines: list[OrderLine]
+    subtotal: Money
+    discount: Money
+    tax: Money
+    total: Money
+    amount_paid: Money
+    amount_refunded: Money
+    promo_code: str | None
+    payments: list[PaymentSummary]
+    refunds: list[RefundSummary]
+    entitlements: list[EntitlementView]
+    workflow_id: str
+
+
+class PaymentToMake(Output):
+    """What the front end hands to the processor's library."""
+
+    provider: Literal["stripe"]
+    payment_intent_id: str
+    client_secret: str
+    publishable_key: str
+
+
+class CheckoutAnswer(Output):
+    """The order, and the payment to make; null when nothing is due."""
+
+    order: OrderView
+    payment: PaymentToMake | None
+
+
+class TimelineEvent(Output):
+    """What happened, when, why."""
+
+    at: datetime
+    kind: str
+    detail: str
+
+
+class Timeline(Output):
+    """An order's story, oldest first."""
+
+    data: list[TimelineEvent]
+
+
+class RefundLineBody(Body):
+    """One line to refund, whole or by amount (minor units of the order's currency)."""
+
+    line_id: Annotated[str, Field(max_length=64)]
+    amount: Annotated[int, Field(gt=0, le=10**12)] | None = None
+
+
+class RefundBody(Body):
+    """Lines, or an amount over the whole order, or neither: all that remains."""
+
+    lines: Annotated[list[RefundLineBody], Field(min_length=1, max_length=100)] | None = None
+    amount: Money | None = None
+    reason: Annotated[ShortText, Field(min_length=1)]
+    keep_access: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "RefundBody":
+        if self.lines is not None and self.amount is not None:
+            raise ValueError("give lines or an amount, not both")
+        return self
+
+
+class RefundAnswer(Output):
+    """The refund that was begun."""
+
+    refund: RefundSummary
+
+
+class Dashboard(Output):
+    """All that a learner sees, in one answer."""
+
+    orders: list["DashboardOrder"]
+    payments: list[PaymentSummary]
+    entitlements: list[EntitlementView]
+
+
+class DashboardOrder(OrderView):
+    """An order with its receipt."""
+
+    receipt_url: str | None
+
+
+class OrderList(Output):
+    """A page of orders."""
+
+    data: list[OrderView]
+    next_cursor: str | None
+
+
+class PaymentList(Output):
+    """A page of payments."""
+
+    data: list[PaymentSummary]
+    next_cursor: str | None
+
+
+class EntitlementList(Output):
+    """A page of entitlements."""
+
+    data: list[EntitlementView]
+    next_cursor: str | None
+
+
+def money(amount: int, currency: str) -> Money:
+    """Minor units with their currency."""
+    return Money(amount=amount, currency=currency)

@@ -1,7 +1,7 @@
 """Typed client of the stand-in LMS's control routes, for tests and demonstrations."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Any, Self
 
@@ -54,6 +54,11 @@ class Delivery:
     attempts: int
     last_status: int | None
     last_error: str | None
+
+
+def to_delivery(row: dict[str, Any]) -> Delivery:
+    """A delivery of its JSON."""
+    return Delivery(**{field.name: row[field.name] for field in fields(Delivery)})
 
 
 class ControlClient:
@@ -214,9 +219,7 @@ class LmsControl(ControlClient):
 
     async def deliveries(self, event_id: str | None = None) -> Sequence[Delivery]:
         """Every queued copy of every event, or of one event."""
-        names = ("id", "event_id", "type", "body", "state", "attempts", "last_status", "last_error")
-        rows = await self._read("deliveries", event_id=event_id)
-        return [Delivery(**{name: row[name] for name in names}) for row in rows]
+        return [to_delivery(row) for row in await self._read("deliveries", event_id=event_id)]
 
     async def release(self, state: str = "dropped") -> int:
         """Send dropped (or held) events after all; returns how many."""

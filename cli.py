@@ -1,0 +1,107 @@
+"""The `commerce` command (composition root)."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and check Commerce.")
+console = Console()
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+
+
+@app.command()
+def dev(reload: Annotated[bool, typer.Option(help="Restart gateway and worker on changes.")] = False) -> None:
+    """Start the embedded stack and serve until Ctrl-C."""
+    from devstack.commands import run_dev  # noqa: PLC0415 - the product commands do without the devstack
+
+    raise typer.Exit(asyncio.run(run_dev(reload=reload)))
+
+
+@app.command()
+def demo(once: Annotated[bool, typer.Option(help="End after the story.")] = False) -> None:
+    """Start the embedded stack, sell courses end to end, then keep serving."""
+    from devstack.commands import run_demo  # noqa: PLC0415
+
+    raise typer.Exit(asyncio.run(run_demo(once=once)))
+
+
+@app.command()
+def clean() -> None:
+    """Remove the embedded stack's data."""
+    from devstack.commands import remove_data  # noqa: PLC0415
+
+    remove_data()
+
+
+@app.command()
+def api(host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Run the gateway alone, from the environment."""
+    import uvicorn  # noqa: PLC0415
+
+    uvicorn.run("api.main:create_app", factory=True, host=host, port=port)
+
+
+@app.command()
+def worker() -> None:
+    """Run the worker alone, from the environment."""
+    import worker as product_worker  # noqa: PLC0415
+
+    asyncio.run(product_worker.main())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema, as its owner."""
+    from config import OwnerSettings  # noqa: PLC0415
+    from migrations import upgrade  # noqa: PLC0415
+
+    upgrade(OwnerSettings().database_owner_url.get_secret_value())  # type: ignore[call-arg]
+    console.print("The database is up to date.")
+
+
+@app.command()
+def seed() -> None:
+    """Fill the catalogue with the demo's items (development only)."""
+    from config import Settings  # noqa: PLC0415
+    from devstack.seed import seed as seed_catalogue  # noqa: PLC0415
+
+    settings = Settings()  # type: ignore[call-arg]
+    if settings.commerce_env == "production":
+        console.print("[red]seed is for development; COMMERCE_ENV is production[/red]")
+        raise typer.Exit(1)
+    asyncio.run(seed_catalogue(settings.database_url.get_secret_value()))
+
+
+@app.command()
+def verify(as_json: JsonOption = False) -> None:
+    """Check the invariants on the live database against the processor and the LMS."""
+    from config import Settings  # noqa: PLC0415
+    from verification import verify_live  # noqa: PLC0415
+
+    report = asyncio.run(verify_live(Settings()))  # type: ignore[call-arg]
+    if as_json:
+        sys.stdout.write(json.dumps(report.to_dict()) + "\n")
+    else:
+        report.print(console)
+    raise typer.Exit(0 if report.clean else 1)
+
+
+@app.command()
+def bench(
+    seconds: Annotated[float, typer.Option(help="How long each load lasts.")] = 10,
+    write: Annotated[Path | None, typer.Option(help="Write the figures into this file.")] = None,
+) -> None:
+    """Measure checkout and fulfilment on an embedded stack of its own."""
+    from devstack.bench import run_bench  # noqa: PLC0415
+
+    raise typer.Exit(asyncio.run(run_bench(seconds=seconds, write=write)))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,130 @@
+"""Recognition, accrual and release of one order line's revenue."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from temporalio import activity
+
+from activities.boundary import Transactions, translated
+from activities.earnings import ledger_of, publish_earnings
+from domain.errors import CommerceError
+from domain.ledger import recognize, release
+from domain.messages import LineInput
+from domain.orders import EntitlementStatus, PaymentState
+from models.database import Session
+from models.queries import entitlements, ledger, orders
+from models.queries.orders import LineRow, OrderRow
+
+RECOGNIZE = "recognize"
+RELEASE = "release"
+
+
+@dataclass(frozen=True)
+class LineState:
+    """The next step of a line and when it is due (seconds since the epoch); `ended` says why it is over."""
+
+    order_number: str
+    course_id: str
+    next_step: str
+    next_step_at: float
+    waiting_for: str
+    ended: str | None = None
+
+
+class SplitActivities:
+    """Steps of the revenue split workflow."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    @activity.defn
+    @translated
+    async def read_line(self, given: LineInput) -> LineState:
+        """What the line waits for."""
+        async with self._transactions.begin() as tx:
+            line, order = await _require(tx.session, given.line_id)
+            return await _line_state(tx.session, line, order)
+
+    @activity.defn
+    @translated
+    async def recognize_line(self, given: LineInput) -> None:
+        """Recognize the line's revenue and accrue its earnings, once."""
+        async with self._transactions.begin() as tx:
+            line, order = await _require(tx.session, given.line_id, lock=True)
+            state = ledger_of(line)
+            if state.recognized:
+                return
+            outcome = recognize(state)
+            await ledger.post(
+                tx.session, outcome.entries, order_id=order.id, effective_at=datetime.now(UTC)
+            )
+            for changed in outcome.lines:
+                await orders.save_line_ledger(tx.session, changed.line, changed.to_dict())
+            await orders.mark_accrued(tx.session, line.id)
+            hold_until = datetime.now(UTC) + timedelta(seconds=line.hold_seconds)
+            await publish_earnings(tx, outcome, order, [line], reason="recognized", hold_until=hold_until)
+            await orders.note(
+                tx.session, order.id, f"recognized/{line.id}", "revenue_recognized",
+                f"Revenue of {line.title} recognized; earnings accrued.",
+            )
+
+    @activity.defn
+    @translated
+    async def release_line(self, given: LineInput) -> None:
+        """Hand the line's held earnings on to the payout system, once."""
+        async with self._transactions.begin() as tx:
+            line, order = await _require(tx.session, given.line_id, lock=True)
+            if line.released_at is not None:
+                return
+            outcome = release(ledger_of(line))
+            await ledger.post(
+                tx.session, outcome.entries, order_id=order.id, effective_at=datetime.now(UTC)
+            )
+            for changed in outcome.lines:
+                await orders.save_line_ledger(tx.session, changed.line, changed.to_dict())
+            await orders.mark_released(tx.session, line.id)
+            await publish_earnings(tx, outcome, order, [line], reason="hold ended", hold_until=None)
+            await orders.note(
+                tx.session, order.id, f"released/{line.id}", "earnings_released",
+                f"Earnings of {line.title} released to the payout system.",
+            )
+
+
+async def _require(session: Session, line_id: str, *, lock: bool = False) -> tuple[LineRow, OrderRow]:
+    line = await orders.line(session, line_id, lock=lock)
+    order = None if line is None else await orders.get(session, line.order_id)
+    if line is None or order is None:
+        raise CommerceError(f"order line {line_id} has no row")
+    return line, order
+
+
+async def _line_state(session: Session, line: LineRow, order: OrderRow) -> LineState:
+    def state(step: str, at: float, waiting_for: str, ended: str | None = None) -> LineState:
+        return LineState(order.number, line.lms_course_id, step, at, waiting_for, ended)
+
+    if line.released_at is not None:
+        return state(RELEASE, 0, "nothing", ended="released")
+    if order.payment_state is not PaymentState.PAID or line.ledger is None:
+        return state(RECOGNIZE, 0, "nothing", ended="never paid")
+    books = ledger_of(line)
+    if books.nothing_left:
+        return state(RELEASE, 0, "nothing", ended="refunded")
+    if not books.recognized:
+        at, why = await _recognition_due(session, line, order)
+        return state(RECOGNIZE, at, why)
+    accrued_at = line.accrued_at or order.paid_at or datetime.now(UTC)
+    release_at = accrued_at + timedelta(seconds=line.hold_seconds)
+    return state(RELEASE, release_at.timestamp(), f"Hold of the earnings ends {release_at:%Y-%m-%d %H:%M} UTC")
+
+
+async def _recognition_due(session: Session, line: LineRow, order: OrderRow) -> tuple[float, str]:
+    """Completion (or grant), or else the deadline, so that nobody's revenue is deferred for ever."""
+    completed = await entitlements.completed_at(session, order.lms_user_id, line.lms_course_id)
+    if completed is not None:
+        return 0, "completed"
+    if line.recognition == "on_grant":
+        access = await entitlements.of_user_course(session, order.user_id, line.lms_course_id)
+        if access is not None and access.status is EntitlementStatus.GRANTED:
+            return 0, "granted"
+    deadline = line.recognition_deadline or datetime.now(UTC)
+    return deadline.timestamp(), f"Completion of the course, or the deadline {deadline:%Y-%m-%d %H:%M} UTC"

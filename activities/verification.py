@@ -1,0 +1,153 @@
+"""The oracle: checks every invariant on the live database against the processor, the LMS and Temporal."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from domain import ids
+from domain.errors import Unavailable
+from integrations.dispatch import Dispatcher
+from integrations.lms.port import Lms
+from integrations.payments import StripePayments
+from models.database import Database
+from models.queries import invariants, recovery
+
+# Named in every report, so that nobody takes silence for proof.
+NOT_CHECKED_YET = {
+    "disputes": "disputed money: no dispute is taken in yet",
+    "ledger.hash_chain": "what a database owner changed: entries are hashed, but not chained in blocks yet",
+    "receivers.one_effect": "that a receiver acted once on an event: only the receiver knows",
+}
+
+_SETTLE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One invariant and what breaks it; no violation means that it holds."""
+
+    name: str
+    meaning: str
+    violations: list[str] = field(default_factory=list)
+    checked: bool = True
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings of one run."""
+
+    at: str
+    findings: list[Finding]
+
+    @property
+    def clean(self) -> bool:
+        """Whether every invariant was checked and holds."""
+        return all(finding.checked and not finding.violations for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "clean": self.clean,
+            "at": self.at,
+            "findings": [asdict(finding) for finding in self.findings],
+            "not_checked_yet": NOT_CHECKED_YET,
+        }
+
+
+class Verifier:
+    """Reads everything, changes nothing."""
+
+    def __init__(
+        self, database: Database, payments: StripePayments, lms: Lms, dispatcher: Dispatcher
+    ) -> None:
+        self._database = database
+        self._payments = payments
+        self._lms = lms
+        self._dispatcher = dispatcher
+
+    async def verify(self, progress: Callable[[str], None] = lambda _: None) -> Report:
+        """Check everything; an outside system that can't be asked makes its invariant unchecked."""
+        findings = []
+        async with self._database.transaction() as session:
+            for invariant in invariants.DATABASE_INVARIANTS:
+                progress(invariant.name)
+                found = await invariants.violations(session, invariant)
+                findings.append(Finding(invariant.name, invariant.meaning, found))
+        outside: list[tuple[str, str, Callable[[], Awaitable[list[str]]]]] = [
+            (
+                "processor.payments_agree",
+                "every succeeded intent at the processor is known here for the same amount, and none more",
+                self._payments_agree,
+            ),
+            (
+                "processor.cash_agrees",
+                "processor clearing equals the sum of the processor's balance transactions, to the cent",
+                self._cash_agrees,
+            ),
+            ("lms.access_agrees", "the LMS has exactly the accesses that are granted here", self._access_agrees),
+            ("workflows.none_lost", "everything that is not at its end has a workflow running", self._none_lost),
+        ]
+        for name, meaning, check in outside:
+            progress(name)
+            try:
+                findings.append(Finding(name, meaning, await check()))
+            except Unavailable as error:
+                findings.append(Finding(name, meaning, [f"could not be asked: {error}"], checked=False))
+        return Report(datetime.now(UTC).isoformat(timespec="seconds"), findings)
+
+    async def _payments_agree(self) -> list[str]:
+        async with self._database.transaction() as session:
+            ours = await invariants.succeeded_intents(session)
+            orders = await invariants.known_orders(session)
+        theirs: dict[str, tuple[int, str]] = {}
+        now = datetime.now(UTC).timestamp()
+        async for intent in self._payments.list_intents(created_gte=0):
+            young = now - intent.created < _SETTLE_SECONDS and intent.id not in ours
+            if intent.status == "succeeded" and intent.metadata.get("order_id") in orders and not young:
+                theirs[intent.id] = (intent.amount_received, intent.currency)
+        return [
+            f"intent {intent_id}: processor {theirs.get(intent_id)}, here {ours.get(intent_id)}"
+            for intent_id in sorted(ours.keys() | theirs.keys())
+            if ours.get(intent_id) != theirs.get(intent_id)
+        ]
+
+    async def _cash_agrees(self) -> list[str]:
+        theirs: dict[str, int] = {}
+        async for transaction in self._payments.list_balance_transactions(created_gte=0):
+            theirs[transaction.currency] = theirs.get(transaction.currency, 0) + transaction.net
+        async with self._database.transaction() as session:
+            ours = await invariants.cash(session)
+        return [
+            f"{currency}: ledger {ours.get(currency, 0)}, processor {theirs.get(currency, 0)}"
+            for currency in sorted(ours.keys() | theirs.keys())
+            if ours.get(currency, 0) != theirs.get(currency, 0)
+        ]
+
+    async def _access_agrees(self) -> list[str]:
+        async with self._database.transaction() as session:
+            settled = await invariants.settled_access(session)
+        wrong = []
+        for user_id, course_id, granted in settled:
+            enrolled = await self._lms.progress(user_id, course_id) is not None
+            if enrolled != granted:
+                wrong.append(
+                    f"LMS user {user_id}, course {course_id}: here {'granted' if granted else 'revoked'}, "
+                    f"at the LMS {'enrolled' if enrolled else 'not enrolled'}"
+                )
+        return wrong
+
+    async def _none_lost(self) -> list[str]:
+        async with self._database.transaction() as session:
+            unfinished = await recovery.unfinished(session)
+        wanted = (
+            [ids.order_workflow_id(order_id) for order_id in unfinished.order_ids]
+            + [ids.refund_workflow_id(refund_id) for refund_id in unfinished.refund_ids]
+            + [ids.entitlement_workflow_id(user, course) for user, course in unfinished.entitlements]
+            + [ids.split_workflow_id(line_id) for line_id in unfinished.line_ids]
+        )
+        return [
+            f"{workflow_id} is not running"
+            for workflow_id in wanted
+            if not await self._dispatcher.is_running(workflow_id)
+        ]

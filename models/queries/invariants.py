@@ -1,0 +1,173 @@
+"""Each invariant as a query that returns its violations, in words; no row means it holds."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from models.database import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """A name, what must hold, and a query of one text column `violation`."""
+
+    name: str
+    meaning: str
+    query: str
+
+
+DATABASE_INVARIANTS = (
+    Invariant(
+        "ledger.entries_balance",
+        "every journal entry has two postings or more and sums to zero per currency",
+        "SELECT 'entry ' || e.event_key || ' is off by ' || coalesce(sum(p.amount), 0) || ' ' || "
+        "coalesce(p.currency, '(no postings)') FROM journal_entry e LEFT JOIN posting p ON p.entry_id = e.id "
+        "GROUP BY e.id, e.event_key, p.currency HAVING coalesce(sum(p.amount), 1) <> 0",
+    ),
+    Invariant(
+        "ledger.sums_to_zero",
+        "the whole ledger sums to zero per currency",
+        "SELECT currency || ' is off by ' || sum(amount) FROM posting GROUP BY currency HAVING sum(amount) <> 0",
+    ),
+    Invariant(
+        "orders.one_applied_payment",
+        "a paid order has one applied payment of its total in its currency; a free one has none",
+        "SELECT 'order ' || o.number || ': ' || count(p.id) || ' applied payments, ' || "
+        "coalesce(sum(p.amount), 0) || ' of ' || o.total FROM orders o "
+        "LEFT JOIN payment p ON p.order_id = o.id AND p.applied WHERE o.payment_state = 'paid' "
+        "GROUP BY o.id HAVING (o.total > 0 AND (count(p.id) <> 1 OR min(p.amount) <> o.total "
+        "OR min(p.currency) <> o.currency OR o.amount_paid <> o.total)) "
+        "OR (o.total = 0 AND count(p.id) > 0)",
+    ),
+    Invariant(
+        "orders.dead_orders_keep_no_money",
+        "money of a succeeded payment that no order took is refunded or on its way back",
+        "SELECT 'payment ' || p.intent_id || ' of order ' || o.number || ' keeps ' || "
+        "p.amount - coalesce(r.amount, 0) || ' ' || p.currency FROM payment p "
+        "JOIN orders o ON o.id = p.order_id LEFT JOIN LATERAL (SELECT sum(amount) AS amount FROM refund "
+        "WHERE payment_id = p.id AND status IN ('pending', 'succeeded')) r ON true "
+        "WHERE p.status = 'succeeded' AND NOT p.applied AND coalesce(r.amount, 0) < p.amount "
+        "AND p.succeeded_at < now() - interval '1 minute'",
+    ),
+    Invariant(
+        "refunds.within_paid",
+        "refunds of an order never exceed what was paid for it",
+        "SELECT 'order ' || o.number || ' refunds ' || sum(r.amount) || ' of ' || o.amount_paid "
+        "FROM orders o JOIN refund r ON r.order_id = o.id AND r.kind = 'order' "
+        "AND r.status IN ('pending', 'succeeded') GROUP BY o.id HAVING sum(r.amount) > o.amount_paid",
+    ),
+    Invariant(
+        "refunds.counted_once",
+        "an order's refunded amount is the sum of its succeeded refunds",
+        "SELECT 'order ' || o.number || ' counts ' || o.amount_refunded || ' of ' || coalesce(sum(r.amount), 0) "
+        "FROM orders o LEFT JOIN refund r ON r.order_id = o.id AND r.kind = 'order' "
+        "AND r.status = 'succeeded' GROUP BY o.id HAVING o.amount_refunded <> coalesce(sum(r.amount), 0)",
+    ),
+    Invariant(
+        "seats.within_capacity",
+        "seats taken are exactly the seats that order lines hold, and never exceed the capacity",
+        "SELECT 'item ' || i.slug || ' counts ' || i.seats_taken || ', lines hold ' || count(l.id) "
+        "FROM catalog_item i LEFT JOIN order_line l ON l.item_id = i.id AND l.holds_seat "
+        "GROUP BY i.id HAVING i.seats_taken <> count(l.id) OR i.seats_taken > i.capacity",
+    ),
+    Invariant(
+        "promotions.within_limit",
+        "promotion uses are exactly the reserved and consumed ones, and never exceed the limit",
+        "SELECT 'promotion ' || p.code || ' counts ' || p.uses || ', orders use ' || count(u.id) "
+        "FROM promotion p LEFT JOIN promotion_use u ON u.promotion_id = p.id AND u.state <> 'released' "
+        "GROUP BY p.id HAVING p.uses <> count(u.id) OR p.uses > p.usage_limit",
+    ),
+    Invariant(
+        "entitlements.justified",
+        "access is granted exactly where a paid line justifies it (once it has had a minute to settle)",
+        "SELECT 'entitlement ' || e.id || ' of course ' || e.lms_course_id || ' is ' || e.status "
+        "FROM entitlement e WHERE e.changed_at < now() - interval '1 minute' AND ("
+        "(e.status = 'granted' AND NOT EXISTS (SELECT FROM justification j WHERE j.entitlement_id = e.id "
+        "AND j.active)) OR (e.status = 'revoked' AND EXISTS (SELECT FROM justification j "
+        "WHERE j.entitlement_id = e.id AND j.active)))",
+    ),
+    Invariant(
+        "outbox.streams_gapless",
+        "each stream of events is numbered 1 to n without a gap",
+        "SELECT 'stream ' || s.stream || ' has ' || count(e.id) || ' events, last number ' || s.last_seq "
+        "FROM outbound_stream s LEFT JOIN outbound_event e ON e.stream = s.stream "
+        "GROUP BY s.stream HAVING count(e.id) <> s.last_seq OR coalesce(max(e.stream_seq), 0) <> s.last_seq",
+    ),
+    Invariant(
+        "outbox.delivered",
+        "every event was delivered to each endpoint that wants it, or still is within its retries",
+        "SELECT 'delivery ' || d.id || ' of ' || e.type || ' failed: ' || coalesce(d.last_error, "
+        "d.last_status_code::text, '') FROM webhook_delivery d JOIN outbound_event e ON e.id = d.event_id "
+        "JOIN webhook_endpoint w ON w.id = d.endpoint_id WHERE d.status = 'failed' AND w.active",
+    ),
+    Invariant(
+        "inbox.dispatched",
+        "every verified inbound event reached its workflow",
+        "SELECT source || ' event ' || event_id || ' (' || type || ') waits since ' || received_at "
+        "FROM inbound_event WHERE dispatched_at IS NULL AND source <> 'payout' "
+        "AND received_at < now() - interval '2 minutes'",
+    ),
+    Invariant(
+        "earnings.events_equal_ledger",
+        "per payee and currency, accrued - released - reversed(held) is 2210, released - reversed(released) is 2220",
+        """
+        WITH published AS (
+            SELECT data->>'payee_ref' AS payee, data->>'currency' AS currency,
+                sum(CASE type WHEN 'earning.accrued' THEN amount WHEN 'earning.released' THEN -amount
+                    WHEN 'earning.reversed' THEN CASE WHEN data->>'bucket' = 'held' THEN -amount ELSE 0 END
+                    ELSE 0 END) AS held,
+                sum(CASE type WHEN 'earning.released' THEN amount WHEN 'earning.reversed' THEN
+                    CASE WHEN data->>'bucket' = 'released' THEN -amount ELSE 0 END ELSE 0 END) AS released
+            FROM (SELECT type, data, (data->>'amount')::bigint AS amount FROM outbound_event
+                WHERE type LIKE 'earning.%') events GROUP BY 1, 2),
+        books AS (
+            SELECT sub AS payee, currency, -sum(amount) FILTER (WHERE account = '2210') AS held,
+                -sum(amount) FILTER (WHERE account = '2220') AS released
+            FROM posting WHERE account IN ('2210', '2220') GROUP BY 1, 2)
+        SELECT coalesce(p.payee, b.payee) || ' ' || coalesce(p.currency, b.currency) || ': events say held ' ||
+            coalesce(p.held, 0) || ' released ' || coalesce(p.released, 0) || ', ledger ' ||
+            coalesce(b.held, 0) || ' and ' || coalesce(b.released, 0)
+        FROM published p FULL JOIN books b ON b.payee = p.payee AND b.currency = p.currency
+        WHERE coalesce(p.held, 0) <> coalesce(b.held, 0) OR coalesce(p.released, 0) <> coalesce(b.released, 0)
+        """,
+    ),
+)
+
+
+async def violations(session: Session, invariant: Invariant, limit: int = 20) -> list[str]:
+    """What breaks the invariant, in words."""
+    rows = await session.execute(text(invariant.query))
+    return [str(row[0]) for row in rows.fetchmany(limit)]
+
+
+async def cash(session: Session) -> dict[str, int]:
+    """The balance of processor clearing per currency, in minor units."""
+    rows = await session.execute(
+        text("SELECT currency, sum(amount) AS amount FROM posting WHERE account = '1010' GROUP BY currency")
+    )
+    return {row.currency: int(row.amount) for row in rows}
+
+
+async def succeeded_intents(session: Session) -> dict[str, tuple[int, str]]:
+    """Intents that we hold to have succeeded, with amount and currency."""
+    rows = await session.execute(
+        text("SELECT intent_id, amount, currency FROM payment WHERE status = 'succeeded'")
+    )
+    return {row.intent_id: (row.amount, row.currency) for row in rows}
+
+
+async def known_orders(session: Session) -> set[str]:
+    """Ids of all orders, to tell our intents from foreign ones in a shared account."""
+    rows = await session.execute(text("SELECT id FROM orders"))
+    return {str(row.id) for row in rows}
+
+
+async def settled_access(session: Session) -> list[tuple[str, str, bool]]:
+    """(LMS user, course, granted?) of every entitlement that is at rest."""
+    rows = await session.execute(
+        text(
+            "SELECT u.lms_user_id, e.lms_course_id, e.status = 'granted' AS granted FROM entitlement e "
+            "JOIN commerce_user u ON u.id = e.user_id WHERE e.status IN ('granted', 'revoked') ORDER BY e.id"
+        )
+    )
+    return [(row.lms_user_id, row.lms_course_id, row.granted) for row in rows]

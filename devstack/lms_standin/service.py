@@ -21,6 +21,7 @@ A user is `{"id", "username", "email", "first_name", "last_name", "full_name", "
 import hmac
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -49,28 +50,34 @@ class Service:
 
     def routes(self) -> list[Route]:
         """The routes of the protocol."""
-        pair = "{user_id}/{course_id:path}"
+        user, pair = ("user_id",), ("user_id", "course_id")
         return [
-            self._route("GET", "/api/check", "check", self._check),
-            self._route("POST", "/api/login", "login", self._login),
-            self._route("POST", "/api/users", "register", self._register),
-            self._route("GET", "/api/users/{user_id}", "get_user", self._get_user),
-            self._route("PUT", f"/api/enrolments/{pair}", "grant", self._grant),
-            self._route("DELETE", f"/api/enrolments/{pair}", "revoke", self._revoke),
-            self._route("GET", f"/api/progress/{pair}", "progress", self._progress),
+            self._route("GET", "/api/check", "check", (), self._check),
+            self._route("POST", "/api/login", "login", (), self._login),
+            self._route("POST", "/api/users", "register", (), self._register),
+            self._route("GET", "/api/users/{ids:path}", "get_user", user, self._get_user),
+            self._route("PUT", "/api/enrolments/{ids:path}", "grant", pair, self._grant),
+            self._route("DELETE", "/api/enrolments/{ids:path}", "revoke", pair, self._revoke),
+            self._route("GET", "/api/progress/{ids:path}", "progress", pair, self._progress),
         ]
 
-    def _route(self, method: str, path: str, operation: str, effect: Effect) -> Route:
+    def _route(self, method: str, path: str, operation: str, names: tuple[str, ...], effect: Effect) -> Route:
         async def serve(request: Request) -> Response:
-            return await self._serve(request, operation, effect)
+            # Read from the raw path, where a slash within an id is still told from one between two ids.
+            ids = request.scope["raw_path"].decode("latin-1").split("/")[3:]
+            if len(ids) != len(names):
+                return _error(Refused(404, "no_such_route", "no such route"))
+            params = {name: unquote(value) for name, value in zip(names, ids, strict=True)}
+            return await self._serve(request, operation, params, effect)
 
         return Route(path, serve, methods=[method])
 
-    async def _serve(self, request: Request, operation: str, effect: Effect) -> Response:
+    async def _serve(
+        self, request: Request, operation: str, params: dict[str, str], effect: Effect
+    ) -> Response:
         given = request.headers.get("authorization", "").encode()
         if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
             return _error(Refused(401, "invalid_token", "the service token is not valid"))
-        params: dict[str, str] = request.path_params
         body = await json_object(request)
         fault = self._lms.faults.take(operation, params.get("user_id"), params.get("course_id"))
         if fault is not None and (instead := await fault.before_effect()):

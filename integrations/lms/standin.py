@@ -5,7 +5,7 @@ status of 4xx (an error under 200 is taken for one, too). Nothing it answers is 
 another shape, or about another user or course than asked for, leaves the outcome open.
 """
 
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -62,16 +62,10 @@ class _User(_Answer):
         return LmsUser(self.id, self.username, self.email, self.full_name, tuple(self.roles))
 
 
-class _Granted(_Answer):
+class _Enrolment(_Answer):
     user_id: str
     course_id: str
-    active: Literal[True]
-
-
-class _Revoked(_Answer):
-    user_id: str
-    course_id: str
-    active: Literal[False]
+    active: bool
 
 
 class _Progress(_Answer):
@@ -162,15 +156,18 @@ class StandinLms:
 
     async def grant(self, user_id: str, course_id: str) -> None:
         """See the port."""
-        path = f"/api/enrolments/{_segment(user_id)}/{_segment(course_id)}"
-        answer = await self._call("PUT", path, _Granted)
-        _compare(answer, user_id, course_id)
+        await self._enrol("PUT", user_id, course_id, active=True)
 
     async def revoke(self, user_id: str, course_id: str) -> None:
         """See the port."""
+        await self._enrol("DELETE", user_id, course_id, active=False)
+
+    async def _enrol(self, method: str, user_id: str, course_id: str, *, active: bool) -> None:
         path = f"/api/enrolments/{_segment(user_id)}/{_segment(course_id)}"
-        answer = await self._call("DELETE", path, _Revoked)
+        answer = await self._call(method, path, _Enrolment)
         _compare(answer, user_id, course_id)
+        if answer.active is not active:
+            raise LmsUnavailable("the LMS answered, but did not do what was asked")
 
     async def progress(self, user_id: str, course_id: str) -> float | None:
         """See the port."""
@@ -196,6 +193,9 @@ class StandinLms:
     async def _call(
         self, method: str, path: str, expected: type[AnswerT], body: dict[str, str] | None = None
     ) -> AnswerT:
+        if not (self._token and self._token.isascii() and self._token.isprintable()):
+            # Said here, because the HTTP library would quote the token in its complaint.
+            raise Misconfigured("the service token is empty or holds characters that no header may")
         try:
             answer = await self._client.request(
                 method,
@@ -251,7 +251,7 @@ def _rejection(content: dict[str, Any]) -> LmsRejected | LmsUnavailable:
     return kind(error.message[:500])
 
 
-def _compare(answer: _Granted | _Revoked | _Progress, user_id: str, course_id: str) -> None:
+def _compare(answer: _Enrolment | _Progress, user_id: str, course_id: str) -> None:
     if (answer.user_id, answer.course_id) != (user_id, course_id):
         raise LmsUnavailable("the LMS answered about another user or course than asked for")
 

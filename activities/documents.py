@@ -20,6 +20,12 @@ async def receipt_body(
     paid = [p for p in await payments.of_order(session, order.id) if p.applied]
     reference = paid[0].intent_id if paid else "store credit"
     return await _body(
-        session, order, seller=seller, kind=kind, lines=lines, totals=(order.total, order.tax),
-        payment=f"Paid by card, {reference}", reference=None,
+        session,
+        order,
+        seller=seller,
+        kind=kind,
+        lines=lines,
+        totals=(order.total, order.tax),
+        payment=f"Paid by card, {reference}",
+        reference=None,
     )

@@ -8,8 +8,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
-from activities.documents import receipt_body
-from activities.earnings import capture_order
+from activities.capture import Capture
 from domain.errors import CommerceError, Conflict, InvalidInput, PriceChanged, PromoInvalid
 from domain.ids import order_stream
 from domain.messages import OrderInput, PaymentEvent
@@ -18,7 +17,6 @@ from models.database import Session
 from models.queries import (
     carts,
     catalog,
-    documents,
     entitlements,
     inbox,
     orders,
@@ -104,19 +102,19 @@ class OrderActivities:
     def __init__(
         self,
         transactions: Transactions,
+        capture: Capture,
         *,
         payment_window_seconds: float,
         refund_window_days: int,
         hold_seconds: int,
         seller_country: str,
-        seller: dict[str, str],
     ) -> None:
         self._transactions = transactions
+        self._capture = capture
         self._payment_window_seconds = payment_window_seconds
         self._refund_window_days = refund_window_days
         self._hold_seconds = hold_seconds
         self._seller_country = seller_country
-        self._seller = seller
 
     @activity.defn
     @translated
@@ -214,7 +212,7 @@ class OrderActivities:
         async with self._transactions.begin() as tx:
             row = await _require(tx.session, order.order_id, lock=True)
             if row.payment_state is PaymentState.PENDING and row.total == 0:
-                await self._become_paid(tx, row, amount=0, how="Nothing was due.")
+                await self._capture.become_paid(tx, row, amount=0, how="Nothing was due.")
             return await _state(tx.session, await _require(tx.session, order.order_id))
 
     @activity.defn
@@ -247,7 +245,9 @@ class OrderActivities:
                 applied=fits,
             )
             if fits:
-                await self._become_paid(tx, row, amount=amount, how=f"Payment {intent['id']} succeeded.")
+                await self._capture.become_paid(
+                    tx, row, amount=amount, how=f"Payment {intent['id']} succeeded."
+                )
             else:
                 why = _why_unapplied(row, amount, currency)
                 await orders.note(
@@ -258,37 +258,6 @@ class OrderActivities:
                     f"Payment {intent['id']} of {amount} {currency} was set apart: {why}.",
                 )
             return await _state(tx.session, await _require(tx.session, row.id), unapplied=not fits)
-
-    async def _become_paid(self, tx: Transaction, row: OrderRow, *, amount: int, how: str) -> None:
-        await orders.set_paid(tx.session, row.id, amount)
-        await capture_order(tx, row)
-        await promotions.consume(tx.session, row.id)
-        await entitlements.justify(tx.session, row.id)
-        await orders.note(tx.session, row.id, "paid", "order_paid", how)
-        tx.publish(
-            Publication(
-                f"order:{row.id}:paid",
-                "order.paid",
-                order_stream(row.id),
-                {
-                    "order_id": row.id,
-                    "number": row.number,
-                    "user_id": row.user_id,
-                    "lms_user_id": row.lms_user_id,
-                    "currency": row.currency,
-                    "amount": amount,
-                },
-            )
-        )
-        if amount > 0:
-            await documents.issue(
-                tx.session,
-                kind="receipt",
-                country=self._seller_country,
-                order_id=row.id,
-                refund_id=None,
-                body=await receipt_body(tx.session, row, seller=self._seller, kind="receipt"),
-            )
 
     @activity.defn
     @translated

@@ -55,16 +55,17 @@ class SplitActivities:
             if state.recognized:
                 return
             outcome = recognize(state)
-            await ledger.post(
-                tx.session, outcome.entries, order_id=order.id, effective_at=datetime.now(UTC)
-            )
+            await ledger.post(tx.session, outcome.entries, order_id=order.id, effective_at=datetime.now(UTC))
             for changed in outcome.lines:
                 await orders.save_line_ledger(tx.session, changed.line, changed.to_dict())
             await orders.mark_accrued(tx.session, line.id)
             hold_until = datetime.now(UTC) + timedelta(seconds=line.hold_seconds)
             await publish_earnings(tx, outcome, order, [line], reason="recognized", hold_until=hold_until)
             await orders.note(
-                tx.session, order.id, f"recognized/{line.id}", "revenue_recognized",
+                tx.session,
+                order.id,
+                f"recognized/{line.id}",
+                "revenue_recognized",
                 f"Revenue of {line.title} recognized; earnings accrued.",
             )
 
@@ -77,15 +78,16 @@ class SplitActivities:
             if line.released_at is not None:
                 return
             outcome = release(ledger_of(line))
-            await ledger.post(
-                tx.session, outcome.entries, order_id=order.id, effective_at=datetime.now(UTC)
-            )
+            await ledger.post(tx.session, outcome.entries, order_id=order.id, effective_at=datetime.now(UTC))
             for changed in outcome.lines:
                 await orders.save_line_ledger(tx.session, changed.line, changed.to_dict())
             await orders.mark_released(tx.session, line.id)
             await publish_earnings(tx, outcome, order, [line], reason="hold ended", hold_until=None)
             await orders.note(
-                tx.session, order.id, f"released/{line.id}", "earnings_released",
+                tx.session,
+                order.id,
+                f"released/{line.id}",
+                "earnings_released",
                 f"Earnings of {line.title} released to the payout system.",
             )
 
@@ -114,7 +116,9 @@ async def _line_state(session: Session, line: LineRow, order: OrderRow) -> LineS
         return state(RECOGNIZE, at, why)
     accrued_at = line.accrued_at or order.paid_at or datetime.now(UTC)
     release_at = accrued_at + timedelta(seconds=line.hold_seconds)
-    return state(RELEASE, release_at.timestamp(), f"Hold of the earnings ends {release_at:%Y-%m-%d %H:%M} UTC")
+    return state(
+        RELEASE, release_at.timestamp(), f"Hold of the earnings ends {release_at:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 async def _recognition_due(session: Session, line: LineRow, order: OrderRow) -> tuple[float, str]:

@@ -85,8 +85,16 @@ class Verifier:
                 "processor clearing equals the sum of the processor's balance transactions, to the cent",
                 self._cash_agrees,
             ),
-            ("lms.access_agrees", "the LMS has exactly the accesses that are granted here", self._access_agrees),
-            ("workflows.none_lost", "everything that is not at its end has a workflow running", self._none_lost),
+            (
+                "lms.access_agrees",
+                "the LMS has exactly the accesses that are granted here",
+                self._access_agrees,
+            ),
+            (
+                "workflows.none_lost",
+                "everything that is not at its end has a workflow running",
+                self._none_lost,
+            ),
         ]
         for name, meaning, check in outside:
             progress(name)

@@ -114,3 +114,18 @@ async def known(session: Session, source: str, event_id: str) -> bool:
             )
         ).scalar_one()
     )
+
+
+async def succeeded_intent(session: Session, intent_id: str) -> dict[str, Any] | None:
+    """The payment intent of a stored `payment_intent.succeeded`."""
+    value = (
+        await session.execute(
+            text(
+                "SELECT payload->'data'->'object' FROM inbound_event WHERE source = 'stripe' "
+                "AND type = 'payment_intent.succeeded' AND payload->'data'->'object'->>'id' = :id "
+                "ORDER BY received_at LIMIT 1"
+            ),
+            {"id": intent_id},
+        )
+    ).scalar_one_or_none()
+    return None if value is None else dict(value)

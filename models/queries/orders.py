@@ -399,3 +399,32 @@ async def command(session: Session, command_id: str) -> CommandRow | None:
         await session.execute(text("SELECT * FROM command WHERE id = :id"), {"id": command_id})
     ).one_or_none()
     return None if row is None else CommandRow(str(row.id), row.kind, str(row.user_id), row.body)
+
+
+async def new_id(session: Session) -> str:
+    """A fresh UUIDv7."""
+    return str((await session.execute(text("SELECT uuidv7()"))).scalar_one())
+
+
+async def seated_lines(session: Session, order_id: str) -> list[tuple[str, str]]:
+    """(line, item) of the order's lines that need a seat but hold none, by item."""
+    rows = await session.execute(
+        text(
+            "SELECT l.id, l.item_id FROM order_line l JOIN catalog_item i ON i.id = l.item_id "
+            "WHERE l.order_id = :id AND i.type = 'registration' AND NOT l.holds_seat ORDER BY l.item_id"
+        ),
+        {"id": order_id},
+    )
+    return [(str(row.id), str(row.item_id)) for row in rows]
+
+
+async def release_seats_of(session: Session, line_ids: list[str]) -> list[str]:
+    """Take the seats away from these lines; returns the items that get one back, in id order."""
+    rows = await session.execute(
+        text(
+            "UPDATE order_line SET holds_seat = false WHERE id = ANY(CAST(:ids AS uuid[])) AND holds_seat "
+            "RETURNING item_id"
+        ),
+        {"ids": line_ids},
+    )
+    return sorted(str(row.item_id) for row in rows)

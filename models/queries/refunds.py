@@ -149,3 +149,13 @@ async def line_ids(session: Session, refund_id: str) -> list[str]:
         text("SELECT line_id FROM refund_line WHERE refund_id = :id ORDER BY line_id"), {"id": refund_id}
     )
     return [str(row.line_id) for row in rows]
+
+
+async def of_unapplied(session: Session, payment_id: str) -> str | None:
+    """The refund of a payment that its order could not take."""
+    found = (
+        await session.execute(
+            text("SELECT id FROM refund WHERE payment_id = :id AND kind = 'unapplied'"), {"id": payment_id}
+        )
+    ).scalar_one_or_none()
+    return None if found is None else str(found)

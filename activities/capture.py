@@ -1,0 +1,49 @@
+"""An order becomes paid: capture posted, promotion consumed, access justified, receipt issued; all at once."""
+
+from activities.boundary import Transaction
+from activities.documents import receipt_body
+from activities.earnings import capture_order
+from domain.ids import order_stream
+from models.queries import documents, entitlements, orders, promotions
+from models.queries.orders import OrderRow
+from models.queries.outbox import Publication
+
+
+class Capture:
+    """Applies money (or the fact that none is due) to an order."""
+
+    def __init__(self, seller: dict[str, str]) -> None:
+        """`seller` has name, address, vat_id and country, for the receipt."""
+        self._seller = seller
+
+    async def become_paid(self, tx: Transaction, row: OrderRow, *, amount: int, how: str) -> None:
+        """Write everything that follows from payment; `amount` in minor units is what was captured."""
+        await orders.set_paid(tx.session, row.id, amount)
+        await capture_order(tx, row)
+        await promotions.consume(tx.session, row.id)
+        await entitlements.justify(tx.session, row.id)
+        await orders.note(tx.session, row.id, "paid", "order_paid", how)
+        tx.publish(
+            Publication(
+                f"order:{row.id}:paid",
+                "order.paid",
+                order_stream(row.id),
+                {
+                    "order_id": row.id,
+                    "number": row.number,
+                    "user_id": row.user_id,
+                    "lms_user_id": row.lms_user_id,
+                    "currency": row.currency,
+                    "amount": amount,
+                },
+            )
+        )
+        if amount > 0:
+            await documents.issue(
+                tx.session,
+                kind="receipt",
+                country=self._seller["country"],
+                order_id=row.id,
+                refund_id=None,
+                body=await receipt_body(tx.session, row, seller=self._seller),
+            )

@@ -1,0 +1,344 @@
+"""Steps of a refund: reserve and reverse in one transaction, ask the processor, settle, tell."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from activities.boundary import Transaction, Transactions, translated
+from activities.documents import credit_note_body
+from activities.earnings import ledger_of, post_outcome
+from activities.orders import Refusal, refusal_of
+from domain import ids
+from domain.errors import CommerceError, Conflict, InvalidInput, ProcessorUnavailable
+from domain.ledger import (
+    LineLedger,
+    Outcome,
+    cancel_refund,
+    fail_refund,
+    initiate_refund,
+    settle_refund,
+)
+from domain.messages import RefundInput
+from domain.orders import DisputeState, PaymentState, RefundStatus
+from integrations.dispatch import Dispatcher
+from integrations.payments import Refund as ProcessorRefund
+from integrations.payments import StripePayments
+from models.queries import catalog, documents, entitlements, ledger, orders, payments, refunds
+from models.queries.orders import CommandRow, LineRow, OrderRow
+from models.queries.outbox import Publication
+from models.queries.refunds import RefundRow
+
+
+@dataclass(frozen=True)
+class RefundState:
+    """Where a refund stands; amount in minor units."""
+
+    refund_id: str
+    order_id: str
+    order_number: str
+    user_id: str
+    status: RefundStatus
+    amount: int
+    currency: str
+    line_ids: list[str]
+    course_ids: list[str]
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A refund, or why there is none."""
+
+    state: RefundState | None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True)
+class RefundFailure:
+    """The processor refuses the refund for good."""
+
+    refund_id: str
+    reason: str
+
+
+class RefundActivities:
+    """Steps of the refund workflow."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        api: StripePayments,
+        dispatcher: Dispatcher,
+        *,
+        seller: dict[str, str],
+    ) -> None:
+        self._transactions = transactions
+        self._api = api
+        self._dispatcher = dispatcher
+        self._seller = seller
+
+    @activity.defn
+    @translated
+    async def reserve_refund(self, given: RefundInput) -> Reservation:
+        """Reserve the money and post its reversal before the processor is asked, or say why not.
+
+        The order and its lines are locked, so of two refunds that together exceed what was paid the
+        second finds too little left.
+        """
+        try:
+            async with self._transactions.begin() as tx:
+                existing = await refunds.get(tx.session, given.refund_id)
+                if existing is None:
+                    command = await orders.command(tx.session, given.refund_id)
+                    if command is None:
+                        raise Conflict("nothing was asked under this id", code="not_paid")
+                    await self._reserve(tx, command)
+                return Reservation(await _state(tx, given.refund_id))
+        except (Conflict, InvalidInput) as error:
+            return Reservation(None, refusal_of(error))
+
+    async def _reserve(self, tx: Transaction, command: CommandRow) -> None:
+        body = command.body
+        row = await _require_order(tx, body["order_id"])
+        if row.payment_state is not PaymentState.PAID or row.amount_paid == 0:
+            raise Conflict("nothing was paid for this order", code="not_paid")
+        if row.dispute_state is DisputeState.OPEN:
+            raise Conflict("a dispute is open; its outcome decides", code="dispute_open")
+        lines = await orders.lines(tx.session, row.id, lock=True)
+        books = [ledger_of(line, row.currency) for line in lines]
+        outcome, taken = _initiate(command.id, books, body)
+        total = sum(taken.values())
+        payment = next(p for p in await payments.of_order(tx.session, row.id) if p.applied)
+        await refunds.insert(
+            tx.session,
+            refund_id=command.id,
+            order_id=row.id,
+            payment_id=payment.id,
+            kind="order",
+            amount=total,
+            currency=row.currency,
+            reason=body["reason"],
+            keep_access=body["keep_access"],
+            requested_by=command.user_id,
+            lines=taken,
+        )
+        await post_outcome(tx, outcome, row, lines, reason="refund")
+        await orders.note(
+            tx.session,
+            row.id,
+            f"refund/{command.id}/asked",
+            "refund_requested",
+            f"Refund of {total} {row.currency} (minor units) asked: {body['reason']}",
+        )
+
+    @activity.defn
+    @translated
+    async def issue_refund(self, given: RefundInput) -> RefundState:
+        """Ask the processor, under a key that counts business attempts; then follow its answer."""
+        async with self._transactions.begin() as tx:
+            refund = await _require(tx, given.refund_id)
+            attempt = max(refund.issue_attempts, 1)
+            await refunds.count_issue(tx.session, refund.id, attempt)
+        if refund.status is not RefundStatus.PENDING:
+            return await self._read_state(refund.id)
+        if refund.provider_refund_id is not None:
+            found = await self._api.get_refund(refund.provider_refund_id)
+        else:
+            found = await self._find_or_create(refund, attempt)
+        return await self._follow(refund.id, found)
+
+    async def _find_or_create(self, refund: RefundRow, attempt: int) -> ProcessorRefund:
+        existing = await self._api.find_refund(refund.id, refund.intent_id)
+        if existing is not None:
+            return existing
+        return await self._api.create_refund(
+            intent_id=refund.intent_id,
+            amount=refund.amount,
+            refund_id=refund.id,
+            order_id=refund.order_id,
+            reason=None,
+            idempotency_key=ids.refund_issue_key(refund.id, attempt),
+        )
+
+    @activity.defn
+    @translated
+    async def follow_refund(self, given: RefundInput) -> RefundState:
+        """Read the refund at the processor and follow it: succeeded, failed, or failed after success."""
+        async with self._transactions.begin() as tx:
+            refund = await _require(tx, given.refund_id)
+        if refund.provider_refund_id is None:
+            raise ProcessorUnavailable("the refund was not issued yet")
+        return await self._follow(refund.id, await self._api.get_refund(refund.provider_refund_id))
+
+    async def _follow(self, refund_id: str, found: ProcessorRefund) -> RefundState:
+        async with self._transactions.begin() as tx:
+            refund = await _require(tx, refund_id, lock=True)
+            await refunds.set_provider_id(tx.session, refund_id, found.id)
+            if found.status == "succeeded" and refund.status is RefundStatus.PENDING:
+                await self._settle(tx, refund)
+            elif found.status in ("failed", "canceled") and refund.status is not RefundStatus.FAILED:
+                await self._fail(tx, refund, found.failure_reason or found.status)
+            return await _state(tx, refund_id)
+
+    async def _settle(self, tx: Transaction, refund: RefundRow) -> None:
+        """The money went back: post it, count it, end the access it paid for, issue the credit note."""
+        row = await _require_order(tx, refund.order_id)
+        outcome = settle_refund(refund.id, amount=refund.amount, currency=refund.currency)
+        await ledger.post(tx.session, outcome.entries, order_id=row.id, effective_at=datetime.now(UTC))
+        await refunds.set_status(tx.session, refund.id, RefundStatus.SUCCEEDED)
+        if refund.kind == "order":
+            await orders.add_refunded(tx.session, row.id, refund.amount)
+            await _end_what_is_refunded(tx, row, refund)
+        await orders.note(
+            tx.session,
+            row.id,
+            f"refund/{refund.id}/succeeded",
+            "refund_succeeded",
+            f"Refund of {refund.amount} {refund.currency} (minor units) succeeded.",
+        )
+        _publish(tx, "refund.succeeded", refund, row)
+        if refund.kind == "order":
+            fresh = await _require_order(tx, row.id)
+            if fresh.amount_refunded == fresh.amount_paid:
+                _publish(tx, "order.refunded", refund, row)
+            body = await credit_note_body(tx.session, fresh, refund, seller=self._seller)
+            await documents.issue(
+                tx.session,
+                kind="credit_note",
+                country=self._seller["country"],
+                order_id=row.id,
+                refund_id=refund.id,
+                body=body,
+            )
+
+    async def _fail(self, tx: Transaction, refund: RefundRow, reason: str) -> None:
+        """The processor could not send the money: the duty to pay it back stays on the books."""
+        row = await _require_order(tx, refund.order_id)
+        if refund.status is RefundStatus.SUCCEEDED:
+            outcome = fail_refund(refund.id, amount=refund.amount, currency=refund.currency)
+            await ledger.post(tx.session, outcome.entries, order_id=row.id, effective_at=datetime.now(UTC))
+            if refund.kind == "order":
+                await orders.add_refunded(tx.session, row.id, -refund.amount)
+        await refunds.set_status(tx.session, refund.id, RefundStatus.FAILED, reason)
+        await orders.note(
+            tx.session,
+            row.id,
+            f"refund/{refund.id}/failed",
+            "refund_failed",
+            f"Refund of {refund.amount} {refund.currency} (minor units) failed: {reason}.",
+        )
+        _publish(tx, "refund.failed", refund, row)
+
+    @activity.defn
+    @translated
+    async def abandon_refund(self, failure: RefundFailure) -> RefundState:
+        """The processor will never do it: undo the reversal, so that the books say what is true."""
+        async with self._transactions.begin() as tx:
+            refund = await _require(tx, failure.refund_id, lock=True)
+            if refund.status is RefundStatus.PENDING:
+                row = await _require_order(tx, refund.order_id)
+                if refund.kind == "order":
+                    lines = await orders.lines(tx.session, row.id, lock=True)
+                    books = [ledger_of(line, row.currency) for line in lines]
+                    await post_outcome(
+                        tx, cancel_refund(refund.id, books), row, lines, reason="refund canceled"
+                    )
+                await refunds.set_status(tx.session, refund.id, RefundStatus.FAILED, failure.reason)
+                await orders.note(
+                    tx.session,
+                    row.id,
+                    f"refund/{refund.id}/failed",
+                    "refund_failed",
+                    f"The processor refused the refund: {failure.reason}",
+                )
+                _publish(tx, "refund.failed", refund, row)
+            return await _state(tx, refund.id)
+
+    @activity.defn
+    @translated
+    async def tell_concerned(self, state: RefundState) -> None:
+        """Wake whoever reads rows that the refund changed; nothing depends on the order of arrival."""
+        for line_id in state.line_ids:
+            await self._dispatcher.line_changed(line_id)
+        for course_id in state.course_ids:
+            await self._dispatcher.wake_entitlement(state.user_id, course_id)
+        await self._dispatcher.order_entitlement_changed(state.order_id)
+
+    async def _read_state(self, refund_id: str) -> RefundState:
+        async with self._transactions.begin() as tx:
+            return await _state(tx, refund_id)
+
+
+def _initiate(
+    refund_id: str, books: list[LineLedger], body: dict[str, object]
+) -> tuple[Outcome, dict[str, int]]:
+    """The reversal and what it takes from each line; Conflict when that is more than is left."""
+    raise NotImplementedError
+
+
+async def _end_what_is_refunded(tx: Transaction, row: OrderRow, refund: RefundRow) -> None:
+    """Lines that were paid back in full no longer give access, nor hold a seat."""
+    if refund.keep_access:
+        return
+    lines = await orders.lines(tx.session, row.id, lock=True)
+    touched = set(await refunds.line_ids(tx.session, refund.id))
+    ended = [
+        line for line in lines if line.id in touched and ledger_of(line, row.currency).refundable_gross == 0
+    ]
+    await entitlements.unjustify(tx.session, [line.id for line in ended])
+    for item_id in await _release_seats(tx, ended):
+        await catalog.release_seat(tx.session, item_id)
+
+
+async def _release_seats(tx: Transaction, lines: list[LineRow]) -> list[str]:
+    return await orders.release_seats_of(tx.session, [line.id for line in lines if line.holds_seat])
+
+
+def _publish(tx: Transaction, kind: str, refund: RefundRow, row: OrderRow) -> None:
+    tx.publish(
+        Publication(
+            f"refund:{refund.id}:{kind}",
+            kind,
+            ids.order_stream(row.id),
+            {
+                "order_id": row.id,
+                "number": row.number,
+                "refund_id": refund.id,
+                "amount": refund.amount,
+                "currency": refund.currency,
+                "reason": refund.reason,
+            },
+        )
+    )
+
+
+async def _require(tx: Transaction, refund_id: str, *, lock: bool = False) -> RefundRow:
+    refund = await refunds.get(tx.session, refund_id, lock=lock)
+    if refund is None:
+        raise CommerceError(f"refund {refund_id} has no row")
+    return refund
+
+
+async def _require_order(tx: Transaction, order_id: str) -> OrderRow:
+    row = await orders.get(tx.session, order_id, lock=True)
+    if row is None:
+        raise CommerceError(f"order {order_id} has no row")
+    return row
+
+
+async def _state(tx: Transaction, refund_id: str) -> RefundState:
+    refund = await _require(tx, refund_id)
+    row = await _require_order(tx, refund.order_id)
+    line_ids = await refunds.line_ids(tx.session, refund_id)
+    lines = await orders.lines(tx.session, row.id)
+    return RefundState(
+        refund_id=refund.id,
+        order_id=row.id,
+        order_number=row.number,
+        user_id=row.user_id,
+        status=refund.status,
+        amount=refund.amount,
+        currency=refund.currency,
+        line_ids=line_ids,
+        course_ids=sorted({line.lms_course_id for line in lines if line.id in line_ids}),
+    )

@@ -31,6 +31,7 @@ class LogSink:
         self._directory: Path | None = None
         self._files: dict[str, TextIO] = {}
         self._last: dict[str, list[str]] = {}
+        self._hushed: set[str] = set()
 
     @classmethod
     def to_terminal(cls) -> "LogSink":
@@ -49,12 +50,16 @@ class LogSink:
         if file := self._file(part):
             file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z {text}\n")
             file.flush()
-        if self._console is not None and not quiet:
+        if self._console is not None and not quiet and part not in self._hushed:
             self._print(part, text)
 
     def note(self, text: str) -> None:
         """Say something about the stack itself."""
         self.line("stack", text)
+
+    def hush(self, part: str, *, on: bool) -> None:
+        """Keep a part off the terminal: servers are noisy while they start and stop."""
+        (self._hushed.add if on else self._hushed.discard)(part)
 
     def recent(self, part: str, count: int = 8) -> list[str]:
         """The last lines of a part, for an error message."""

@@ -19,6 +19,7 @@ from devstack.logs import LogSink
 
 _TETHER = Path(__file__).with_name("tether.py")
 _STALE_WAIT_SECONDS = 6.0
+_LAST_GRACE_SECONDS = 0.7
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,14 @@ class ChildProcess:
             self.send(self.command.death_signal if at_once else self.command.stop_signal)
             # A stopped process takes no signal but SIGKILL.
             self.send(signal.SIGCONT)
+        grace = self.command.stop_grace_seconds
         for escalation in (self.command.death_signal, signal.SIGKILL):
             try:
-                return await asyncio.wait_for(asyncio.shield(self.wait()), self.command.stop_grace_seconds)
+                return await asyncio.wait_for(asyncio.shield(self.wait()), grace)
             except TimeoutError:
                 self._log.note(f"{self.command.name} does not stop; sending {escalation.name}")
                 self.send(escalation)
+                grace = _LAST_GRACE_SECONDS
         return await self.wait()
 
     async def _read_lines(self) -> None:

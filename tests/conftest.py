@@ -1,11 +1,18 @@
 """Fixtures for all tests. Each starts what it needs when first asked: a pure unit test starts nothing."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 import pytest
+from temporalio.client import Client
+from temporalio.testing import TimeSkipper
 
-from tests.harness.servers import Servers, end_run, ensure_servers, prepare_run
+from devstack.settings import External, StackSettings
+from tests.harness.product import RunningStack
+from tests.harness.servers import Servers, end_run, ensure_servers, prepare_run, run_directory
+
+StackFactory = Callable[..., RunningStack]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,8 +34,13 @@ def servers() -> Servers:
     return ensure_servers()
 
 
-def _fresh_database(servers: Servers, worker_id: str) -> Iterator[str]:
-    name = f"test_{worker_id}_{next(_numbers)}"
+def _fresh_name(worker_id: str) -> str:
+    return f"test_{worker_id}_{next(_numbers)}"
+
+
+@contextmanager
+def _new_database(servers: Servers, worker_id: str) -> Iterator[str]:
+    name = _fresh_name(worker_id)
     servers.create_database(name, servers.migrated_template())
     yield name
     servers.drop_database(name)
@@ -37,7 +49,8 @@ def _fresh_database(servers: Servers, worker_id: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def database(servers: Servers, worker_id: str) -> Iterator[str]:
     """The name of a migrated database that the module's tests share."""
-    yield from _fresh_database(servers, worker_id)
+    with _new_database(servers, worker_id) as name:
+        yield name
 
 
 @pytest.fixture(scope="module")
@@ -55,4 +68,88 @@ def owner_url(servers: Servers, database: str) -> str:
 @pytest.fixture
 def fresh_database(servers: Servers, worker_id: str) -> Iterator[str]:
     """The name of a migrated database for one test alone; addresses by `servers.database_url(name)`."""
-    yield from _fresh_database(servers, worker_id)
+    with _new_database(servers, worker_id) as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def temporal_namespace(servers: Servers, worker_id: str) -> str:
+    """A Temporal namespace of this test process, with the search attributes."""
+    name = _fresh_name(worker_id)
+    servers.create_namespace(name)
+    return name
+
+
+@pytest.fixture(scope="session")
+async def temporal_client(servers: Servers, temporal_namespace: str) -> Client:
+    """A client in this test process's namespace. Use a task queue of your own."""
+    return await Client.connect(servers.temporal_address, namespace=temporal_namespace)
+
+
+@pytest.fixture(scope="session")
+def time_skipper(temporal_client: Client) -> TimeSkipper:
+    """Workflows started by `time_skipper.client` have a virtual clock of their own.
+
+    `await time_skipper.fast_forward(handle, timedelta(days=2))` moves it; the server is the real one.
+    """
+    return TimeSkipper(temporal_client)
+
+
+@contextmanager
+def _running(settings: StackSettings, parts: frozenset[str] | None) -> Iterator[RunningStack]:
+    with RunningStack(settings, parts) as running:
+        yield running
+
+
+@contextmanager
+def _stack_factory(servers: Servers, worker_id: str) -> Iterator[StackFactory]:
+    with ExitStack() as cleanup:
+
+        def make(
+            *,
+            environment: Mapping[str, str] | None = None,
+            parts: frozenset[str] | None = None,
+            commands: Mapping[str, tuple[str, ...]] | None = None,
+        ) -> RunningStack:
+            name = cleanup.enter_context(_new_database(servers, worker_id))
+            servers.create_namespace(name)
+            external = External(
+                servers.database_url(name), servers.owner_url(name), servers.temporal_address, name
+            )
+            settings = StackSettings.isolated(
+                run_directory() / "stacks" / name,
+                environment=environment,
+                external=external,
+                commands=commands,
+            )
+            return cleanup.enter_context(_running(settings, parts))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def stack(servers: Servers, worker_id: str) -> Iterator[RunningStack]:
+    """The whole product, seeded, shared by this process's tests. Whoever kills a part restarts it."""
+    with _stack_factory(servers, worker_id) as make:
+        yield make()
+
+
+@pytest.fixture(scope="module")
+def make_stack(servers: Servers, worker_id: str) -> Iterator[StackFactory]:
+    """Starts a product for this module: `make_stack(environment={"PAYMENT_WINDOW_MINUTES": "0.05"})`."""
+    with _stack_factory(servers, worker_id) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def module_stack(make_stack: StackFactory) -> RunningStack:
+    """The whole product for this module alone."""
+    return make_stack()
+
+
+@pytest.fixture(scope="module")
+def own_stack(worker_id: str) -> Iterator[RunningStack]:
+    """A product with its own durable PostgreSQL and its own Temporal: all may be killed."""
+    settings = StackSettings.isolated(run_directory() / "stacks" / f"own_{_fresh_name(worker_id)}")
+    with _running(settings, None) as running:
+        yield running

@@ -1,5 +1,6 @@
 """The servers of a test run, started by whichever test process needs them first."""
 
+import asyncio
 import contextlib
 import fcntl
 import json
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +20,12 @@ from pathlib import Path
 import psutil
 import psycopg
 from psycopg import sql
+from temporalio.client import Client
 
 from devstack.credentials import DatabasePasswords
 from devstack.paths import PROJECT
 from devstack.postgres import APP_ROLE, OWNER_ROLE, SUPERUSER, Postgres, creation
+from devstack.temporal import register_namespace
 
 _RUN_DIR = "COMMERCE_TEST_RUN_DIR"
 _CONTROLLER = "COMMERCE_TEST_CONTROLLER_PID"
@@ -60,6 +64,16 @@ class Servers:
         with psycopg.connect(self.postgres.conninfo(), autocommit=True) as connection:
             drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
             connection.execute(drop.format(sql.Identifier(name)))
+
+    def create_namespace(self, name: str) -> None:
+        """Make a Temporal namespace with the product's search attributes."""
+
+        async def create() -> None:
+            await register_namespace(await Client.connect(self.temporal_address), name)
+
+        # In a thread, because a test's event loop may be running in this one.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, create()).result()
 
     def migrated_template(self) -> str:
         """The database that others are copied from, migrated once in a run."""

@@ -90,7 +90,7 @@ def _table() -> dict[str, Currency]:
 CURRENCIES = _table()
 
 
-def currency(code: str) -> Currency:
+def currency_of(code: str) -> Currency:
     """Look a currency up by its ISO 4217 code, in capitals; raises UnknownCurrency."""
     try:
         return CURRENCIES[code]

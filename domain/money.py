@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import total_ordering
 
-from domain.currencies import Currency, currency
+from domain.currencies import Currency, currency_of
 from domain.errors import CurrencyMismatch, InvalidInput
 
 
@@ -37,7 +37,7 @@ class Money:
     def __post_init__(self) -> None:
         if type(self.amount) is not int:
             raise InvalidInput(f"an amount is an integer of minor units, not {self.amount!r}")
-        currency(self.currency)
+        currency_of(self.currency)
 
     @classmethod
     def zero(cls, code: str) -> "Money":
@@ -47,7 +47,7 @@ class Money:
     @property
     def unit(self) -> Currency:
         """Exponent and quantum of the currency."""
-        return currency(self.currency)
+        return currency_of(self.currency)
 
     def __add__(self, other: "Money") -> "Money":
         return Money(self.amount + self._same(other), self.currency)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.allocation import largest_remainder
-from domain.currencies import currency
+from domain.currencies import currency_of
 from domain.errors import InvalidInput
 from domain.money import half_up_to_multiple
 from domain.promotions import Funding, Promotion
@@ -124,7 +124,7 @@ def price(request: PricingRequest) -> Quote:
     divided by largest remainder, nothing falls below zero. Raises InvalidInput for negative prices or rates
     and for line ids that are not unique, UnknownCurrency for the currency.
     """
-    unit = currency(request.currency)
+    unit = currency_of(request.currency)
     quantum = unit.quantum if request.quantum is None else request.quantum
     if quantum < 1:
         raise InvalidInput(f"a quantum is positive, not {quantum}")

@@ -32,6 +32,7 @@ _CONNECT_TIMEOUT_SECONDS = 5.0
 _EXCERPT_TIMEOUT_SECONDS = 2.0
 _EXCERPT_BYTES = 4096
 _RETRY_AFTER_AT_MOST_SECONDS = 24 * 3600.0
+_NO_ANSWER = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
 
 _REFUSED_V4 = tuple(
     ipaddress.IPv4Network(network)
@@ -102,16 +103,20 @@ def check_target(url: str, *, allow_private: bool = False) -> httpx.URL:
     """The parsed URL, when its text allows it; names are checked later, at each connection."""
     try:
         target = httpx.URL(url)
+        # Decoding an internationalized name can fail, too.
+        host, port = target.host, target.port
     except (httpx.InvalidURL, TypeError, ValueError) as error:
         raise UnsafeTarget("the URL can't be read") from error
     allowed = ("https", "http") if allow_private else ("https",)
-    if target.scheme not in allowed or not target.host:
+    if port is not None and not 0 < port < 65536:
+        raise UnsafeTarget("the URL's port is out of range")
+    if target.scheme not in allowed or not host:
         raise UnsafeTarget(f"the URL must be absolute and begin with {' or '.join(allowed)}://")
     if target.userinfo:
         raise UnsafeTarget("the URL must not hold a user name or password")
     if not allow_private:
         with suppress(ValueError):
-            _require_public(ipaddress.ip_address(target.host))
+            _require_public(ipaddress.ip_address(host))
     return target
 
 
@@ -207,7 +212,7 @@ class OutboundHttp:
             error = f"no answer within {self._timeout_seconds:g} s"
         except InvalidInput as problem:
             error = f"{problem.code}: {problem.detail}"
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as problem:
+        except (*_NO_ANSWER, OSError, ValueError) as problem:
             error = f"{type(problem).__name__}: {problem}".removesuffix(": ")[:500]
         if status is not None and 300 <= status < 400:
             error = f"answered {status}; redirects are not followed"
@@ -236,7 +241,7 @@ class OutboundHttp:
 async def _excerpt(response: httpcore.Response) -> str:
     """The beginning of the answer's body, without waiting long: the status has decided already."""
     taken = b""
-    with suppress(TimeoutError, httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError):
+    with suppress(TimeoutError, *_NO_ANSWER):
         chunks = cast(AsyncGenerator[bytes, None], response.aiter_stream())
         async with asyncio.timeout(_EXCERPT_TIMEOUT_SECONDS), aclosing(chunks):
             async for chunk in chunks:

@@ -66,7 +66,8 @@ class ControlClient:
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
-        self._http = httpx.AsyncClient(base_url=self.base_url, timeout=10, trust_env=False)
+        # Plain http on loopback: without verify=False, most of the time would go into loading certificates.
+        self._http = httpx.AsyncClient(base_url=self.base_url, timeout=10, trust_env=False, verify=False)
 
     async def __aenter__(self) -> Self:
         return self

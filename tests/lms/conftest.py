@@ -71,4 +71,4 @@ async def recorder(recorder_of_session: Recorder, control: LmsControl) -> Record
 @pytest.fixture
 def lms(control: LmsControl, http: httpx.AsyncClient) -> StandinLms:
     """The adapter, impatient so that time-outs are quick."""
-    return StandinLms(control.base_url, TOKEN, http, timeout_seconds=0.5)
+    return StandinLms(control.base_url, TOKEN, http, timeout_seconds=0.4)

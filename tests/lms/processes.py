@@ -115,6 +115,7 @@ class Recorder:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 128
 
             def handle_error(self, request: object, client_address: object) -> None:
                 """A client that hung up early is none of the recorder's business."""

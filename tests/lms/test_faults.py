@@ -44,12 +44,12 @@ async def test_a_failure_before_the_effect_leaves_none_and_can_be_retried(
 async def test_a_lost_answer_is_open_and_the_retry_changes_nothing_more(
     lms: StandinLms, control: LmsControl, kind: Kind
 ) -> None:
-    await control.fault("grant", kind, seconds=1.5)
+    await control.fault("grant", kind, seconds=0.9)
     with pytest.raises(LmsUnavailable):
         await lms.grant(LEARNER, COURSE)
     assert len(await control.enrolments()) == 1
     await lms.grant(LEARNER, COURSE)
-    await control.fault("revoke", kind, seconds=1.5)
+    await control.fault("revoke", kind, seconds=0.9)
     with pytest.raises(LmsUnavailable):
         await lms.revoke(LEARNER, COURSE)
     assert await control.enrolments() == []
@@ -67,7 +67,7 @@ async def test_every_read_survives_every_fault(
         "get_user": lambda: lms.get_user(LEARNER),
         "progress": lambda: lms.progress(LEARNER, COURSE),
     }
-    await control.fault(operation, kind, seconds=0.6)
+    await control.fault(operation, kind, seconds=0.5)
     with pytest.raises(LmsUnavailable):
         await calls[operation]()
     await calls[operation]()
@@ -102,7 +102,7 @@ async def test_silence_is_unavailable_within_the_timeout(lms: StandinLms, contro
     started = time.monotonic()
     with pytest.raises(LmsUnavailable):
         await lms.grant(LEARNER, COURSE)
-    assert 0.4 < time.monotonic() - started < 1.5
+    assert 0.3 < time.monotonic() - started < 1.5
 
 
 @pytest.mark.parametrize("kind", ["reject", "error_200"])
@@ -151,7 +151,7 @@ async def test_faults_match_operation_user_and_course_and_are_used_up(
 async def test_register_whose_answer_was_lost_finds_its_own_account(
     lms: StandinLms, control: LmsControl, kind: Kind
 ) -> None:
-    await control.fault("register", kind, seconds=1.5)
+    await control.fault("register", kind, seconds=0.9)
     user = await lms.register(**NEW)
     assert user.email == NEW["email"].lower()
     assert len([found for found in await control.users() if found["email"] == user.email]) == 1
@@ -278,7 +278,7 @@ async def test_the_password_is_in_no_error(lms: StandinLms, control: LmsControl)
     canary = "canary-7f3a9c-password"
     kinds: list[Kind] = [*_BEFORE, *_AFTER, "reject", "error_200"]
     for kind in kinds:
-        await control.fault("login", kind, seconds=0.6)
+        await control.fault("login", kind, seconds=0.5)
         with pytest.raises((LmsUnavailable, LmsRejected)) as failed:
             await lms.authenticate("learner", canary)
         error: BaseException | None = failed.value

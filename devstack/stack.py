@@ -39,12 +39,13 @@ async def serve(
     keep_serving: bool = True,
     reload: bool = False,
     on_progress: Progress | None = None,
+    parts: frozenset[str] | None = None,
 ) -> int:
     """Run the stack until a signal, the death of the parent or a failure; returns the exit code.
 
     With `story`, that runs once the stack is up; without `keep_serving`, its end is the end.
     """
-    stack = Stack(settings, log=log)
+    stack = Stack(settings, parts=parts, log=log)
     body = asyncio.create_task(_body(stack, story, keep_serving, reload, on_progress))
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -71,7 +71,8 @@ class Temporal:
             name="temporal",
             argv=(find_program("temporal"), *arguments),
             # Memory for time: the server takes most of the processor's work of the whole stack.
-            env={"GOGC": "800"} | {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            env={"GOGC": "800"}
+            | {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ},
             cwd=self.home,
             stop_grace_seconds=3.0,
         )

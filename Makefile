@@ -40,7 +40,7 @@ lock: env
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
 
 bench: env
-	@$(BIN)/commerce bench
+	@$(BIN)/commerce bench --write docs/benchmarks.md
 
 chaos: env
 	@$(BIN)/commerce chaos

@@ -20,6 +20,7 @@ from temporalio.client import (
 from temporalio.worker import Worker
 
 from activities.boundary import Transactions
+from activities.capture import Capture
 from activities.deliveries import DeliveryActivities
 from activities.entitlements import EntitlementActivities
 from activities.inbox import InboxActivities
@@ -96,17 +97,18 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         "vat_id": settings.seller_vat_id,
         "country": settings.seller_country,
     }
+    capture = Capture(seller)
     return [
         OrderActivities(
             transactions,
+            capture,
             payment_window_seconds=settings.payment_window_minutes * 60,
             refund_window_days=settings.refund_window_days,
             hold_seconds=round(settings.earnings_hold_days * 86400),
             seller_country=settings.seller_country,
-            seller=seller,
         ),
         PaymentActivities(transactions, resources.payments),
-        LatePaymentActivities(transactions, dispatcher),
+        LatePaymentActivities(transactions, dispatcher, capture),
         EntitlementActivities(transactions, resources.lms, dispatcher),
         SplitActivities(transactions),
         RefundActivities(transactions, resources.payments, dispatcher, seller=seller),
@@ -155,15 +157,34 @@ async def ensure_recovery_schedule(settings: Settings, client: Client) -> None:
         return
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Run until `stop` is set."""
-    client = await connect(
+async def connect_to_temporal(settings: Settings) -> Client:
+    """The connection that the settings name."""
+    return await connect(
         settings.temporal_address,
         settings.temporal_namespace,
         tls_cert=settings.temporal_tls_cert,
         tls_key=None if settings.temporal_tls_key is None else settings.temporal_tls_key.get_secret_value(),
         api_key=None if settings.temporal_api_key is None else settings.temporal_api_key.get_secret_value(),
     )
+
+
+async def recover_with(settings: Settings) -> str:
+    """Do now what the Schedule does: `commerce recover`."""
+    resources = WorkerResources(settings, await connect_to_temporal(settings))
+    try:
+        inbox = InboxActivities(resources.transactions, resources.dispatcher, resources.payments)
+        missed = await inbox.fetch_missed_events()
+        dispatched = await inbox.dispatch_leftovers()
+        woken = await inbox.wake_deliveries()
+        resumed = await inbox.resume_lost_workflows()
+    finally:
+        await resources.aclose()
+    return f"{missed} missed, {dispatched} dispatched, {woken} deliveries woken, {resumed} resumed"
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Run until `stop` is set."""
+    client = await connect_to_temporal(settings)
     resources = WorkerResources(settings, client)
     try:
         async with make_worker(settings, resources):

@@ -2,25 +2,86 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from activities.boundary import Transaction
 from domain.ids import payee_stream
-from domain.ledger import LineLedger, Outcome, capture
+from domain.ledger import capture
+from domain.line_ledger import LineLedger
+from domain.postings import Earning, EarningType, Outcome
 from models.queries import ledger, orders
 from models.queries.orders import LineRow, OrderRow
 from models.queries.outbox import Publication
 
 
-def ledger_of(line: LineRow) -> LineLedger:
+def ledger_of(line: LineRow, currency: str) -> LineLedger:
     """The line's state in the ledger, or its state before anything was posted."""
     if line.ledger is not None:
         return LineLedger.from_dict(line.ledger)
     return LineLedger.new(
         line=line.id,
-        currency="",
+        currency=currency,
         list_net=line.list_net,
         net=line.net,
         tax={tax["jurisdiction"]: int(tax["amount"]) for tax in line.taxes},
         split=line.split,
         recognition=line.recognition,
+        presentation=line.presentation,
+        platform_discount=line.platform_discount,
     )
+
+
+async def capture_order(tx: Transaction, order: OrderRow) -> None:
+    """Post the capture of a paid order (nothing, when nothing was due)."""
+    lines = await orders.lines(tx.session, order.id, lock=True)
+    outcome = capture(order.id, [ledger_of(line, order.currency) for line in lines])
+    await post_outcome(tx, outcome, order, lines, reason="payment")
+
+
+async def post_outcome(
+    tx: Transaction, outcome: Outcome, order: OrderRow, lines: Sequence[LineRow], *, reason: str
+) -> None:
+    """Post the entries, keep the lines' new states, and publish the earning events; one transaction."""
+    now = datetime.now(UTC)
+    posted = await ledger.post(tx.session, outcome.entries, order_id=order.id, effective_at=now)
+    for state in outcome.lines:
+        await orders.save_line_ledger(tx.session, state.line, state.to_dict())
+    entry_ids = {entry.event_key: entry.id for entry in posted}
+    by_id = {line.id: line for line in lines}
+    for earning in outcome.earnings:
+        line = by_id[earning.line]
+        if earning.type is EarningType.ACCRUED:
+            await orders.mark_accrued(tx.session, line.id)
+        tx.publish(_publication(earning, order, line, entry_ids, now, reason))
+
+
+def _publication(
+    earning: Earning,
+    order: OrderRow,
+    line: LineRow,
+    entry_ids: dict[str, str],
+    now: datetime,
+    reason: str,
+) -> Publication:
+    entry_id = None if earning.entry_key is None else entry_ids.get(earning.entry_key)
+    bucket = None if earning.bucket is None else str(earning.bucket)
+    data: dict[str, Any] = {
+        "earning_id": f"{line.id}/{earning.payee}",
+        "payee_ref": earning.payee,
+        "order_id": order.id,
+        "order_line_id": line.id,
+        "course_id": line.lms_course_id,
+        "currency": earning.currency,
+        "amount": earning.amount,
+        "basis_amount": earning.basis,
+        "rule_version": line.split_rule_id,
+        "reason": reason,
+        "journal_entry_id": entry_id,
+    }
+    if earning.type is EarningType.ACCRUED:
+        data["hold_until"] = (now + timedelta(seconds=line.hold_seconds)).isoformat()
+    if earning.type is EarningType.REVERSED:
+        data |= {"bucket": bucket, "cumulative_reversed": earning.cumulative_reversed}
+    # The entry names the business fact; a payee may lose from both buckets by one entry.
+    key = f"{earning.entry_key}:{earning.type}:{earning.payee}:{bucket}"
+    return Publication(key, str(earning.type), payee_stream(earning.payee, earning.currency), data)

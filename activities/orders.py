@@ -197,6 +197,8 @@ class OrderActivities:
                     "gross": line.gross,
                     "taxes": [dict(tax) for tax in line.taxes],
                     "holds_seat": line.holds_seat,
+                    "platform_discount": line.platform_discount,
+                    "presentation": line.presentation,
                     "recognition": line.recognition,
                     "refund_window_days": self._refund_window_days if days is None else days,
                     "hold_seconds": self._hold_seconds,

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from temporalio import activity
 
 from activities.boundary import Transactions, translated
-from activities.earnings import ledger_of, publish_earnings
+from activities.earnings import ledger_of, post_outcome
 from domain.errors import CommerceError
 from domain.ledger import recognize, release
 from domain.messages import LineInput
 from domain.orders import EntitlementStatus, PaymentState
 from models.database import Session
-from models.queries import entitlements, ledger, orders
+from models.queries import entitlements, orders
 from models.queries.orders import LineRow, OrderRow
 
 RECOGNIZE = "recognize"
@@ -51,16 +51,11 @@ class SplitActivities:
         """Recognize the line's revenue and accrue its earnings, once."""
         async with self._transactions.begin() as tx:
             line, order = await _require(tx.session, given.line_id, lock=True)
-            state = ledger_of(line)
+            state = ledger_of(line, order.currency)
             if state.recognized:
                 return
-            outcome = recognize(state)
-            await ledger.post(tx.session, outcome.entries, order_id=order.id, effective_at=datetime.now(UTC))
-            for changed in outcome.lines:
-                await orders.save_line_ledger(tx.session, changed.line, changed.to_dict())
+            await post_outcome(tx, recognize(state), order, [line], reason="recognized")
             await orders.mark_accrued(tx.session, line.id)
-            hold_until = datetime.now(UTC) + timedelta(seconds=line.hold_seconds)
-            await publish_earnings(tx, outcome, order, [line], reason="recognized", hold_until=hold_until)
             await orders.note(
                 tx.session,
                 order.id,
@@ -77,12 +72,9 @@ class SplitActivities:
             line, order = await _require(tx.session, given.line_id, lock=True)
             if line.released_at is not None:
                 return
-            outcome = release(ledger_of(line))
-            await ledger.post(tx.session, outcome.entries, order_id=order.id, effective_at=datetime.now(UTC))
-            for changed in outcome.lines:
-                await orders.save_line_ledger(tx.session, changed.line, changed.to_dict())
+            outcome = release(ledger_of(line, order.currency))
+            await post_outcome(tx, outcome, order, [line], reason="the hold ended")
             await orders.mark_released(tx.session, line.id)
-            await publish_earnings(tx, outcome, order, [line], reason="hold ended", hold_until=None)
             await orders.note(
                 tx.session,
                 order.id,
@@ -108,7 +100,7 @@ async def _line_state(session: Session, line: LineRow, order: OrderRow) -> LineS
         return state(RELEASE, 0, "nothing", ended="released")
     if order.payment_state is not PaymentState.PAID or line.ledger is None:
         return state(RECOGNIZE, 0, "nothing", ended="never paid")
-    books = ledger_of(line)
+    books = ledger_of(line, order.currency)
     if books.nothing_left:
         return state(RELEASE, 0, "nothing", ended="refunded")
     if not books.recognized:

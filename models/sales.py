@@ -144,6 +144,8 @@ class OrderLine(SQLModel, table=True):
     gross: int = minor_units()
     taxes: list[dict[str, Any]] = json_list()
     holds_seat: bool = flag(default=False)
+    platform_discount: int = minor_units(default=0)
+    presentation: str = Field(default="principal")
     recognition: str
     recognition_deadline: datetime | None = moment()
     refund_window_days: int = whole()

@@ -549,6 +549,8 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("holds_seat", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("platform_discount", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("presentation", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("recognition", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("recognition_deadline", sa.DateTime(timezone=True), nullable=True),
         sa.Column("refund_window_days", sa.Integer(), nullable=False),

@@ -185,6 +185,8 @@ class LineRow:
     gross: int
     taxes: list[dict[str, Any]]
     holds_seat: bool
+    platform_discount: int
+    presentation: str
     recognition: str
     recognition_deadline: datetime | None
     refund_window_days: int
@@ -213,6 +215,8 @@ def _line(row: Row[Any]) -> LineRow:
         gross=row.gross,
         taxes=row.taxes,
         holds_seat=row.holds_seat,
+        platform_discount=row.platform_discount,
+        presentation=row.presentation,
         recognition=row.recognition,
         recognition_deadline=row.recognition_deadline,
         refund_window_days=row.refund_window_days,
@@ -232,10 +236,12 @@ async def insert_line(session: Session, order_id: str, line: dict[str, Any]) -> 
             await session.execute(
                 text(
                     "INSERT INTO order_line (order_id, ordinal, item_id, bundle_id, title, lms_course_id, "
-                    "unit_price, list_net, discount_net, net, tax, gross, taxes, holds_seat, recognition, "
+                    "unit_price, list_net, discount_net, net, tax, gross, taxes, holds_seat, "
+                    "platform_discount, presentation, recognition, "
                     "refund_window_days, hold_seconds, split_rule_id, split) VALUES (:order_id, :ordinal, "
                     ":item_id, CAST(:bundle_id AS uuid), :title, :lms_course_id, :unit_price, :list_net, "
-                    ":discount_net, :net, :tax, :gross, CAST(:taxes AS jsonb), :holds_seat, :recognition, "
+                    ":discount_net, :net, :tax, :gross, CAST(:taxes AS jsonb), :holds_seat, "
+                    ":platform_discount, :presentation, :recognition, "
                     ":refund_window_days, :hold_seconds, CAST(:split_rule_id AS uuid), "
                     "CAST(:split AS jsonb)) RETURNING id"
                 ),

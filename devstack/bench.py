@@ -1,0 +1,174 @@
+"""`make bench`: checkout latency and orders per second, next to a bare workflow in the same run."""
+
+import asyncio
+import platform
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from rich.console import Console
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from devstack.logs import LogSink
+from devstack.shopper import Shopper
+from devstack.stack import Stack, StackSettings
+from devstack.stripe_standin.control import StripeControl
+
+QUEUE = "bench"
+CALLERS = (1, 20)
+# As many as a paid order of one course runs: local ones for the database, the rest through the server.
+LOCAL_STEPS = 11
+REMOTE_STEPS = 6
+
+
+@activity.defn
+async def nothing() -> None:
+    """An empty step."""
+
+
+@workflow.defn
+class BareWorkflow:
+    """The engine's own cost: the same number of steps, and nothing in them."""
+
+    @workflow.run
+    async def run(self) -> None:
+        """Run the empty steps one after the other."""
+        for _ in range(REMOTE_STEPS):
+            await workflow.execute_activity(nothing, start_to_close_timeout=timedelta(seconds=10))
+        for _ in range(LOCAL_STEPS):
+            await workflow.execute_local_activity(nothing, start_to_close_timeout=timedelta(seconds=10))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One row of the table."""
+
+    what: str
+    callers: int
+    p50_ms: float
+    p99_ms: float
+    per_second: float
+
+    def row(self) -> str:
+        """As a line of a Markdown table."""
+        return (
+            f"| {self.what} | {self.callers} | {self.p50_ms:.0f} | {self.p99_ms:.0f} | {self.per_second:.1f} |"
+        )
+
+
+async def _load(
+    what: str, callers: int, seconds: float, once: Callable[[int], Awaitable[float]]
+) -> Figures:
+    """Run `once` in a closed loop of `callers`; it returns what it measured, in seconds."""
+    ends = time.monotonic() + seconds
+    taken: list[float] = []
+
+    async def caller(number: int) -> None:
+        while time.monotonic() < ends:
+            taken.append(await once(number))
+
+    began = time.monotonic()
+    await asyncio.gather(*(caller(number) for number in range(callers)))
+    elapsed = time.monotonic() - began
+    taken.sort()
+    p99 = taken[min(len(taken) - 1, int(len(taken) * 0.99))]
+    return Figures(what, callers, statistics.median(taken) * 1000, p99 * 1000, len(taken) / elapsed)
+
+
+async def _shoppers(stack: Stack, count: int) -> list[Shopper]:
+    run = uuid.uuid4().hex[:8]
+    return [
+        await Shopper(stack.urls.gateway).register(f"bench.{run}.{n}@example.com", "Bench Buyer")
+        for n in range(count)
+    ]
+
+
+async def _measure_checkout(stack: Stack, callers: int, seconds: float) -> Figures:
+    shoppers = await _shoppers(stack, callers)
+
+    async def once(number: int) -> float:
+        shopper = shoppers[number]
+        await shopper.add("python-101")
+        began = time.monotonic()
+        answer = await shopper.checkout()
+        taken = time.monotonic() - began
+        await shopper.call("POST", f"/v1/orders/{answer['order']['id']}/cancel", {})
+        cart = await shopper.call("GET", "/v1/cart")
+        for line in cart["lines"]:
+            await shopper.call("DELETE", f"/v1/cart/items/{line['id']}")
+        return taken
+
+    return await _load("checkout request", callers, seconds, once)
+
+
+async def _measure_orders(stack: Stack, callers: int, seconds: float) -> Figures:
+    async with StripeControl(stack.urls.stripe) as stripe:
+        run = uuid.uuid4().hex[:8]
+        bought = 0
+
+        async def once(number: int) -> float:
+            nonlocal bought
+            bought += 1
+            shopper = await Shopper(stack.urls.gateway).register(
+                f"order.{run}.{number}.{bought}@example.com", "Bench Buyer"
+            )
+            async with shopper:
+                await shopper.add("python-101")
+                began = time.monotonic()
+                answer = await shopper.checkout()
+                await stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_visa")
+                await shopper.wait_for_status(answer["order"]["id"], "fulfilled", seconds=60)
+                return time.monotonic() - began
+
+        return await _load("order, checkout to fulfilled", callers, seconds, once)
+
+
+async def _measure_bare(stack: Stack, callers: int, seconds: float) -> Figures:
+    client = await Client.connect(stack.urls.temporal)
+    async with Worker(client, task_queue=QUEUE, workflows=[BareWorkflow], activities=[nothing]):
+
+        async def once(_: int) -> float:
+            began = time.monotonic()
+            await client.execute_workflow(BareWorkflow.run, id=f"bare/{uuid.uuid4()}", task_queue=QUEUE)
+            return time.monotonic() - began
+
+        return await _load("bare workflow, as many empty steps", callers, seconds, once)
+
+
+async def run_bench(*, seconds: float, write: Path | None) -> int:
+    """Measure on an embedded stack of its own; prints (and writes) a Markdown table."""
+    console = Console()
+    rows: list[Figures] = []
+    with tempfile.TemporaryDirectory(prefix="commerce-bench-") as folder:
+        settings = StackSettings.isolated(Path(folder) / "data", environment={"COMMERCE_ENV": "development"})
+        console.print("starting a stack of its own ...")
+        async with Stack(settings, log=LogSink()) as stack:
+            for callers in CALLERS:
+                for measure in (_measure_checkout, _measure_orders, _measure_bare):
+                    figures = await measure(stack, callers, seconds)
+                    rows.append(figures)
+                    console.print(figures.row(), highlight=False)
+    table = "\n".join(
+        [
+            "| | concurrent callers | p50 ms | p99 ms | per second |",
+            "|---|---|---|---|---|",
+            *(figures.row() for figures in rows),
+        ]
+    )
+    if write is not None:
+        write.write_text(
+            "# Benchmarks\n\nMade by `make bench` (embedded stack, everything on one machine: load, gateway, worker, "
+            f"PostgreSQL, Temporal, stand-ins). Python {platform.python_version()}, "
+            f"{seconds:.0f} s a row. The bare workflow has {REMOTE_STEPS} empty activities and {LOCAL_STEPS} "
+            "empty local ones, as many steps as a paid order of one course; compare the rows of one run, "
+            f"not runs.\n\n{table}\n",
+            encoding="utf-8",
+        )
+    return 0

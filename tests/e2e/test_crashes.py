@@ -1,0 +1,126 @@
+"""kill -9 in the middle of a purchase: one charge, one grant, a balanced ledger, whoever dies."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from devstack.lms_standin.control import LmsControl
+from devstack.payout_receiver.control import PayoutControl
+from devstack.shopper import US_ADDRESS, ApiProblem, Shopper
+from devstack.stack import Stack
+from devstack.stripe_standin.control import StripeControl
+from tests.e2e.conftest import Shop
+from tests.e2e.oracle import assert_clean
+
+
+@pytest.fixture(scope="module")
+async def fragile(own_stack: Stack) -> AsyncIterator[Shop]:
+    """A stack of its own, down to PostgreSQL and Temporal, whose parts may be killed."""
+    async with (
+        StripeControl(own_stack.urls.stripe) as stripe,
+        LmsControl(own_stack.urls.lms) as lms,
+        PayoutControl(own_stack.urls.payout) as payout,
+    ):
+        yield Shop(own_stack, stripe, lms, payout)
+
+
+async def kill_and_restart(stack: Stack, part: str) -> None:
+    await stack.kill(part)
+    await stack.restart(part)
+
+
+async def checkout_until_it_works(learner: Shopper, key: str) -> dict[str, object]:
+    """What a front end does: the same key again until there is an answer."""
+    for _ in range(60):
+        try:
+            return await learner.checkout(key=key)
+        except ApiProblem as problem:
+            if problem.status not in (409, 500, 503) or problem.code not in (
+                "idempotency_key_in_use", "unavailable", "processor_unavailable", "internal",
+                "database_unavailable",
+            ):
+                raise
+        except httpx.HTTPError:
+            pass
+        await asyncio.sleep(0.25)
+    raise AssertionError("the checkout never answered")
+
+
+async def one_charge_one_grant(shop: Shop, learner: Shopper, order_id: str) -> None:
+    order = await learner.wait_for_status(order_id, "fulfilled", seconds=60)
+    assert len(order["payments"]) == 1
+    captured = await shop.query(
+        "SELECT count(*) AS n FROM journal_entry WHERE kind = 'payment_captured' AND order_id = %s", order_id
+    )
+    assert captured[0]["n"] == 1
+    changes = [e for e in await shop.lms.log(learner.user["lms_user_id"]) if e.changed]
+    assert len(changes) == 1
+    await assert_clean(shop.stack)
+
+
+@pytest.mark.parametrize("part", ["worker", "gateway", "temporal", "postgres"])
+async def test_killed_during_checkout(fragile: Shop, part: str) -> None:
+    learner = await fragile.learner()
+    await learner.add("python-101")
+    key = str(uuid.uuid4())
+    asking = asyncio.create_task(checkout_until_it_works(learner, key))
+    await asyncio.sleep(0.03)
+    await kill_and_restart(fragile.stack, part)
+    answer = await asking
+    await fragile.stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_visa")  # type: ignore[index]
+    await one_charge_one_grant(fragile, learner, answer["order"]["id"])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("part", ["worker", "gateway", "temporal", "postgres"])
+async def test_killed_while_the_payment_arrives(fragile: Shop, part: str) -> None:
+    learner = await fragile.learner()
+    answer = await fragile.place(learner)
+    await fragile.stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_visa")
+    await kill_and_restart(fragile.stack, part)
+    await one_charge_one_grant(fragile, learner, answer["order"]["id"])
+
+
+@pytest.mark.parametrize("part", ["worker", "temporal"])
+async def test_killed_while_access_is_granted(fragile: Shop, part: str) -> None:
+    learner = await fragile.learner()
+    answer = await fragile.place(learner)
+    await fragile.lms.fault("grant", "latency", milliseconds=1500, count=1)
+    await fragile.stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_visa")
+    await learner.wait_for_status(answer["order"]["id"], "paid", "fulfilling")
+    await kill_and_restart(fragile.stack, part)
+    await one_charge_one_grant(fragile, learner, answer["order"]["id"])
+
+
+async def test_the_answer_of_the_processor_is_lost(fragile: Shop) -> None:
+    learner = await fragile.learner()
+    await fragile.stripe.fault("POST", "/v1/payment_intents", "cut_after", count=2)
+    answer = await fragile.place(learner)
+    await fragile.stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_visa")
+    await one_charge_one_grant(fragile, learner, answer["order"]["id"])
+
+
+async def test_the_processor_is_down_at_checkout(fragile: Shop) -> None:
+    learner = await fragile.learner()
+    await learner.add("python-101")
+    key = str(uuid.uuid4())
+    await fragile.stack.kill("stripe")
+    answer = await learner.send("POST", "/v1/checkout", {"billing_address": US_ADDRESS}, key=key)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    await fragile.stack.restart("stripe")
+    found = await checkout_until_it_works(learner, key)
+    await fragile.stripe.confirm(found["payment"]["payment_intent_id"], "pm_card_visa")  # type: ignore[index]
+    await one_charge_one_grant(fragile, learner, found["order"]["id"])  # type: ignore[index]
+
+
+async def test_the_lms_is_down_when_the_payment_arrives(fragile: Shop) -> None:
+    learner = await fragile.learner()
+    answer = await fragile.place(learner)
+    await fragile.stack.kill("lms")
+    await fragile.stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_visa")
+    await learner.wait_for_status(answer["order"]["id"], "fulfilling")
+    await fragile.stack.restart("lms")
+    await one_charge_one_grant(fragile, learner, answer["order"]["id"])

@@ -1,0 +1,49 @@
+"""Recorded histories of every path are replayed: a change that running workflows could not survive fails."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from temporalio import workflow
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+
+from domain import messages
+from worker import WORKFLOWS
+
+RECORDED = sorted((Path(__file__).parent.parent / "data" / "histories").glob("*.json"))
+PATHS = {
+    "checkout-paid", "checkout-free", "checkout-canceled", "checkout-expired", "checkout-refused",
+    "checkout-processing", "checkout-declined-then-paid", "checkout-lms-refuses-then-retried",
+    "checkout-unapplied", "entitlement-granted", "entitlement-revoked", "entitlement-completed",
+    "split-released", "split-refunded", "refund-succeeded", "refund-refused", "refund-pending",
+    "refund-failed", "late-payment-refunded", "late-payment-revived", "balance-transaction", "delivery",
+    "inbox-recovery",
+}
+
+
+def test_every_path_is_recorded() -> None:
+    assert {path.stem for path in RECORDED} >= PATHS
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+async def test_a_recorded_history_replays(path: Path) -> None:
+    history = WorkflowHistory.from_json(path.stem, path.read_text(encoding="utf-8"))
+    await Replayer(workflows=WORKFLOWS).replay_workflow(history)
+
+
+@workflow.defn(name=messages.CHECKOUT)
+class ChangedCheckout:
+    """What a careless change looks like: another first command."""
+
+    @workflow.run
+    async def run(self, order: object) -> str:
+        await asyncio.sleep(60)
+        return "changed"
+
+
+async def test_a_careless_change_is_noticed() -> None:
+    path = next(path for path in RECORDED if path.stem == "checkout-paid")
+    history = WorkflowHistory.from_json(path.stem, path.read_text(encoding="utf-8"))
+    with pytest.raises(workflow.NondeterminismError):
+        await Replayer(workflows=[ChangedCheckout]).replay_workflow(history)

@@ -44,7 +44,7 @@ _DUE = """
 SELECT * FROM delivery d WHERE state = 'pending'
    AND (after_delivery IS NULL OR NOT EXISTS (
         SELECT 1 FROM delivery b WHERE b.id = d.after_delivery AND b.state = 'pending' AND b.attempts = 0))
- ORDER BY due_at, id
+ ORDER BY due_at, id LIMIT 20
 """
 
 

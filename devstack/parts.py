@@ -160,7 +160,8 @@ class PartsBuilder:
         needs = ("migrations", "temporal")
 
         async def gateway_ready() -> bool:
-            return await answers_http(port, "/readyz")
+            # Not /readyz: that also speaks for the LMS and the processor, which tests take down.
+            return await answers_http(port, "/healthz")
 
         async def forget_ready_file() -> None:
             ready_file.unlink(missing_ok=True)

@@ -125,8 +125,8 @@ def test_start_works_after_kill_9_of_postgres(settings: StackSettings, start: St
     running = start(settings, SERVERS)
     with psycopg.connect(_plain(running.urls.owner_url)) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS answer")
-    running.kill("postgres")
-    running.restart("postgres")
+    running.kill_blocking("postgres")
+    running.restart_blocking("postgres")
     with psycopg.connect(_plain(running.urls.owner_url)) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (1,)
 
@@ -138,7 +138,7 @@ def test_pid_file_that_names_another_living_process_does_not_prevent_a_start(
     pid_file = settings.data_dir / "postgres" / "data" / "postmaster.pid"
     text = pid_file.read_text()
     owner = pid_file.stat()
-    running.kill("postgres")
+    running.kill_blocking("postgres")
     running.stop()
     # As after a crash of the machine: the number belongs to somebody else by now.
     pid_file.write_text(text.replace(text.split("\n", 1)[0], str(os.getpid()), 1))
@@ -159,10 +159,10 @@ def test_crashed_gateway_is_reported_and_started_again(settings: StackSettings, 
 
 def test_killed_part_stays_down_until_restarted(settings: StackSettings, start: Start) -> None:
     running = start(settings, frozenset({"worker"}))
-    running.kill("worker")
+    running.kill_blocking("worker")
     time.sleep(0.5)
     assert not running.is_running("worker")
-    running.restart("worker")
+    running.restart_blocking("worker")
     assert running.is_running("worker")
 
 
@@ -197,7 +197,7 @@ def test_temporal_keeps_workflows_for_a_week_and_knows_our_attributes(
     settings: StackSettings, start: Start
 ) -> None:
     running = start(settings, frozenset({"temporal"}))
-    running.restart("temporal")
+    running.restart_blocking("temporal")
     config = _namespace(running.urls.temporal)
     assert config["retention"] == 7 * 24 * 3600
     expected = {"OrderStatus", "OrderNumber", "LmsUserId", "CourseId", "PaymentIntentId"}

@@ -22,7 +22,7 @@ _CALL_SECONDS = 90.0
 class RunningStack:
     """A stack in a thread of its own, so that its logs flow whatever the test's own loop does.
 
-    The methods block; an asynchronous test that must go on meanwhile calls them by `asyncio.to_thread`.
+    `kill` and `restart` are for asynchronous tests, `kill_blocking` and `restart_blocking` for the others.
     """
 
     def __init__(self, settings: StackSettings, parts: frozenset[str] | None = None) -> None:
@@ -38,6 +38,9 @@ class RunningStack:
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_SECONDS)
+
+    async def _do_meanwhile(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def __enter__(self) -> Self:
         self.start()
@@ -71,12 +74,20 @@ class RunningStack:
         self._thread.join(5)
         self._loop.close()
 
-    def kill(self, part: str, number: signal.Signals = signal.SIGKILL) -> None:
+    async def kill(self, part: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Kill a part; it stays down until `restart`. SIGSTOP and SIGCONT pause it and let it go on."""
+        await self._do_meanwhile(self._stack.kill(part, number))
+
+    async def restart(self, part: str) -> None:
+        """Start a part (again) and wait until it is ready."""
+        await self._do_meanwhile(self._stack.restart(part))
+
+    def kill_blocking(self, part: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """`kill` for a synchronous test."""
         self._do(self._stack.kill(part, number))
 
-    def restart(self, part: str) -> None:
-        """Start a part (again) and wait until it is ready."""
+    def restart_blocking(self, part: str) -> None:
+        """`restart` for a synchronous test."""
         self._do(self._stack.restart(part))
 
     def wait_for_failure(self, timeout_seconds: float = 10.0) -> StackError | None:

@@ -213,6 +213,7 @@ _LIES: list[tuple[int, object]] = [
     (200, _USER | {"id": 104}),
     (200, _USER | {"id": None}),
     (200, _USER | {"roles": "operator"}),
+    (200, _USER | {"email": ["e@example.com"]}),
     (200, _USER | {"roles": [1]}),
     (200, {name: value for name, value in _USER.items() if name != "roles"}),
     (200, {"error": "text"}),

@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from integrations.outbound import DeliveryResult, OutboundHttp
 from temporalio import activity
 
 from activities.boundary import Transactions, translated
 from domain.messages import DeliveryInput
+from integrations.outbound import DeliveryResult, OutboundHttp
 from integrations.sealing import Sealer
 from models.queries import outbox
 from models.queries.outbox import PendingDelivery

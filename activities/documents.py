@@ -1,13 +1,10 @@
 """The content of receipts and credit notes, taken from the order's stored figures."""
 
-from datetime import UTC, datetime
 from typing import Any
 
-from domain.currencies import currency_of
 from models.database import Session
-from models.queries import orders, payments, people
-from models.queries.orders import LineRow, OrderRow
-from models.queries.refunds import RefundRow
+from models.queries import orders, payments
+from models.queries.orders import OrderRow
 
 _BY_COUNTRY = {"US": "en_US", "GB": "en_GB", "DE": "de_DE", "FR": "fr_FR", "JP": "ja_JP"}
 

@@ -6,9 +6,7 @@ from typing import Any
 
 from activities.boundary import Transaction
 from domain.ids import payee_stream
-from domain.ledger import capture
-from domain.line_ledger import LineLedger
-from domain.postings import Earning, EarningType, Outcome
+from domain.ledger import Earning, EarningType, LineLedger, Outcome, capture
 from models.queries import ledger, orders
 from models.queries.orders import LineRow, OrderRow
 from models.queries.outbox import Publication

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from integrations.lms.port import Lms
 from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
@@ -11,6 +10,7 @@ from domain.ids import entitlement_stream
 from domain.messages import EntitlementInput
 from domain.orders import EntitlementStatus
 from integrations.dispatch import Dispatcher
+from integrations.lms.port import Lms
 from models.queries import entitlements, orders
 from models.queries.entitlements import EntitlementRow
 from models.queries.outbox import Publication

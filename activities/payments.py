@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from domain.ledger import processor_fee
 from integrations.payments import IntentNotCancelable, PaymentIntent, StripePayments
 from temporalio import activity
 
 from activities.boundary import Transactions, translated
 from domain import ids
 from domain.errors import CommerceError, ProcessorUnavailable
+from domain.ledger import processor_fee
 from domain.messages import BalanceTransactionInput, OrderInput
 from domain.orders import PaymentState
 from models.queries import ledger, orders, payments

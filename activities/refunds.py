@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+from integrations.payments import Refund as ProcessorRefund
+from integrations.payments import StripePayments
 from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
@@ -17,13 +20,12 @@ from domain.ledger import (
     cancel_refund,
     fail_refund,
     initiate_refund,
+    plan_refund,
     settle_refund,
 )
 from domain.messages import RefundInput
 from domain.orders import DisputeState, PaymentState, RefundStatus
 from integrations.dispatch import Dispatcher
-from integrations.payments import Refund as ProcessorRefund
-from integrations.payments import StripePayments
 from models.queries import catalog, documents, entitlements, ledger, orders, payments, refunds
 from models.queries.orders import CommandRow, LineRow, OrderRow
 from models.queries.outbox import Publication
@@ -270,10 +272,14 @@ class RefundActivities:
 
 
 def _initiate(
-    refund_id: str, books: list[LineLedger], body: dict[str, object]
+    refund_id: str, books: list[LineLedger], body: dict[str, Any]
 ) -> tuple[Outcome, dict[str, int]]:
     """The reversal and what it takes from each line; Conflict when that is more than is left."""
-    raise NotImplementedError
+    by_line = None
+    if body["lines"] is not None:
+        by_line = {line["line_id"]: line["amount"] for line in body["lines"]}
+    taken = plan_refund(books, amount=body["amount"], by_line=by_line)
+    return initiate_refund(refund_id, books, amount=body["amount"], by_line=by_line), taken
 
 
 async def _end_what_is_refunded(tx: Transaction, row: OrderRow, refund: RefundRow) -> None:

@@ -58,14 +58,10 @@ class Figures:
 
     def row(self) -> str:
         """As a line of a Markdown table."""
-        return (
-            f"| {self.what} | {self.callers} | {self.p50_ms:.0f} | {self.p99_ms:.0f} | {self.per_second:.1f} |"
-        )
+        return f"| {self.what} | {self.callers} | {self.p50_ms:.0f} | {self.p99_ms:.0f} | {self.per_second:.1f} |"
 
 
-async def _load(
-    what: str, callers: int, seconds: float, once: Callable[[int], Awaitable[float]]
-) -> Figures:
+async def _load(what: str, callers: int, seconds: float, once: Callable[[int], Awaitable[float]]) -> Figures:
     """Run `once` in a closed loop of `callers`; it returns what it measured, in seconds."""
     ends = time.monotonic() + seconds
     taken: list[float] = []

@@ -32,7 +32,10 @@ async def run_demo(*, once: bool) -> int:
         try:
             await tell(
                 Addresses(
-                    stack.urls.gateway, stack.urls.stripe, stack.urls.lms, stack.urls.payout,
+                    stack.urls.gateway,
+                    stack.urls.stripe,
+                    stack.urls.lms,
+                    stack.urls.payout,
                     stack.urls.temporal_ui,
                 ),
                 settings.data_dir / "receipts",

@@ -106,7 +106,8 @@ async def sell_with_decline_and_promotion(story: Story) -> tuple[Shopper, dict[s
     story.expect(order["discount"]["amount"] > 0 and order["tax"]["amount"] > 0, "discount and tax apply")
     story.workflows.append((f"order {order['number']}", order["workflow_id"]))
     story.tell(
-        f"checks out: order {order['number']}, tax {shown(order['tax'])}", object_id=order["id"],
+        f"checks out: order {order['number']}, tax {shown(order['tax'])}",
+        object_id=order["id"],
         amount=shown(order["total"]),
     )
     declined = await story.stripe.confirm(intent, "pm_card_chargeDeclined")
@@ -166,7 +167,8 @@ async def complete_and_release(story: Story, learner: Shopper, order: dict[str, 
     for event in released:
         data = event["data"]
         story.tell(
-            f"released to the payout system: {data['payee_ref']}", object_id=data["earning_id"],
+            f"released to the payout system: {data['payee_ref']}",
+            object_id=data["earning_id"],
             amount=shown(data),
         )
 
@@ -181,7 +183,9 @@ async def give_away(story: Story) -> None:
     story.expect(answer["payment"] is None, "nothing is due")
     order = await alan.wait_for_status(answer["order"]["id"], "fulfilled")
     story.tell(
-        f"order {order['number']} with FREE100 is granted", object_id=order["id"], amount=shown(order["total"])
+        f"order {order['number']} with FREE100 is granted",
+        object_id=order["id"],
+        amount=shown(order["total"]),
     )
 
 
@@ -202,7 +206,9 @@ async def sell_last_seat(story: Story, operator: Shopper) -> None:
             "tax_code": "txcd_20060158",
         },
     )
-    story.tell("an operator opens a seminar with one seat", object_id=item["id"], amount=shown(item["prices"][0]))
+    story.tell(
+        "an operator opens a seminar with one seat", object_id=item["id"], amount=shown(item["prices"][0])
+    )
     first = await story.shopper().register(story.email("edsger"), "Edsger Dijkstra")
     second = await story.shopper().register(story.email("barbara"), "Barbara Liskov")
     await first.add(item["slug"])
@@ -237,7 +243,12 @@ async def show_books(story: Story, operator: Shopper) -> None:
     story.chapter("The books")
     balance = await operator.call("GET", "/v1/ledger/trial-balance")
     table = Table(show_edge=False, pad_edge=False, header_style="dim")
-    for column, justify in (("account", "left"), ("currency", "left"), ("debit", "right"), ("credit", "right")):
+    for column, justify in (
+        ("account", "left"),
+        ("currency", "left"),
+        ("debit", "right"),
+        ("credit", "right"),
+    ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for row in balance["accounts"]:
         amount = {"currency": row["currency"], "amount": abs(row["amount"])}

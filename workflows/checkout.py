@@ -86,9 +86,7 @@ class CheckoutWorkflow:
         self._cancel_by = request.by
         self._cancel_open = True
         await workflow.wait_condition(lambda: not self._cancel_open)
-        if self._state.payment is not PaymentState.CANCELED:
-            raise _not_cancelable()
-        return self._state.status
+        return self._status_if_canceled()
 
     @workflow.signal(name=messages.SIGNAL_PAYMENT)
     def payment_event(self, event: PaymentEvent) -> None:
@@ -104,6 +102,11 @@ class CheckoutWorkflow:
     def entitlement_changed(self) -> None:
         """One of the order's entitlements has committed a new state."""
         self._entitlement_changed = True
+
+    def _status_if_canceled(self) -> str:
+        if self._state is None or self._state.payment is not PaymentState.CANCELED:
+            raise _not_cancelable()
+        return self._state.status
 
     # --- steps ----------------------------------------------------------------------------------------
 
@@ -164,7 +167,7 @@ class CheckoutWorkflow:
                 timeout=max(self._window_left(), timedelta(seconds=1)),
                 timeout_summary="End of the payment window",
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             task.cancel()
         if not task.done():
             task.cancel()
@@ -250,7 +253,7 @@ class CheckoutWorkflow:
             await workflow.wait_condition(
                 lambda: bool(self._events) or self._cancel_open, timeout=timeout, timeout_summary=why
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             if self._state.payment is PaymentState.PROCESSING:
                 await workflow.execute_activity_method(
                     PaymentActivities.refresh_payment, self._order, summary=why, **options.PROCESSOR

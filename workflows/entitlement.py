@@ -60,9 +60,11 @@ class EntitlementWorkflow:
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             **options.LMS,
         )
-        await workflow.wait_condition(lambda: task.done() or self._woken)
-        if not task.done() and await self._plan_differs(plan):
-            task.cancel()
+        while not task.done():
+            await workflow.wait_condition(lambda: task.done() or self._woken)
+            if not task.done() and await self._plan_differs(plan):
+                task.cancel()
+                break
         try:
             await task
             outcome = AccessOutcome(plan.entitlement_id, _REACHED[plan.action])
@@ -114,9 +116,7 @@ class EntitlementWorkflow:
             f"LMS user {plan.lms_user_id}, course {plan.course_id}: **{plan.status}**, next: {plan.action}"
         )
         if plan.lms_user_id:
-            workflow.upsert_search_attributes(
-                [search_attributes.LMS_USER_ID.value_set(plan.lms_user_id)]
-            )
+            workflow.upsert_search_attributes([search_attributes.LMS_USER_ID.value_set(plan.lms_user_id)])
 
 
 _REACHED = {"grant": EntitlementStatus.GRANTED, "revoke": EntitlementStatus.REVOKED}

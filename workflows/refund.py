@@ -1,14 +1,14 @@
 """A refund: reserve and post the reversal, ask the processor, wait, settle, take access back."""
 
-import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.orders import Refusal
     from activities.refunds import RefundActivities, RefundFailure, RefundState
+
+    from activities.orders import Refusal
     from domain import messages
     from domain.messages import RefundEvent, RefundInput
     from domain.orders import RefundStatus
@@ -94,7 +94,7 @@ class RefundWorkflow:
             await workflow.wait_condition(
                 lambda: self._moved, timeout=_ASK_AGAIN, timeout_summary="Ask the processor about the refund"
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             pass
         self._moved = False
 

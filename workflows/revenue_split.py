@@ -1,12 +1,12 @@
 """The revenue of one order line: recognized, accrued to its payees, held, released."""
 
-import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.splits import LineState, SplitActivities
+
     from domain import messages
     from domain.messages import LineInput
     from workflows import options, search_attributes
@@ -58,7 +58,7 @@ class RevenueSplitWorkflow:
             await workflow.wait_condition(
                 lambda: self._changed, timeout=left, timeout_summary=state.waiting_for
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return
 
     def _show(self, state: LineState) -> None:

@@ -250,7 +250,7 @@ async def mark_relayed(session: Session, completion_id: str) -> None:
 
 async def completed_at(session: Session, lms_user_id: str, lms_course_id: str) -> datetime | None:
     """When the user first completed the course; None when not (yet)."""
-    return (
+    found: datetime | None = (
         await session.execute(
             text(
                 "SELECT min(completed_at) FROM completion "
@@ -259,3 +259,4 @@ async def completed_at(session: Session, lms_user_id: str, lms_course_id: str) -
             {"user_id": lms_user_id, "course_id": lms_course_id},
         )
     ).scalar_one()
+    return found

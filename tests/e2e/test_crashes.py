@@ -39,7 +39,10 @@ async def checkout_until_it_works(learner: Shopper, key: str) -> dict[str, objec
             return await learner.checkout(key=key)
         except ApiProblem as problem:
             if problem.status not in (409, 500, 503) or problem.code not in (
-                "idempotency_key_in_use", "unavailable", "processor_unavailable", "internal",
+                "idempotency_key_in_use",
+                "unavailable",
+                "processor_unavailable",
+                "internal",
                 "database_unavailable",
             ):
                 raise

@@ -66,9 +66,7 @@ async def test_a_shape_error_releases_the_key(shop: Shop) -> None:
     bad = await learner.send("POST", "/v1/checkout", {"billing_address": {"country": "nowhere"}}, key=key)
     assert bad.status_code == 422
     assert bad.json()["errors"]
-    retried = await learner.send(
-        "POST", "/v1/checkout", {"billing_address": {"country": "nowhere"}}, key=key
-    )
+    retried = await learner.send("POST", "/v1/checkout", {"billing_address": {"country": "nowhere"}}, key=key)
     assert "Idempotent-Replayed" not in retried.headers
 
 

@@ -132,7 +132,9 @@ async def test_completion_accrues_and_releases_the_earnings(shop: Shop) -> None:
     released = await wait_for(
         lambda: earned("earning.released"), lambda e: len(e) == len(accrued), what="release"
     )
-    assert {(e["payee_ref"], e["amount"]) for e in accrued} == {(e["payee_ref"], e["amount"]) for e in released}
+    assert {(e["payee_ref"], e["amount"]) for e in accrued} == {
+        (e["payee_ref"], e["amount"]) for e in released
+    }
     relayed = [
         event
         for event in await shop.payout.events(type="course.completed")

@@ -11,6 +11,7 @@ import stripe
 
 from devstack.shopper import wait_for
 from tests.e2e.conftest import Shop
+from tests.e2e.processor import pay_behind_our_back
 
 
 def signed(shop: Shop, payload: bytes, *, at: int | None = None, secret: str | None = None) -> dict[str, str]:
@@ -46,7 +47,10 @@ async def test_each_event_five_times_has_one_effect(shop: Shop) -> None:
         order = await shop.buy(learner)
     finally:
         await shop.stripe.clear_chaos()
-    rows = await shop.query("SELECT count(*) AS n FROM journal_entry WHERE kind = 'payment_captured' AND order_id = %s", order["id"])
+    rows = await shop.query(
+        "SELECT count(*) AS n FROM journal_entry WHERE kind = 'payment_captured' AND order_id = %s",
+        order["id"],
+    )
     assert rows[0]["n"] == 1
     assert len([e for e in await shop.lms.log(learner.user["lms_user_id"]) if e.changed]) == 1
 
@@ -118,12 +122,13 @@ async def test_mutated_events_are_never_accepted(shop: Shop) -> None:
             mutated = payload[:position] + bytes([payload[position] ^ 1]) + payload[position + 1 :]
             headers = {"Stripe-Signature": good}
             if number % 2:
-                mutated, headers = payload, {"Stripe-Signature": good[:-1] + ("0" if good[-1] != "0" else "1")}
+                mutated, headers = (
+                    payload,
+                    {"Stripe-Signature": good[:-1] + ("0" if good[-1] != "0" else "1")},
+                )
             if number % 10 == 3:
                 headers = signed(shop, payload, secret=f"whsec_{number}")
-            answer = await http.post(
-                f"{shop.gateway}/v1/webhooks/stripe", content=mutated, headers=headers
-            )
+            answer = await http.post(f"{shop.gateway}/v1/webhooks/stripe", content=mutated, headers=headers)
             assert answer.status_code == 400, (number, answer.text)
     assert await stored(shop) == before
 
@@ -134,7 +139,9 @@ async def test_a_foreign_event_is_stored_and_ignored(shop: Shop) -> None:
     assert answer.status_code == 200
     again = await post(shop, payload, signed(shop, payload))
     assert again.status_code == 200
-    rows = await shop.query("SELECT outcome FROM inbound_event WHERE event_id = %s", json.loads(payload)["id"])
+    rows = await shop.query(
+        "SELECT outcome FROM inbound_event WHERE event_id = %s", json.loads(payload)["id"]
+    )
     assert [row["outcome"] for row in rows] == ["ignored: not an object of ours"]
 
 
@@ -144,20 +151,7 @@ async def test_success_after_cancel_goes_back_by_itself(shop: Shop) -> None:
     answer = await shop.place(learner)
     order_id = answer["order"]["id"]
     await learner.call("POST", f"/v1/orders/{order_id}/cancel", {})
-    client = stripe.StripeClient(
-        shop.stack.env["STRIPE_SECRET_KEY"],
-        base_addresses={"api": shop.stack.urls.stripe},
-        http_client=stripe.HTTPXClient(timeout=20),
-    )
-    intent = await client.v1.payment_intents.create_async(
-        {
-            "amount": answer["order"]["total"]["amount"],
-            "currency": "usd",
-            "metadata": {"order_id": order_id},
-            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        }
-    )
-    await client.v1.payment_intents.confirm_async(intent.id, {"payment_method": "pm_card_visa"})
+    await pay_behind_our_back(shop, order_id, answer["order"]["total"]["amount"])
     order = await wait_for(
         lambda: learner.order(order_id),
         lambda o: any(r["status"] == "succeeded" for r in o["refunds"]),
@@ -172,20 +166,7 @@ async def test_an_intent_of_another_amount_pays_for_nothing(shop: Shop) -> None:
     learner = await shop.learner()
     answer = await shop.place(learner)
     order_id = answer["order"]["id"]
-    client = stripe.StripeClient(
-        shop.stack.env["STRIPE_SECRET_KEY"],
-        base_addresses={"api": shop.stack.urls.stripe},
-        http_client=stripe.HTTPXClient(timeout=20),
-    )
-    intent = await client.v1.payment_intents.create_async(
-        {
-            "amount": 100,
-            "currency": "usd",
-            "metadata": {"order_id": order_id},
-            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        }
-    )
-    await client.v1.payment_intents.confirm_async(intent.id, {"payment_method": "pm_card_visa"})
+    await pay_behind_our_back(shop, order_id, 100)
     order = await wait_for(
         lambda: learner.order(order_id),
         lambda o: any(r["status"] == "succeeded" for r in o["refunds"]),

@@ -13,11 +13,28 @@ from worker import WORKFLOWS
 
 RECORDED = sorted((Path(__file__).parent.parent / "data" / "histories").glob("*.json"))
 PATHS = {
-    "checkout-paid", "checkout-free", "checkout-canceled", "checkout-expired", "checkout-refused",
-    "checkout-processing", "checkout-declined-then-paid", "checkout-lms-refuses-then-retried",
-    "checkout-unapplied", "entitlement-granted", "entitlement-revoked", "entitlement-completed",
-    "split-released", "split-refunded", "refund-succeeded", "refund-refused", "refund-pending",
-    "refund-failed", "late-payment-refunded", "late-payment-revived", "balance-transaction", "delivery",
+    "checkout-paid",
+    "checkout-free",
+    "checkout-canceled",
+    "checkout-expired",
+    "checkout-refused",
+    "checkout-processing",
+    "checkout-declined-then-paid",
+    "checkout-lms-refuses-then-retried",
+    "checkout-unapplied",
+    "entitlement-granted",
+    "entitlement-revoked",
+    "entitlement-completed",
+    "split-released",
+    "split-refunded",
+    "refund-succeeded",
+    "refund-refused",
+    "refund-pending",
+    "refund-failed",
+    "late-payment-refunded",
+    "late-payment-revived",
+    "balance-transaction",
+    "delivery",
     "inbox-recovery",
 }
 

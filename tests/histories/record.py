@@ -1,0 +1,197 @@
+"""`python -m tests.histories.record`: runs every path on a stack of its own and keeps the histories.
+
+Run it when a workflow has a new path. A path whose recorded history no longer replays needs
+`workflow.patched`, not a new recording: orders in flight have the old one.
+"""
+
+import asyncio
+import tempfile
+import uuid
+from pathlib import Path
+
+from temporalio.client import Client
+
+from devstack.logs import LogSink
+from devstack.lms_standin.control import LmsControl
+from devstack.payout_receiver.control import PayoutControl
+from devstack.shopper import ApiProblem, wait_for
+from devstack.stack import Stack, StackSettings
+from devstack.stripe_standin.control import StripeControl
+from tests.e2e.conftest import Shop
+from tests.e2e.processor import pay_behind_our_back
+
+FOLDER = Path(__file__).parent.parent / "data" / "histories"
+SHORT_WINDOW = {"EARNINGS_HOLD_DAYS": "0.00003", "PAYMENT_WINDOW_MINUTES": "0.1"}
+
+
+class Recorder:
+    """Runs the paths one after the other."""
+
+    def __init__(self, shop: Shop, client: Client) -> None:
+        self._shop = shop
+        self._client = client
+
+    async def keep(self, name: str, workflow_id: str, *, closed: bool = True) -> None:
+        """Write the history of a workflow, once it has closed."""
+        handle = self._client.get_workflow_handle(workflow_id)
+        if closed:
+            await asyncio.wait_for(handle.result(), 60)
+        history = await handle.fetch_history()
+        await asyncio.to_thread((FOLDER / f"{name}.json").write_text, history.to_json() + "\n")
+        print(f"{name:<40} {len(history.events):>4} events  {workflow_id}")
+
+    async def sales(self) -> None:
+        """Paid, free, declined, processing, completed and released."""
+        shop = self._shop
+        learner = await shop.learner()
+        order = await shop.buy(learner)
+        user = await self._commerce_user(learner.user["lms_user_id"])
+        await self.keep("checkout-paid", order["workflow_id"])
+        await self.keep("entitlement-granted", f"entitlement/{user}/python-101")
+        await shop.lms.complete(learner.user["lms_user_id"], "python-101")
+        await self.keep("split-released", f"split/{order['lines'][0]['id']}")
+        await self.keep("entitlement-completed", f"entitlement/{user}/python-101")
+        transaction = (await shop.query("SELECT id FROM balance_transaction ORDER BY created_at LIMIT 1"))[0]
+        await self.keep("balance-transaction", f"balance-transaction/{transaction['id']}")
+        delivery = (
+            await shop.query(
+                "SELECT d.endpoint_id, e.stream FROM webhook_delivery d JOIN outbound_event e "
+                "ON e.id = d.event_id WHERE d.status = 'delivered' LIMIT 1"
+            )
+        )[0]
+        await self.keep("delivery", f"delivery/{delivery['endpoint_id']}/{delivery['stream']}")
+
+        learner = await shop.learner()
+        await learner.add("python-101")
+        await learner.promo("FREE100")
+        answer = await learner.checkout()
+        await self.keep("checkout-free", answer["order"]["workflow_id"])
+
+        learner = await shop.learner()
+        answer = await shop.place(learner)
+        intent = answer["payment"]["payment_intent_id"]
+        await shop.stripe.confirm(intent, "pm_card_chargeDeclined")
+        await asyncio.sleep(0.5)
+        await shop.stripe.confirm(intent, "pm_card_visa")
+        await self.keep("checkout-declined-then-paid", answer["order"]["workflow_id"])
+
+        learner = await shop.learner()
+        answer = await shop.place(learner)
+        intent = answer["payment"]["payment_intent_id"]
+        await shop.stripe.confirm(intent, "pm_usBankAccount_processing")
+        await asyncio.sleep(1)
+        await shop.stripe.settle(intent)
+        await self.keep("checkout-processing", answer["order"]["workflow_id"])
+
+    async def unhappy_ends(self) -> None:
+        """Canceled, refused, expired, refused by the LMS, money that came too late or was wrong."""
+        shop, operator = self._shop, await self._shop.operator()
+        learner = await shop.learner()
+        answer = await shop.place(learner)
+        await learner.call("POST", f"/v1/orders/{answer['order']['id']}/cancel", {})
+        await self.keep("checkout-canceled", answer["order"]["workflow_id"])
+        intent = await pay_behind_our_back(shop, answer["order"]["id"], answer["order"]["total"]["amount"])
+        await wait_for(lambda: learner.order(answer["order"]["id"]), lambda o: bool(o["refunds"]))
+        await self.keep("late-payment-refunded", f"late-payment/{intent}")
+
+        learner = await shop.learner()
+        await learner.add("python-101")
+        key = str(uuid.uuid4())
+        try:
+            await learner.checkout(key=key, expected_total={"amount": 1, "currency": "USD"})
+        except ApiProblem as problem:
+            assert problem.code == "price_changed"
+        row = await shop.query("SELECT object_id FROM idempotency_record WHERE key = %s", key)
+        await self.keep("checkout-refused", f"order/{row[0]['object_id']}")
+
+        learner = await shop.learner()
+        answer = await shop.place(learner)
+        await self.keep("checkout-expired", answer["order"]["workflow_id"])
+        intent = await pay_behind_our_back(shop, answer["order"]["id"], answer["order"]["total"]["amount"])
+        await learner.wait_for_status(answer["order"]["id"], "fulfilled")
+        await self.keep("late-payment-revived", f"late-payment/{intent}")
+
+        learner = await shop.learner()
+        answer = await shop.place(learner)
+        await pay_behind_our_back(shop, answer["order"]["id"], 100)
+        await self.keep("checkout-unapplied", answer["order"]["workflow_id"])
+
+        learner = await shop.learner()
+        answer = await shop.place(learner)
+        await shop.lms.suspend(learner.user["lms_user_id"])
+        await shop.stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_visa")
+        order = await learner.wait_for_status(answer["order"]["id"], "fulfillment_failed")
+        await shop.lms.suspend(learner.user["lms_user_id"], suspended=False)
+        await operator.call("POST", f"/v1/entitlements/{order['entitlements'][0]['id']}/retry", {})
+        await self.keep("checkout-lms-refuses-then-retried", order["workflow_id"])
+
+    async def refunds(self) -> None:
+        """Succeeded, refused, pending, failed."""
+        shop, operator = self._shop, await self._shop.operator()
+        learner = await shop.learner()
+        order = await shop.buy(learner)
+        refund = await operator.refund(order["id"])
+        await self.keep("refund-succeeded", f"refund/{refund['id']}")
+        await self.keep("split-refunded", f"split/{order['lines'][0]['id']}")
+        user = await self._commerce_user(learner.user["lms_user_id"])
+        await self.keep("entitlement-revoked", f"entitlement/{user}/python-101")
+        key = str(uuid.uuid4())
+        await operator.send("POST", f"/v1/orders/{order['id']}/refunds", {"reason": "again"}, key=key)
+        row = await shop.query("SELECT object_id FROM idempotency_record WHERE key = %s", key)
+        await self.keep("refund-refused", f"refund/{row[0]['object_id']}")
+        for name, method in (
+            ("refund-pending", "pm_card_pendingRefund"),
+            ("refund-failed", "pm_card_refundFail"),
+        ):
+            learner = await shop.learner()
+            order = await shop.buy(learner, method=method)
+            refund = await operator.refund(order["id"])
+            if name == "refund-pending":
+                await self._settle_refund(refund["id"])
+            else:
+                await wait_for(
+                    lambda oid=order["id"]: operator.order(oid),  # type: ignore[misc]
+                    lambda o: o["refunds"][0]["status"] == "failed",
+                )
+            await self.keep(name, f"refund/{refund['id']}")
+
+    async def _settle_refund(self, refund_id: str) -> None:
+        async def provider_id() -> str | None:
+            rows = await self._shop.query("SELECT provider_refund_id FROM refund WHERE id = %s", refund_id)
+            found: str | None = rows[0]["provider_refund_id"]
+            return found
+
+        found = await wait_for(provider_id, bool, what="the processor's refund")
+        await self._shop.stripe.settle_refund(str(found))
+
+    async def _commerce_user(self, lms_user_id: str) -> str:
+        rows = await self._shop.query("SELECT id FROM commerce_user WHERE lms_user_id = %s", lms_user_id)
+        return str(rows[0]["id"])
+
+    async def recovery(self) -> None:
+        """One run of the Schedule."""
+        async for found in self._client.list_workflows("WorkflowType = 'InboxRecoveryWorkflow'"):
+            await self.keep("inbox-recovery", found.id)
+            return
+
+
+async def record() -> None:
+    """Run everything; the folder then holds one file a path."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="commerce-record-") as folder:
+        settings = StackSettings.isolated(Path(folder) / "data", environment=SHORT_WINDOW)
+        async with (
+            Stack(settings, log=LogSink()) as stack,
+            StripeControl(stack.urls.stripe) as stripe,
+            LmsControl(stack.urls.lms) as lms,
+            PayoutControl(stack.urls.payout) as payout,
+        ):
+            recorder = Recorder(Shop(stack, stripe, lms, payout), await Client.connect(stack.urls.temporal))
+            await recorder.sales()
+            await recorder.unhappy_ends()
+            await recorder.refunds()
+            await recorder.recovery()
+
+
+if __name__ == "__main__":
+    asyncio.run(record())

@@ -10,8 +10,9 @@ from pathlib import Path
 from devstack.credentials import Credentials
 from devstack.environment import StackUrls, uses_real_lms, uses_real_stripe
 from devstack.logs import LogSink
+from devstack.loopback import ask
 from devstack.paths import DataDir
-from devstack.ports import LOOPBACK
+from devstack.ports import LOOPBACK, free_ports
 from devstack.postgres import Postgres
 from devstack.processes import Command
 from devstack.settings import StackSettings
@@ -48,20 +49,6 @@ class Job:
     needs: tuple[str, ...] = ()
 
 
-async def answers_http(port: int, path: str) -> bool:
-    """Whether a server on the loopback address answers 200."""
-    try:
-        async with asyncio.timeout(3):
-            reader, writer = await asyncio.open_connection(LOOPBACK, port)
-            try:
-                writer.write(f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}\r\nConnection: close\r\n\r\n".encode())
-                return b" 200 " in await reader.readline()
-            finally:
-                writer.close()
-    except (OSError, TimeoutError):
-        return False
-
-
 @dataclass(frozen=True)
 class PartsBuilder:
     """Builds the parts of one stack."""
@@ -93,7 +80,7 @@ class PartsBuilder:
     def temporal(self) -> Service:
         """The Temporal dev server."""
         ports = self.settings.ports
-        server = Temporal(self.layout.temporal, ports.temporal, ports.temporal_ui)
+        server = Temporal(self.layout.temporal, ports.temporal, free_ports(1)[0], ports.temporal_ui)
         return Service(
             "temporal", server.command(), server.is_ready, critical=True, bootstrap=server.bootstrap
         )
@@ -145,7 +132,7 @@ class PartsBuilder:
         )
 
         async def ready() -> bool:
-            return await answers_http(port, "/healthz")
+            return (await ask(port, "/healthz"))[0] == 200
 
         return Service(name, self._product_command(name, argv), ready)
 
@@ -161,7 +148,7 @@ class PartsBuilder:
 
         async def gateway_ready() -> bool:
             # Not /readyz: that also speaks for the LMS and the processor, which tests take down.
-            return await answers_http(port, "/healthz")
+            return (await ask(port, "/healthz"))[0] == 200
 
         async def forget_ready_file() -> None:
             ready_file.unlink(missing_ok=True)

@@ -53,7 +53,7 @@ async def keep(run_dir: Path, controller_pid: int) -> int:
     log = LogSink()
     log.open(layout.logs)
     account = account_for_postgres(layout.postgres)
-    postgres_port, temporal_port = free_ports(2)
+    postgres_port, temporal_port, http_port = free_ports(3)
     postgres = Postgres(
         home=layout.postgres_home(account),
         port=postgres_port,
@@ -62,7 +62,9 @@ async def keep(run_dir: Path, controller_pid: int) -> int:
         durable=False,
         max_connections=400,
     )
-    temporal = Temporal(home=layout.temporal, port=temporal_port, ui_port=None, time_skipping=True)
+    temporal = Temporal(
+        home=layout.temporal, port=temporal_port, http_port=http_port, ui_port=None, time_skipping=True
+    )
     children = await asyncio.gather(_start(postgres, log), _start(temporal, log))
     state = {
         "postgres_port": postgres_port,

@@ -25,7 +25,7 @@ from temporalio.client import Client
 from devstack.credentials import DatabasePasswords
 from devstack.paths import PROJECT
 from devstack.postgres import APP_ROLE, OWNER_ROLE, SUPERUSER, Postgres, creation
-from devstack.temporal import register_namespace
+from tests.harness.namespaces import register_namespace
 
 _RUN_DIR = "COMMERCE_TEST_RUN_DIR"
 _CONTROLLER = "COMMERCE_TEST_CONTROLLER_PID"

@@ -73,7 +73,7 @@ class DataDir:
                 f"{self.postgres} holds the database, but the user {account.name} that PostgreSQL runs as"
                 f" can't reach it any more; allow it to enter {self.root} and its parents (chmod o+x)"
             )
-        base = self._linked_base() or temporary_root() / f"commerce-{_digest(self.root)}"
+        base = self.linked_base() or temporary_root() / f"commerce-{_digest(self.root)}"
         private_directory(base)
         (base / _OWNER_MARK).write_text(str(self.root), encoding="utf-8")
         home = base / "postgres"
@@ -84,7 +84,7 @@ class DataDir:
             self.postgres.symlink_to(home)
         return home
 
-    def _linked_base(self) -> Path | None:
+    def linked_base(self) -> Path | None:
         """The directory that the link names, when it is ours: moved with the clone, but not copied."""
         if not self.postgres.is_symlink():
             return None
@@ -100,7 +100,7 @@ class DataDir:
         if not self.root.exists():
             return
         with self.locked():
-            if base := self._linked_base():
+            if base := self.linked_base():
                 shutil.rmtree(base, ignore_errors=True)
             shutil.rmtree(self.root)
 

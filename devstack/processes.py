@@ -121,6 +121,10 @@ class ChildProcess:
                 return await asyncio.wait_for(asyncio.shield(self.wait()), grace)
             except TimeoutError:
                 self._log.note(f"{self.command.name} does not stop; sending {escalation.name}")
+                if escalation is signal.SIGKILL:
+                    # With all that it has started: the child leads a session of its own.
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(self.pid, signal.SIGKILL)
                 self.send(escalation)
                 grace = _LAST_GRACE_SECONDS
         return await self.wait()

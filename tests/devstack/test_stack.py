@@ -53,6 +53,17 @@ def test_whole_stack_is_up_in_ten_seconds_and_down_in_eight(settings: StackSetti
     assert not any(process.is_running() for process in processes)
 
 
+def test_part_that_ignores_the_signal_does_not_delay_the_end(settings: StackSettings, start: Start) -> None:
+    stubborn = "trap '' TERM; touch $WORKER_READY_FILE; while :; do sleep 60 & wait; done"
+    commands = {**settings.commands, "worker": ("/bin/sh", "-c", stubborn)}
+    running = start(replace(settings, commands=commands), frozenset({"postgres", "temporal", "worker"}))
+    family = psutil.Process(running.pid("worker")).children()
+    began = time.monotonic()
+    running.stop()
+    assert time.monotonic() - began < 8
+    assert not any(process.is_running() for process in family)
+
+
 def test_data_and_passwords_survive_a_restart(settings: StackSettings, start: Start) -> None:
     first = start(settings, SERVERS)
     with psycopg.connect(_plain(first.urls.owner_url)) as connection:

@@ -1,0 +1,75 @@
+"""Every stable error code: its status where the class does not say it, its title, its meaning."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDoc:
+    """One code as the docs page shows it."""
+
+    status: int
+    title: str
+    meaning: str
+
+
+ERROR_CODES: dict[str, ErrorDoc] = {
+    "malformed_body": ErrorDoc(400, "Malformed body", "The body is not JSON."),
+    "bad_signature": ErrorDoc(400, "Bad signature", "An inbound webhook is not signed as it should be."),
+    "idempotency_key_required": ErrorDoc(
+        400, "Idempotency-Key required", "Every write carries an Idempotency-Key of 1 to 255 characters."
+    ),
+    "unauthenticated": ErrorDoc(401, "Not signed in", "No access token, or one that is not valid."),
+    "bad_credentials": ErrorDoc(401, "Bad credentials", "The LMS does not accept user name and password."),
+    "invalid_refresh_token": ErrorDoc(
+        401, "Refresh token not valid", "It has expired, or was used before: then its whole family ends."
+    ),
+    "forbidden": ErrorDoc(403, "Not allowed", "The caller's role may not do this."),
+    "not_found": ErrorDoc(404, "Not found", "No such object, or one of another person."),
+    "method_not_allowed": ErrorDoc(405, "Method not allowed", "The path does not take this method."),
+    "already_registered": ErrorDoc(409, "Already registered", "The LMS has an account with this email."),
+    "cart_empty": ErrorDoc(409, "Cart is empty", "There is nothing to check out, or another tab did."),
+    "price_changed": ErrorDoc(
+        409, "Price changed", "The total is not the expected one; `quote` has the new figures."
+    ),
+    "sold_out": ErrorDoc(409, "Sold out", "No seat is left."),
+    "item_unavailable": ErrorDoc(409, "Item unavailable", "The item is not on sale now."),
+    "already_owned": ErrorDoc(409, "Already owned", "The learner has a right to this course already."),
+    "promo_used_up": ErrorDoc(409, "Promotion used up", "The last use of the promotion went to somebody else."),
+    "order_not_cancelable": ErrorDoc(409, "Order can't be canceled", "It is paid, under way, or has ended."),
+    "not_paid": ErrorDoc(409, "Not paid", "There is no payment to refund or to show a receipt for."),
+    "refund_exceeds_paid": ErrorDoc(409, "Refund exceeds payment", "More is asked back than is left."),
+    "refund_window_closed": ErrorDoc(409, "Refund window closed", "A learner may refund until its end."),
+    "dispute_open": ErrorDoc(409, "Dispute open", "The dispute's outcome decides about the money."),
+    "payment_refused": ErrorDoc(409, "Payment refused", "The processor refuses such a payment for good."),
+    "entitlement_not_failed": ErrorDoc(409, "Nothing to retry", "Only a failed entitlement can be retried."),
+    "split_rule_overlap": ErrorDoc(409, "Split rules overlap", "Another version is valid in this time."),
+    "conflict": ErrorDoc(409, "Conflict", "The present state forbids it."),
+    "idempotency_key_in_use": ErrorDoc(
+        409, "Key in use", "A request with this key is still running; ask again after Retry-After."
+    ),
+    "precondition_failed": ErrorDoc(412, "Precondition failed", "If-Match names an older version."),
+    "body_too_large": ErrorDoc(413, "Body too large", "A body has at most 256 kB, a webhook 1 MB."),
+    "invalid_request": ErrorDoc(
+        422, "Invalid request", "The request does not have its form; `errors` says where."
+    ),
+    "invalid_cursor": ErrorDoc(422, "Invalid cursor", "Use the `next_cursor` of the answer before."),
+    "currency_mismatch": ErrorDoc(409, "Currency mismatch", "Two amounts in different currencies met."),
+    "promo_invalid": ErrorDoc(
+        422,
+        "Promotion does not apply",
+        "`reason` is expired, not_started, used_up, not_applicable, below_minimum or unknown.",
+    ),
+    "idempotency_key_reused": ErrorDoc(
+        422, "Key reused", "The key was used with another method, path or body."
+    ),
+    "unsafe_url": ErrorDoc(422, "Unsafe address", "A webhook may not go to this address."),
+    "lms_invalid_input": ErrorDoc(422, "The LMS refuses a field", "The detail is the LMS's own."),
+    "rate_limited": ErrorDoc(429, "Too many requests", "Come back after Retry-After."),
+    "internal": ErrorDoc(500, "Internal error", "Our mistake; the request id finds it in the log."),
+    "unavailable": ErrorDoc(503, "Not available now", "Nothing is lost: ask again with the same key."),
+    "lms_unavailable": ErrorDoc(503, "LMS not available", "The LMS can't be reached now."),
+    "processor_unavailable": ErrorDoc(503, "Payments not available", "The processor can't be reached now."),
+}
+
+STATUS_BY_CODE = {code: doc.status for code, doc in ERROR_CODES.items()}
+TITLES = {code: doc.title for code, doc in ERROR_CODES.items()}

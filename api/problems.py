@@ -1,0 +1,206 @@
+"""Errors as `application/problem+json` (RFC 9457), request ids, and the limit of a body's size."""
+
+import logging
+import re
+import uuid
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.error_codes import STATUS_BY_CODE, TITLES
+from domain.errors import (
+    CommerceError,
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    LmsRejected,
+    NotFound,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
+
+log = logging.getLogger("gateway")
+
+MEDIA_TYPE = "application/problem+json"
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_BODY_LIMIT = 256 * 1024
+_WEBHOOK_BODY_LIMIT = 1024 * 1024
+_STATUS_BY_CLASS: tuple[tuple[type[CommerceError], int], ...] = (
+    (InvalidInput, 422),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (RateLimited, 429),
+    (Unavailable, 503),
+    (LmsRejected, 422),
+)
+_CODE_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def current_request_id() -> str:
+    """The id of the request that is being served; empty outside of one."""
+    return _request_id.get()
+
+
+def status_of(error: CommerceError) -> int:
+    """The HTTP status of an error: by its code where the contract names one, else by its class."""
+    if error.code in STATUS_BY_CODE:
+        return STATUS_BY_CODE[error.code]
+    return next((status for kind, status in _STATUS_BY_CLASS if isinstance(error, kind)), 500)
+
+
+def problem(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    members: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """One problem answer."""
+    body = {
+        "type": f"{request.app.state.public_url}/docs/errors#{code}",
+        "title": TITLES.get(code, code.replace("_", " ").capitalize()),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": current_request_id(),
+        **(members or {}),
+    }
+    return JSONResponse(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def problem_response(request: Request, error: CommerceError) -> JSONResponse:
+    """Our error as a problem; the detail of an unexpected one stays in the log."""
+    status = status_of(error)
+    headers: dict[str, str] = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    elif status == 503:
+        seconds = getattr(error, "retry_after_seconds", None)
+        headers["Retry-After"] = str(max(1, round(seconds)) if seconds else 2)
+    elif error.code == "idempotency_key_in_use":
+        headers["Retry-After"] = "1"
+    if status >= 500 and status != 503:
+        log.error("request %s: %s: %s", current_request_id(), error.code, error.detail)
+        return problem(request, status, "internal", "something went wrong on our side", headers=headers)
+    return problem(request, status, error.code, error.detail or error.code, error.members, headers)
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    return "/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _invalid_shape(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        return problem(request, 400, "malformed_body", "the body is not JSON")
+    errors = [{"pointer": _pointer(item["loc"]), "detail": str(item["msg"])} for item in found]
+    return problem(
+        request, 422, "invalid_request", "the request does not have the form it should", {"errors": errors}
+    )
+
+
+def _commerce_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, CommerceError)
+    return problem_response(request, error)
+
+
+def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = _CODE_BY_STATUS.get(error.status_code, "http_error")
+    return problem(request, error.status_code, code, str(error.detail), headers=error.headers)
+
+
+def _database_error(request: Request, error: Exception) -> JSONResponse:
+    """A database that is away is no bug: nothing was committed, and a retry goes on."""
+    sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if isinstance(error, DBAPIError) and sqlstate is not None and sqlstate[:2] not in ("08", "57", "53"):
+        return _unexpected(request, error)
+    log.warning("request %s: the database is not reachable", current_request_id())
+    return problem_response(request, Unavailable("the database is not reachable"))
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("request %s failed", current_request_id(), exc_info=error)
+    return problem(request, 500, "internal", "something went wrong on our side")
+
+
+class RequestEnvelope:
+    """Gives each request its id, refuses bodies that are too large, and answers what nobody caught."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if _SANE_REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+        _request_id.set(request_id)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        limit = _WEBHOOK_BODY_LIMIT if scope["path"].startswith("/v1/webhooks/") else _BODY_LIMIT
+        body = await _read_body(receive, limit)
+        if body is None:
+            answer = problem(Request(scope), 413, "body_too_large", f"a body has at most {limit} bytes")
+            await answer(scope, receive, send_with_id)
+            return
+        sent = False
+
+        async def replay() -> Message:
+            nonlocal sent
+            if sent:
+                return await receive()
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, replay, send_with_id)
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes | None:
+    """The whole body, or None when it is larger than the limit."""
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return body
+        body += message.get("body", b"")
+        if len(body) > limit:
+            return None
+        if not message.get("more_body", False):
+            return body
+
+
+def install(app: FastAPI, public_url: str) -> None:
+    """Put the handlers and the envelope in place."""
+    app.state.public_url = public_url
+    app.add_exception_handler(CommerceError, _commerce_error)
+    app.add_exception_handler(RequestValidationError, _invalid_shape)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(DBAPIError, _database_error)
+    app.add_exception_handler(PoolTimeoutError, _database_error)
+    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(RequestEnvelope)

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,6 +177,29 @@ def missing_library(lines: list[str]) -> str | None:
     return None
 
 
+def offspring_of(pid: int) -> list[psutil.Process]:
+    """All living descendants of a process."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+async def wait_until_gone(processes: list[psutil.Process]) -> None:
+    """Wait for the end of processes that are not our children, but not for ever."""
+    deadline = time.monotonic() + _STALE_WAIT_SECONDS
+    while any(map(_lives, processes)) and time.monotonic() < deadline:  # noqa: ASYNC110 - as they are
+        await asyncio.sleep(0.02)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        # Not every init of a container buries the dead.
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 def _write_pid_file(path: Path, pid: int) -> None:
     try:
         created = psutil.Process(pid).create_time()
@@ -203,7 +227,7 @@ def _leftover(path: Path) -> psutil.Process | None:
         same = abs(process.create_time() - state["created"]) < 1.0
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
-    return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    return process if same and _lives(process) else None
 
 
 def _end(process: psutil.Process) -> None:

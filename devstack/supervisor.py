@@ -8,8 +8,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-import psutil
-
 from devstack.accounts import account_for_postgres
 from devstack.credentials import Credentials
 from devstack.environment import StackUrls, product_environment, servers_of, urls_of
@@ -19,7 +17,14 @@ from devstack.parts import ALL_PARTS, Job, PartsBuilder, Service
 from devstack.paths import DataDir
 from devstack.ports import require_free
 from devstack.postgres import Postgres
-from devstack.processes import ChildProcess, end_leftovers, explain_exit, missing_library
+from devstack.processes import (
+    ChildProcess,
+    end_leftovers,
+    explain_exit,
+    missing_library,
+    offspring_of,
+    wait_until_gone,
+)
 from devstack.settings import StackSettings
 
 Progress = Callable[[str, float], None]
@@ -270,10 +275,10 @@ class Stack:
             child.send(number)
             return
         await self._release(part)
-        offspring = _offspring(child.pid)
+        offspring = offspring_of(child.pid)
         child.send(number)
         await child.wait()
-        await asyncio.to_thread(psutil.wait_procs, offspring, timeout=5)
+        await wait_until_gone(offspring)
 
     async def restart(self, part: str) -> None:
         """Start a part again, after stopping it when it still runs."""
@@ -304,10 +309,3 @@ class Stack:
             await asyncio.gather(*(child.stop() for child in stage))
         self._held.close()
         self.log.close()
-
-
-def _offspring(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        return []

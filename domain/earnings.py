@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from domain.accounts import Account
 from domain.allocation import ticks_reversed
-from domain.errors import Conflict, InvalidInput
+from domain.errors import Conflict, InvalidInput, LedgerError
 from domain.event_keys import accrued_key, reassigned_key, released_key
 from domain.line_ledger import LineLedger
 from domain.line_parts import PayeeEarning, Presentation, SplitRow
@@ -27,7 +27,7 @@ def accrue(line: LineLedger, prior: Mapping[str, int] | None = None) -> Outcome:
         for row in allocate(basis, line.split, prior=prior)
     )
     with_rows = replace(line, rows=rows)
-    return give(with_rows, EntryKind.SPLIT_ACCRUED, accrued_key(line.line))
+    return settled(give(with_rows, EntryKind.SPLIT_ACCRUED, accrued_key(line.line)))
 
 
 def give(line: LineLedger, kind: EntryKind, event_key: str) -> Outcome:
@@ -144,7 +144,22 @@ def reassign(correction_id: str, line: LineLedger, *, amount: int, from_payee: s
     reversal = take_back(moved, reassigned_key(line.line, correction_id, "reversed"))
     key = reassigned_key(line.line, correction_id, "accrued")
     accrual = give(reversal.lines[0], EntryKind.SPLIT_ACCRUED, key)
-    return Outcome(reversal.entries + accrual.entries, reversal.earnings + accrual.earnings, accrual.lines)
+    return settled(
+        Outcome(reversal.entries + accrual.entries, reversal.earnings + accrual.earnings, accrual.lines)
+    )
+
+
+def settled(outcome: Outcome) -> Outcome:
+    """The outcome, if its payees now have what their rows come to.
+
+    Raises LedgerError otherwise: a reversal that would give something back, or a reinstatement that would
+    take something, is a broken rule of division.
+    """
+    for line in outcome.lines:
+        off = {payee: missing for payee, missing in _missing(line).items() if missing}
+        if off:
+            raise LedgerError(f"line {line.line}: payees are off by {off}")
+    return outcome
 
 
 def freezing(line: LineLedger, kind: EarningType) -> list[Earning]:

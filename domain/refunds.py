@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from domain.accounts import Account
-from domain.earnings import give
+from domain.earnings import give, settled
 from domain.errors import Conflict, InvalidInput
 from domain.event_keys import refund_attempt_key, refund_cause, taken_key, unapplied_key
 from domain.line_ledger import LineLedger
@@ -81,7 +81,7 @@ def cancel_refund(refund_id: str, lines: Sequence[LineLedger]) -> Outcome:
         else Outcome(lines=(line,))
         for line in after
     )
-    return Outcome(posted.entries + reinstated.entries, reinstated.earnings, reinstated.lines)
+    return settled(Outcome(posted.entries + reinstated.entries, reinstated.earnings, reinstated.lines))
 
 
 def settle_refund(refund_id: str, *, amount: int, currency: str, attempt: int = 1) -> Outcome:

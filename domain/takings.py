@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.allocation import largest_remainder
-from domain.earnings import take_back
+from domain.earnings import settled, take_back
 from domain.errors import Conflict, CurrencyMismatch, InvalidInput
 from domain.event_keys import taken_key
 from domain.line_ledger import LineLedger
@@ -91,4 +91,4 @@ def take(lines: Sequence[LineLedger], plan: Mapping[str, int], cause: Cause, cou
     moved = merged(change(lines, after), counter)
     posted = one_entry(cause.kind, taken_key(cause.name, cause.step), currency_shared(lines), moved)
     shares = chained(take_back(line, taken_key(cause.name, "reversed", line.line)) for line in after)
-    return Outcome(posted.entries + shares.entries, shares.earnings, shares.lines)
+    return settled(Outcome(posted.entries + shares.entries, shares.earnings, shares.lines))

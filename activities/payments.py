@@ -61,12 +61,9 @@ class PaymentActivities:
         if intent is None:
             intent = await self._api.create_intent(
                 order_id=row.id,
-                order_number=row.number,
                 amount=payment.amount,
                 currency=payment.currency,
                 idempotency_key=ids.intent_key(row.id, payment.attempt),
-                customer_ref=None,
-                return_url=row.return_url,
                 description=f"Order {row.number}",
             )
         async with self._transactions.begin() as tx:

@@ -158,7 +158,6 @@ class RefundActivities:
             amount=refund.amount,
             refund_id=refund.id,
             order_id=refund.order_id,
-            reason=None,
             idempotency_key=ids.refund_issue_key(refund.id, attempt),
         )
 

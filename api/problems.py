@@ -182,12 +182,12 @@ class RequestEnvelope:
 
 async def _read_body(receive: Receive, limit: int) -> bytes | None:
     """The whole body, or None when it is larger than the limit."""
-    body = b""
+    body: bytes = b""
     while True:
         message = await receive()
         if message["type"] != "http.request":
             return body
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if len(body) > limit:
             return None
         if not message.get("more_body", False):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.ledger import EntryDraft
 from sqlalchemy import text
 
 from domain.errors import LedgerError
+from domain.ledger import EntryDraft
 from models.database import Session
 
 ENTITY = "main"

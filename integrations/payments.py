@@ -1,0 +1,288 @@
+"""The payment processor: Stripe by its official SDK, as plain values and our own errors."""
+
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import stripe
+
+from domain.errors import ProcessorRejected, ProcessorUnavailable
+
+stripe.enable_telemetry = False  # it would write an id into the home directory
+
+R = TypeVar("R")
+_PAGE = 100
+_FINAL = (
+    stripe.CardError,
+    stripe.InvalidRequestError,
+    stripe.IdempotencyError,
+    stripe.AuthenticationError,
+    stripe.PermissionError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentIntent:
+    """A payment intent; amounts in minor units, currency in capitals. The secret stays out of logs."""
+
+    id: str
+    status: str
+    amount: int
+    amount_received: int
+    currency: str
+    metadata: dict[str, str]
+    latest_charge: str | None
+    last_error_code: str | None
+    last_error_message: str | None
+    created: int
+    client_secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A refund at the processor."""
+
+    id: str
+    status: str
+    amount: int
+    currency: str
+    failure_reason: str | None
+    payment_intent: str | None
+    balance_transaction: str | None
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceTransaction:
+    """A movement of the processor's balance; `created` and `available_on` in seconds since the epoch."""
+
+    id: str
+    amount: int
+    fee: int
+    net: int
+    currency: str
+    reporting_category: str
+    source: str | None
+    created: int
+    available_on: int | None
+
+
+class IntentNotCancelable(ProcessorRejected):
+    """The intent is processing or succeeded; `intent` is how it stands now."""
+
+    def __init__(self, intent: PaymentIntent) -> None:
+        super().__init__(f"the intent is {intent.status}", processor_code="payment_intent_unexpected_state")
+        self.intent = intent
+
+
+async def _call(request: Awaitable[R]) -> R:
+    """Translate the SDK's errors: final ones are rejections, all others leave the outcome open."""
+    try:
+        return await request
+    except _FINAL as error:
+        raise ProcessorRejected(
+            error.user_message or "the processor refused", processor_code=_code(error)
+        ) from error
+    except stripe.StripeError as error:
+        raise ProcessorUnavailable(f"the processor: {_code(error) or type(error).__name__}") from error
+
+
+def _code(error: stripe.StripeError) -> str | None:
+    # The SDK leaves `code` empty for 409, 429, 5xx and idempotency errors; the body has it.
+    inner = getattr(error, "error", None)
+    return error.code or getattr(inner, "code", None)
+
+
+def _plain(found: Any) -> dict[str, Any]:
+    values = found.to_dict()
+    if type(values.get("amount")) is not int or not isinstance(values.get("currency"), str):
+        raise ProcessorUnavailable("the processor's answer has no amount or currency")
+    return dict(values)
+
+
+def _id_of(value: Any) -> str | None:
+    found = value["id"] if isinstance(value, dict) else value
+    return None if found is None else str(found)
+
+
+def _intent(found: Any) -> PaymentIntent:
+    values = _plain(found)
+    error = values.get("last_payment_error") or {}
+    return PaymentIntent(
+        id=values["id"],
+        status=values["status"],
+        amount=values["amount"],
+        amount_received=values.get("amount_received") or 0,
+        currency=values["currency"].upper(),
+        metadata=dict(values.get("metadata") or {}),
+        latest_charge=_id_of(values.get("latest_charge")),
+        last_error_code=error.get("decline_code") or error.get("code"),
+        last_error_message=error.get("message"),
+        created=values["created"],
+        client_secret=values.get("client_secret"),
+    )
+
+
+def _refund(found: Any) -> Refund:
+    values = _plain(found)
+    return Refund(
+        id=values["id"],
+        status=values.get("status") or "pending",
+        amount=values["amount"],
+        currency=values["currency"].upper(),
+        failure_reason=values.get("failure_reason"),
+        payment_intent=_id_of(values.get("payment_intent")),
+        balance_transaction=_id_of(values.get("balance_transaction")),
+        metadata=dict(values.get("metadata") or {}),
+    )
+
+
+def _balance_transaction(found: Any) -> BalanceTransaction:
+    values = _plain(found)
+    return BalanceTransaction(
+        id=values["id"],
+        amount=values["amount"],
+        fee=values["fee"],
+        net=values["net"],
+        currency=values["currency"].upper(),
+        reporting_category=values["reporting_category"],
+        source=_id_of(values.get("source")),
+        created=values["created"],
+        available_on=values.get("available_on"),
+    )
+
+
+class StripePayments:
+    """One client per process. Retries belong to Temporal: each call here is one request."""
+
+    def __init__(self, secret_key: str, api_base: str | None = None, timeout_seconds: float = 20) -> None:
+        self._http = stripe.HTTPXClient(timeout=timeout_seconds)
+        options: dict[str, Any] = {"http_client": self._http, "max_network_retries": 0}
+        if api_base is not None:
+            options["base_addresses"] = {"api": api_base}
+        self._client = stripe.StripeClient(secret_key, **options)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+
+    async def check(self) -> None:
+        """Raise when the processor can't be asked."""
+        await _call(self._client.v1.payment_intents.list_async({"limit": 1}))
+
+    async def create_intent(
+        self,
+        *,
+        order_id: str,
+        amount: int,
+        currency: str,
+        idempotency_key: str,
+        description: str,
+    ) -> PaymentIntent:
+        """Make an intent such that a server-side confirm needs only a payment method: no redirects."""
+        parameters: dict[str, Any] = {
+            "amount": amount,
+            "currency": currency.lower(),
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            "metadata": {"order_id": order_id},
+            "description": description,
+        }
+        return _intent(
+            await _call(
+                self._client.v1.payment_intents.create_async(
+                    parameters,  # type: ignore[arg-type]
+                    {"idempotency_key": idempotency_key},
+                )
+            )
+        )
+
+    async def get_intent(self, intent_id: str) -> PaymentIntent:
+        """The intent as it stands now."""
+        return _intent(await _call(self._client.v1.payment_intents.retrieve_async(intent_id)))
+
+    async def cancel_intent(self, intent_id: str, idempotency_key: str) -> PaymentIntent:
+        """Cancel; a canceled one is success. Raises IntentNotCancelable with the state it has instead."""
+        try:
+            return _intent(
+                await _call(
+                    self._client.v1.payment_intents.cancel_async(
+                        intent_id, {}, {"idempotency_key": idempotency_key}
+                    )
+                )
+            )
+        except ProcessorRejected as refusal:
+            if refusal.processor_code != "payment_intent_unexpected_state":
+                raise
+        intent = await self.get_intent(intent_id)
+        if intent.status == "canceled":
+            return intent
+        raise IntentNotCancelable(intent)
+
+    async def find_intents_by_order(self, order_id: str, created_after: int) -> list[PaymentIntent]:
+        """Intents whose metadata names the order, made since `created_after`, newest first."""
+        return [
+            intent
+            async for intent in self.list_intents(created_gte=created_after)
+            if intent.metadata.get("order_id") == order_id
+        ]
+
+    async def create_refund(
+        self, *, intent_id: str, amount: int, refund_id: str, order_id: str, idempotency_key: str
+    ) -> Refund:
+        """Send money back to the payment's method."""
+        parameters: dict[str, Any] = {
+            "payment_intent": intent_id,
+            "amount": amount,
+            "metadata": {"order_id": order_id, "refund_id": refund_id},
+        }
+        return _refund(
+            await _call(
+                self._client.v1.refunds.create_async(
+                    parameters,  # type: ignore[arg-type]
+                    {"idempotency_key": idempotency_key},
+                )
+            )
+        )
+
+    async def get_refund(self, provider_refund_id: str) -> Refund:
+        """The refund as it stands now."""
+        return _refund(await _call(self._client.v1.refunds.retrieve_async(provider_refund_id)))
+
+    async def find_refund(self, refund_id: str, intent_id: str) -> Refund | None:
+        """The refund of this intent whose metadata names ours: found even when a key has expired."""
+        page = await _call(
+            self._client.v1.refunds.list_async({"payment_intent": intent_id, "limit": _PAGE})
+        )
+        found = (_refund(entry) for entry in page.data)
+        return next((refund for refund in found if refund.metadata.get("refund_id") == refund_id), None)
+
+    async def get_balance_transaction(self, transaction_id: str) -> BalanceTransaction:
+        """One movement of the processor's balance."""
+        return _balance_transaction(
+            await _call(self._client.v1.balance_transactions.retrieve_async(transaction_id))
+        )
+
+    async def list_intents(self, *, created_gte: int) -> AsyncIterator[PaymentIntent]:
+        """All intents made since, newest first."""
+        async for entry in self._pages(self._client.v1.payment_intents.list_async, created_gte):
+            yield _intent(entry)
+
+    async def list_balance_transactions(self, *, created_gte: int) -> AsyncIterator[BalanceTransaction]:
+        """All movements since, newest first."""
+        async for entry in self._pages(self._client.v1.balance_transactions.list_async, created_gte):
+            yield _balance_transaction(entry)
+
+    async def list_events(self, *, created_gte: int) -> AsyncIterator[dict[str, Any]]:
+        """All events since (Stripe keeps 30 days), newest first, as they would have come by webhook."""
+        async for entry in self._pages(self._client.v1.events.list_async, created_gte):
+            yield entry.to_dict()
+
+    async def _pages(self, list_page: Any, created_gte: int) -> AsyncIterator[Any]:
+        parameters: dict[str, Any] = {"created": {"gte": created_gte}, "limit": _PAGE}
+        while True:
+            page = await _call(list_page(parameters))
+            for entry in page.data:
+                yield entry
+            if not page.has_more or not page.data:
+                return
+            parameters = {**parameters, "starting_after": page.data[-1].id}

@@ -1,0 +1,111 @@
+"""Users of the LMS as commerce knows them, and refresh tokens."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from models.database import Session
+
+REFRESH_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A commerce user; email and name are a cache of the LMS's."""
+
+    id: str
+    lms_user_id: str
+    username: str
+    email: str | None
+    full_name: str
+    roles: tuple[str, ...]
+
+
+def _user(row: Row[Any]) -> UserRow:
+    return UserRow(str(row.id), row.lms_user_id, row.username, row.email, row.full_name, tuple(row.roles))
+
+
+async def remember(
+    session: Session, *, lms_user_id: str, username: str, email: str | None, full_name: str, roles: list[str]
+) -> UserRow:
+    """The commerce user of an LMS user, made or brought up to date."""
+    row = (
+        await session.execute(
+            text(
+                "INSERT INTO commerce_user (lms_user_id, username, email, full_name, roles) "
+                "VALUES (:lms_user_id, :username, :email, :full_name, :roles) "
+                "ON CONFLICT (lms_user_id) DO UPDATE SET username = excluded.username, "
+                "email = excluded.email, full_name = excluded.full_name, roles = excluded.roles RETURNING *"
+            ),
+            {
+                "lms_user_id": lms_user_id,
+                "username": username,
+                "email": email,
+                "full_name": full_name,
+                "roles": roles,
+            },
+        )
+    ).one()
+    return _user(row)
+
+
+async def get(session: Session, user_id: str) -> UserRow | None:
+    """One user."""
+    row = (
+        await session.execute(text("SELECT * FROM commerce_user WHERE id = :id"), {"id": user_id})
+    ).one_or_none()
+    return None if row is None else _user(row)
+
+
+async def keep_refresh_token(
+    session: Session, *, user_id: str, token_hash: str, family_id: str | None
+) -> None:
+    """Store a refresh token, in its family or as the first of a new one."""
+    await session.execute(
+        text(
+            "INSERT INTO refresh_token (family_id, user_id, token_hash, expires_at) "
+            "VALUES (coalesce(CAST(:family AS uuid), uuidv7()), :user_id, :hash, "
+            "now() + make_interval(days => :days))"
+        ),
+        {"family": family_id, "user_id": user_id, "hash": token_hash, "days": REFRESH_DAYS},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SpentToken:
+    """A refresh token that was just presented. `good`: it may be exchanged."""
+
+    user_id: str
+    family_id: str
+    good: bool
+
+
+async def spend_refresh_token(session: Session, token_hash: str) -> SpentToken | None:
+    """Spend a token once. One that was spent before ends its whole family: somebody else has it."""
+    row = (
+        await session.execute(
+            text(
+                "SELECT id, user_id, family_id, spent_at, revoked, expires_at < now() AS expired "
+                "FROM refresh_token WHERE token_hash = :hash FOR UPDATE"
+            ),
+            {"hash": token_hash},
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.spent_at is not None:
+        await revoke_family(session, str(row.family_id))
+    good = row.spent_at is None and not row.revoked and not row.expired
+    if good:
+        await session.execute(
+            text("UPDATE refresh_token SET spent_at = now() WHERE id = :id"), {"id": row.id}
+        )
+    return SpentToken(str(row.user_id), str(row.family_id), good)
+
+
+async def revoke_family(session: Session, family_id: str) -> None:
+    """No token of this family is good any more."""
+    await session.execute(
+        text("UPDATE refresh_token SET revoked = true WHERE family_id = :id"), {"id": family_id}
+    )

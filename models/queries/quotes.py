@@ -1,0 +1,343 @@
+"""The price of a cart now: what stands in the database, put before `domain.pricing`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from domain.orders import ItemType
+from domain.pricing import PricedBundle, PricedLine, PricingRequest, Quote, QuotedLine, TaxBehavior, price
+from domain.promotions import FixedPromotion, Funding, PercentPromotion, Promotion
+from domain.tax import TaxRate, TaxTableRow, rates_for
+from models.database import Session
+from models.queries import carts, catalog, entitlements, promotions
+from models.queries.carts import CartLineRow, CartRow
+from models.queries.catalog import ItemRow
+from models.queries.promotions import PromotionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why the cart can't be bought as it stands; `reason` is there for `promo_invalid`."""
+
+    code: str
+    detail: str
+    line_id: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SoldLine:
+    """One course as it would be sold, in minor units; a bundle has become its members."""
+
+    item_id: str
+    bundle_id: str | None
+    cart_line_id: str
+    title: str
+    lms_course_id: str
+    unit_price: int
+    list_net: int
+    discount_net: int
+    net: int
+    tax: int
+    taxes: tuple[Mapping[str, Any], ...]
+    gross: int
+    holds_seat: bool
+    platform_discount: int
+    presentation: str
+    recognition: str
+    refund_window_days: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLine:
+    """One line of the cart at its list price."""
+
+    id: str
+    item_id: str
+    title: str
+    quantity: int
+    unit_price: int
+
+
+@dataclass(frozen=True, slots=True)
+class CartQuote:
+    """The price of a cart. `subtotal - discount + tax = total`, all in minor units; with inclusive prices
+    subtotal and discount are net of tax."""
+
+    currency: str
+    shown: tuple[ShownLine, ...]
+    sold: tuple[SoldLine, ...]
+    subtotal: int
+    discount: int
+    tax: int
+    total: int
+    promotion_id: str | None
+    promo_code: str | None
+    problems: tuple[Problem, ...]
+
+
+async def quote_cart(
+    session: Session,
+    cart_id: str,
+    address: Mapping[str, Any] | None,
+    *,
+    seller_country: str,
+    now: datetime,
+) -> CartQuote:
+    """Price a cart for a billing address; without one, no tax is added (the cart before checkout)."""
+    del seller_country  # reverse charge needs it, once VAT ids are validated
+    cart = await carts.get(session, cart_id)
+    if cart is None or cart.currency is None:
+        return _empty(cart)
+    rows = await carts.lines(session, cart_id)
+    items = await catalog.by_ids(session, [row.item_id for row in rows])
+    members = await catalog.by_ids(session, [m for item in items.values() for m in item.members])
+    problems = [
+        *(problem for row in rows for problem in _line_problems(row, items[row.item_id], members, cart, now)),
+        *await _owned(session, cart, rows, items, members),
+    ]
+    sellable = [row for row in rows if items[row.item_id].price_in(cart.currency) is not None]
+    table = [] if address is None else await _tax_table(session, str(address["country"]))
+    promotion, promo_problem = await _promotion(session, cart, sellable, items, now)
+    if promo_problem is not None:
+        problems.append(promo_problem)
+    quote = price(
+        PricingRequest(
+            cart.currency,
+            tuple(
+                _priced(row, items[row.item_id], members, cart.currency, table, address, now)
+                for row in sellable
+            ),
+            promotions=() if promotion is None else (_rule(promotion, sellable, items),),
+        )
+    )
+    applied = promotion if promo_problem is None else None
+    return CartQuote(
+        currency=cart.currency,
+        shown=tuple(_shown(row, items[row.item_id], cart.currency) for row in rows),
+        sold=_sold(quote, sellable, items, members, cart.currency),
+        subtotal=quote.list_net,
+        discount=quote.discount_net,
+        tax=quote.tax,
+        total=quote.gross,
+        promotion_id=None if applied is None else applied.id,
+        promo_code=cart.promo_code,
+        problems=tuple(problems),
+    )
+
+
+def _empty(cart: CartRow | None) -> CartQuote:
+    code = None if cart is None else cart.promo_code
+    return CartQuote("USD", (), (), 0, 0, 0, 0, None, code, ())
+
+
+def _shown(row: CartLineRow, item: ItemRow, currency: str) -> ShownLine:
+    return ShownLine(row.id, item.id, item.title, row.quantity, item.price_in(currency) or 0)
+
+
+def _line_problems(
+    row: CartLineRow, item: ItemRow, members: Mapping[str, ItemRow], cart: CartRow, now: datetime
+) -> list[Problem]:
+    problems = []
+    parts = [item, *(members[member] for member in item.members)]
+    if not all(part.on_sale(now) for part in parts):
+        problems.append(Problem("item_unavailable", f"{item.title} is not on sale now", row.id))
+    if cart.currency is not None and item.price_in(cart.currency) is None:
+        problems.append(Problem("currency_mismatch", f"{item.title} has no price in {cart.currency}", row.id))
+    if any(part.seats_left is not None and part.seats_left < 1 for part in parts):
+        problems.append(Problem("sold_out", f"no seat is left for {item.title}", row.id))
+    return problems
+
+
+def courses_of(item: ItemRow, members: Mapping[str, ItemRow]) -> list[str]:
+    """The LMS courses that the item gives access to."""
+    parts = [members[member] for member in item.members] or [item]
+    return [part.lms_course_id for part in parts if part.lms_course_id is not None]
+
+
+async def _owned(
+    session: Session,
+    cart: CartRow,
+    rows: list[CartLineRow],
+    items: Mapping[str, ItemRow],
+    members: Mapping[str, ItemRow],
+) -> list[Problem]:
+    """A bundle is only owned when every part of it is."""
+    wanted = {row.id: courses_of(items[row.item_id], members) for row in rows}
+    owned = set(
+        await entitlements.owns(
+            session, cart.user_id, [course for courses in wanted.values() for course in courses]
+        )
+    )
+    return [
+        Problem("already_owned", f"you have {items[row.item_id].title} already", row.id)
+        for row in rows
+        if wanted[row.id] and set(wanted[row.id]) <= owned
+    ]
+
+
+async def _tax_table(session: Session, country: str) -> list[TaxTableRow]:
+    rows = await session.execute(
+        text(
+            "SELECT country, state, jurisdiction, ppm, valid_from, valid_to FROM tax_rate WHERE country = :country"
+        ),
+        {"country": country},
+    )
+    return [
+        TaxTableRow(
+            country=row.country,
+            jurisdiction=row.jurisdiction,
+            ppm=row.ppm,
+            valid_from=row.valid_from.date(),
+            valid_to=None if row.valid_to is None else row.valid_to.date(),
+            state=row.state,
+        )
+        for row in rows
+    ]
+
+
+async def _promotion(
+    session: Session,
+    cart: CartRow,
+    rows: list[CartLineRow],
+    items: Mapping[str, ItemRow],
+    now: datetime,
+) -> tuple[PromotionRow | None, Problem | None]:
+    """The cart's promotion when it applies, or why it does not."""
+    if cart.promo_code is None or cart.currency is None:
+        return None, None
+    found = await promotions.by_code(session, cart.promo_code)
+    reason = "unknown" if found is None or not found.active else None
+    if found is not None and reason is None:
+        reason = _why_not_now(found, now) or _why_not_here(found, cart.currency, rows, items)
+        if (
+            reason is None
+            and found.first_purchase_only
+            and await promotions.has_bought(session, cart.user_id)
+        ):
+            reason = "not_applicable"
+        per_user = found.usage_limit_per_user
+        if reason is None and per_user is not None:
+            used = await promotions.used_by(session, found.id, cart.user_id)
+            reason = "used_up" if used >= per_user else None
+    if reason is None:
+        return found, None
+    return None, Problem(
+        "promo_invalid", f"the code {cart.promo_code} can't be used: {reason}", reason=reason
+    )
+
+
+def _why_not_now(promotion: PromotionRow, now: datetime) -> str | None:
+    if promotion.starts_at is not None and now < promotion.starts_at:
+        return "not_started"
+    if promotion.ends_at is not None and promotion.ends_at <= now:
+        return "expired"
+    if promotion.usage_limit is not None and promotion.uses >= promotion.usage_limit:
+        return "used_up"
+    return None
+
+
+def _why_not_here(
+    promotion: PromotionRow, currency: str, rows: list[CartLineRow], items: Mapping[str, ItemRow]
+) -> str | None:
+    scoped = [row for row in rows if not promotion.item_ids or row.item_id in promotion.item_ids]
+    if not scoped or promotion.currency not in (None, currency):
+        return "not_applicable"
+    subtotal = sum(items[row.item_id].price_in(currency) or 0 for row in rows)
+    if promotion.min_subtotal is not None and subtotal < promotion.min_subtotal:
+        return "below_minimum"
+    return None
+
+
+def _rule(promotion: PromotionRow, rows: list[CartLineRow], items: Mapping[str, ItemRow]) -> Promotion:
+    scope = None
+    if promotion.item_ids:
+        scope = frozenset(
+            key
+            for row in rows
+            if row.item_id in promotion.item_ids
+            for key in _line_keys(row, items[row.item_id])
+        )
+    funding = Funding(promotion.funding)
+    if promotion.kind == "percent":
+        return PercentPromotion(
+            promotion.percent_bp or 0,
+            max_discount=promotion.max_discount,
+            lines=scope,
+            funding=funding,
+            id=promotion.id,
+            priority=promotion.priority,
+        )
+    return FixedPromotion(
+        promotion.amount_off or 0, lines=scope, funding=funding, id=promotion.id, priority=promotion.priority
+    )
+
+
+def _line_keys(row: CartLineRow, item: ItemRow) -> list[str]:
+    return [f"{row.id}/{member}" for member in item.members] or [row.id]
+
+
+def _priced(
+    row: CartLineRow,
+    item: ItemRow,
+    members: Mapping[str, ItemRow],
+    currency: str,
+    table: list[TaxTableRow],
+    address: Mapping[str, Any] | None,
+    now: datetime,
+) -> PricedLine | PricedBundle:
+    def line(key: str, part: ItemRow) -> PricedLine:
+        rates: tuple[TaxRate, ...] = ()
+        if address is not None:
+            rates = tuple(
+                rates_for(table, str(address["country"]), address.get("state"), now.date(), part.tax_code)
+            )
+        return PricedLine(
+            key, part.price_in(currency) or 0, rates, tax_behavior=TaxBehavior(part.tax_behavior)
+        )
+
+    if not item.members:
+        return line(row.id, item)
+    parts = tuple(line(f"{row.id}/{member}", members[member]) for member in item.members)
+    return PricedBundle(parts, item.price_in(currency) or 0)
+
+
+def _sold(
+    quote: Quote,
+    rows: list[CartLineRow],
+    items: Mapping[str, ItemRow],
+    members: Mapping[str, ItemRow],
+    currency: str,
+) -> tuple[SoldLine, ...]:
+    by_line = {row.id: row for row in rows}
+
+    def sold(line: QuotedLine) -> SoldLine:
+        cart_line, _, member = line.line.partition("/")
+        whole = items[by_line[cart_line].item_id]
+        item = members[member] if member else whole
+        return SoldLine(
+            item_id=item.id,
+            bundle_id=whole.id if member else None,
+            cart_line_id=cart_line,
+            title=item.title,
+            lms_course_id=item.lms_course_id or "",
+            unit_price=item.price_in(currency) or 0,
+            list_net=line.list_net,
+            discount_net=line.discount_net,
+            net=line.net,
+            tax=line.tax,
+            taxes=tuple(
+                {"jurisdiction": tax.jurisdiction, "ppm": tax.ppm, "amount": tax.amount} for tax in line.taxes
+            ),
+            gross=line.gross,
+            holds_seat=item.type is ItemType.REGISTRATION,
+            platform_discount=line.platform_discount,
+            presentation=item.presentation,
+            recognition=item.recognition,
+            refund_window_days=item.refund_window_days,
+        )
+
+    return tuple(sold(line) for line in quote.lines)

@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -22,8 +23,9 @@ import psycopg
 from psycopg import sql
 from temporalio.client import Client
 
+from devstack.accounts import others_can_reach
 from devstack.credentials import DatabasePasswords
-from devstack.paths import PROJECT
+from devstack.paths import PROJECT, temporary_root
 from devstack.postgres import APP_ROLE, OWNER_ROLE, SUPERUSER, Postgres, creation
 from tests.harness.namespaces import register_namespace
 
@@ -94,10 +96,11 @@ def prepare_run() -> None:
     """Called in the process that runs the tests, before xdist starts its workers: they inherit this."""
     if _RUN_DIR in os.environ:
         return
-    # Not pytest's own directory: PostgreSQL's user must reach it.
-    run_dir = Path(tempfile.mkdtemp(prefix="commerce-test-"))
-    run_dir.chmod(0o755)
-    os.environ[_RUN_DIR] = str(run_dir)
+    # Not pytest's own directory: PostgreSQL's user must reach it. Made when a test asks for it.
+    parent = Path(tempfile.gettempdir())
+    if not others_can_reach(parent):
+        parent = temporary_root()
+    os.environ[_RUN_DIR] = str(parent / f"commerce-test-{secrets.token_hex(6)}")
     os.environ[_CONTROLLER] = str(os.getpid())
 
 
@@ -119,7 +122,11 @@ def end_run() -> None:
 
 def run_directory() -> Path:
     """A directory for this run's files, deleted at its end."""
-    return Path(os.environ[_RUN_DIR])
+    run_dir = Path(os.environ[_RUN_DIR])
+    if not run_dir.exists():
+        run_dir.mkdir(exist_ok=True)
+        run_dir.chmod(0o755)  # Whatever the umask says.
+    return run_dir
 
 
 def ensure_servers() -> Servers:

@@ -1,6 +1,7 @@
 """Fixtures for all tests. Each starts what it needs when first asked: a pure unit test starts nothing."""
 
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
@@ -17,6 +18,7 @@ StackFactory = Callable[..., RunningStack]
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the run's directory; xdist's workers find it in their environment."""
+    os.umask(0o022)  # PostgreSQL's user must be able to reach what a test run by root makes.
     prepare_run()
 
 

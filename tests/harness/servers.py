@@ -123,9 +123,7 @@ def end_run() -> None:
 def run_directory() -> Path:
     """A directory for this run's files, deleted at its end."""
     run_dir = Path(os.environ[_RUN_DIR])
-    if not run_dir.exists():
-        run_dir.mkdir(exist_ok=True)
-        run_dir.chmod(0o755)  # Whatever the umask says.
+    run_dir.mkdir(mode=0o755, exist_ok=True)
     return run_dir
 
 

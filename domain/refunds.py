@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from domain.accounts import Account
 from domain.earnings import give, settled
-from domain.errors import Conflict, InvalidInput
+from domain.errors import Conflict
 from domain.event_keys import refund_attempt_key, refund_cause, taken_key, unapplied_key
 from domain.line_ledger import LineLedger
 from domain.line_parts import TakingReason
@@ -57,12 +57,12 @@ def initiate_refund(
 def cancel_refund(refund_id: str, lines: Sequence[LineLedger]) -> Outcome:
     """Withdraw a promised refund: the revenue is back where it belongs now, the shares go into held.
 
-    Nothing happens when it was cancelled before. Raises InvalidInput when the lines do not know it.
+    Nothing happens when it was cancelled before. Raises Conflict `refund_unknown` when it never began.
     """
     cause = refund_cause(refund_id)
     takings = {line.line: line.taking(cause) for line in lines}
     if not any(takings.values()):
-        raise InvalidInput(f"refund {refund_id} took nothing from these lines")
+        raise Conflict(f"refund {refund_id} took nothing from these lines", code="refund_unknown")
     gross = sum(taking.gross for taking in takings.values() if taking)
     if gross == 0:
         return Outcome(lines=tuple(lines))

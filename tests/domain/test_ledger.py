@@ -319,8 +319,9 @@ def test_a_refund_cancelled_after_recognition_goes_back_to_sales():
 
 
 def test_an_unknown_refund_cannot_be_cancelled():
-    with pytest.raises(InvalidInput):
+    with pytest.raises(Conflict) as refusal:
         cancel_refund("R9", Books(line()).order)
+    assert refusal.value.code == "refund_unknown"
 
 
 def test_a_cancelled_refund_does_not_come_back_under_its_id():

@@ -50,6 +50,12 @@ def test_no_rate_where_none_is_known():
     assert looked_up("DE", None, date(1990, 1, 1)) == []
 
 
+def test_a_rate_ends_before_its_last_day():
+    ended = [TaxTableRow("FI", "FI", 240_000, date(2013, 1, 1), date(2024, 9, 1))]
+    assert rates_for(ended, "FI", None, date(2024, 8, 31), "course") == [TaxRate("FI", 240_000)]
+    assert rates_for(ended, "FI", None, date(2024, 9, 1), "course") == []
+
+
 def test_reverse_charge_is_one_rate_of_zero():
     rates = rates_for(TABLE, "DE", None, date(2026, 1, 1), "course", reverse_charge=True)
     assert rates == [TaxRate("DE-RC", 0)]

@@ -12,7 +12,7 @@ from domain import ledger
 from domain.errors import Conflict
 from domain.ledger import EntryDraft, LineLedger, Outcome, Trigger
 from domain.money import Money
-from tests.golden.report import Malformed, Unsupported
+from tests.golden.report import Unsupported
 
 Event = dict[str, Any]
 Balance = tuple[str, str | None, str]
@@ -34,11 +34,10 @@ class Books:
         return list(self.lines.values())
 
     def line(self, event: Event) -> LineLedger:
-        """The line that an event names."""
-        try:
-            return self.lines[event["line"]]
-        except KeyError:
-            raise Malformed(f"event {event['id']}: no line {event.get('line')!r} was captured") from None
+        """The line that an event names; Conflict when it was not paid for (yet)."""
+        if event["line"] not in self.lines:
+            raise Conflict(f"line {event['line']} was not captured", code="not_paid")
+        return self.lines[event["line"]]
 
     def apply(self, event: Event) -> Outcome:
         """Run one event once; a business rule that forbids it posts nothing."""

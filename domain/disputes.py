@@ -28,15 +28,16 @@ def open_dispute(
     if any(line.dispute(dispute_id) for line in lines):
         return Outcome(lines=tuple(lines))
     code = currency_shared(lines)
-    frozen = [earning for line in lines if not line.frozen for earning in freezing(line, EarningType.FROZEN)]
-    after = [line.with_dispute(dispute_id, DisputeMark.OPEN) for line in lines]
     cause = dispute_cause(dispute_id)
+    opened = taken_key(cause, "opened")
+    frozen = [
+        earning for line in lines if not line.frozen for earning in freezing(line, EarningType.FROZEN, opened)
+    ]
+    after = [line.with_dispute(dispute_id, DisputeMark.OPEN) for line in lines]
     withdrawn = transfer(amount, debit=Account.DISPUTE_RECEIVABLE, credit=Account.PROCESSOR_CLEARING)
     charged = transfer(fee, debit=Account.DISPUTE_FEES, credit=Account.PROCESSOR_CLEARING)
     fee_entry = one_entry(EntryKind.DISPUTE_FEE, taken_key(cause, "fee"), fee_currency or code, charged)
-    return one_entry(EntryKind.DISPUTE_OPENED, taken_key(cause, "opened"), code, withdrawn, after).then(
-        fee_entry.entries, frozen
-    )
+    return one_entry(EntryKind.DISPUTE_OPENED, opened, code, withdrawn, after).then(fee_entry.entries, frozen)
 
 
 def win_dispute(
@@ -56,12 +57,13 @@ def win_dispute(
     code = currency_shared(lines)
     after = [line.with_dispute(dispute_id, DisputeMark.WON) for line in lines]
     cause = dispute_cause(dispute_id)
+    won = taken_key(cause, "won")
     returned = transfer(amount, debit=Account.PROCESSOR_CLEARING, credit=Account.DISPUTE_RECEIVABLE)
     refunded = transfer(fee_refund, debit=Account.PROCESSOR_CLEARING, credit=Account.DISPUTE_FEES)
     key = taken_key(cause, "fee_refunded")
     fee_entry = one_entry(EntryKind.DISPUTE_FEE_REFUNDED, key, fee_currency or code, refunded)
-    return one_entry(EntryKind.DISPUTE_WON, taken_key(cause, "won"), code, returned, after).then(
-        fee_entry.entries, _freed(after)
+    return one_entry(EntryKind.DISPUTE_WON, won, code, returned, after).then(
+        fee_entry.entries, _freed(after, won)
     )
 
 
@@ -83,7 +85,7 @@ def lose_dispute(dispute_id: str, lines: Sequence[LineLedger], *, amount: int) -
     }
     cause = Cause(dispute_cause(dispute_id), TakingReason.CHARGEBACK, EntryKind.DISPUTE_LOST, "lost")
     outcome = take(marked, plan, cause, counter)
-    return outcome.then(earnings=_freed(outcome.lines))
+    return outcome.then(earnings=_freed(outcome.lines, taken_key(cause.name, cause.step)))
 
 
 def _is_over(dispute_id: str, lines: Sequence[LineLedger]) -> bool:
@@ -93,6 +95,11 @@ def _is_over(dispute_id: str, lines: Sequence[LineLedger]) -> bool:
     return DisputeMark.OPEN not in marks
 
 
-def _freed(lines: Sequence[LineLedger]) -> list[Earning]:
+def _freed(lines: Sequence[LineLedger], entry_key: str) -> list[Earning]:
     """What is no longer frozen; another dispute may still hold it."""
-    return [earning for line in lines if not line.frozen for earning in freezing(line, EarningType.UNFROZEN)]
+    return [
+        earning
+        for line in lines
+        if not line.frozen
+        for earning in freezing(line, EarningType.UNFROZEN, entry_key)
+    ]

@@ -42,7 +42,7 @@ def give(line: LineLedger, kind: EntryKind, event_key: str) -> Outcome:
         moved[Account.PAYEE_HELD, payee] = -missing
         earnings.append(_earning(line, EarningType.ACCRUED, payees[payee], missing, entry_key=event_key))
         if line.frozen:
-            earnings.append(_earning(line, EarningType.FROZEN, payees[payee], missing))
+            earnings.append(_earning(line, EarningType.FROZEN, payees[payee], missing, entry_key=event_key))
     moved[_share_account(line), None] = -sum(moved.values())
     after = replace(line, payees=tuple(payees.values()))
     return Outcome(drafted(kind, event_key, {line.currency: moved}), tuple(earnings), (after,))
@@ -162,9 +162,11 @@ def settled(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def freezing(line: LineLedger, kind: EarningType) -> list[Earning]:
+def freezing(line: LineLedger, kind: EarningType, entry_key: str) -> list[Earning]:
     """Tell of every held earning of the line that it is frozen, or free again."""
-    return [_earning(line, kind, payee, payee.held) for payee in line.payees if payee.held]
+    return [
+        _earning(line, kind, payee, payee.held, entry_key=entry_key) for payee in line.payees if payee.held
+    ]
 
 
 def _missing(line: LineLedger) -> dict[str, int]:
@@ -206,8 +208,8 @@ def _earning(
     payee: PayeeEarning,
     amount: int,
     *,
+    entry_key: str,
     bucket: Bucket | None = None,
-    entry_key: str | None = None,
 ) -> Earning:
     return Earning(
         kind, payee.payee, line.line, line.currency, amount, bucket, line.basis, payee.reversed, entry_key

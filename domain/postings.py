@@ -109,8 +109,7 @@ class Earning:
     """A change of what one payee earns from one line; `amount` in minor units, the type tells the direction.
 
     `basis` is what the line's split divided. `cumulative_reversed` is what the payee has lost of the line
-    so far, this included. `entry_key` is the event key of the journal entry behind it, None where no money
-    moved.
+    so far, this included. `entry_key` is the event key of the journal entry of the fact behind it.
     """
 
     type: EarningType
@@ -121,7 +120,7 @@ class Earning:
     bucket: Bucket | None
     basis: int
     cumulative_reversed: int
-    entry_key: str | None
+    entry_key: str
 
 
 def drafted(kind: EntryKind, event_key: str, amounts: Mapping[str, Balances]) -> tuple[EntryDraft, ...]:

@@ -55,7 +55,7 @@ class Books:
                 self.balances[posting.account, posting.sub, posting.currency] += posting.amount
         for earning in outcome.earnings:
             assert earning.amount > 0
-            assert earning.type.moves_money == (earning.entry_key is not None)
+            assert earning.entry_key in self.keys, "an earning goes with an entry"
             self._tell(earning)
         return outcome
 

@@ -134,7 +134,7 @@ def end(books: Books) -> None:
     """Decide every dispute, then pay back all that is left."""
     for dispute in ("D1", "D2", "D3"):
         if books.order[0].dispute(dispute):
-            books.post(win_dispute(dispute, books.order, amount=0))
+            books.post(win_dispute(dispute, books.order, amount=1))
     if any(state.refundable_gross for state in books.order):
         books.post(initiate_refund("R-end", books.order))
 

@@ -66,7 +66,7 @@ def migrate() -> None:
     from config import OwnerSettings  # noqa: PLC0415
     from migrations import upgrade  # noqa: PLC0415
 
-    upgrade(OwnerSettings().database_owner_url.get_secret_value())  # type: ignore[call-arg]
+    upgrade(OwnerSettings().database_owner_url.get_secret_value())
     console.print("The database is up to date.")
 
 
@@ -76,7 +76,7 @@ def seed() -> None:
     from config import Settings  # noqa: PLC0415
     from devstack.seed import seed as seed_catalogue  # noqa: PLC0415
 
-    settings = Settings()  # type: ignore[call-arg]
+    settings = Settings()
     if settings.commerce_env == "production":
         console.print("[red]seed is for development; COMMERCE_ENV is production[/red]")
         raise typer.Exit(1)
@@ -104,7 +104,7 @@ def verify(as_json: JsonOption = False) -> None:
 
     with console.status("checking") as status:
         report = asyncio.run(
-            verify_with(Settings(), lambda name: status.update(f"checking {name}"))  # type: ignore[call-arg]
+            verify_with(Settings(), lambda name: status.update(f"checking {name}"))
         )
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict()) + "\n")
@@ -125,7 +125,7 @@ def recover() -> None:
     from config import Settings  # noqa: PLC0415
     from worker import recover_with  # noqa: PLC0415
 
-    console.print(asyncio.run(recover_with(Settings())))  # type: ignore[call-arg]
+    console.print(asyncio.run(recover_with(Settings())))
 
 
 @app.command()

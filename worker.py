@@ -206,7 +206,7 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await run(Settings(), stop)  # type: ignore[call-arg]
+    await run(Settings(), stop)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,6 @@ def _publication(
         data["hold_until"] = (now + timedelta(seconds=line.hold_seconds)).isoformat()
     if earning.type is EarningType.REVERSED:
         data |= {"bucket": bucket, "cumulative_reversed": earning.cumulative_reversed}
-    # The entry names the business fact; a payee may lose from both buckets by one entry.
-    key = f"{earning.entry_key}:{earning.type}:{earning.payee}:{bucket}"
+    # The entry names the business fact; by one entry a payee may lose from both buckets, or on two lines.
+    key = f"{earning.entry_key}:{earning.type}:{earning.payee}:{earning.line}:{bucket}"
     return Publication(key, str(earning.type), payee_stream(earning.payee, earning.currency), data)

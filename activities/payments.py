@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from integrations.payments import IntentNotCancelable, PaymentIntent, StripePayments
 from temporalio import activity
 
 from activities.boundary import Transactions, translated
@@ -12,6 +11,7 @@ from domain.errors import CommerceError, ProcessorUnavailable
 from domain.ledger import processor_fee
 from domain.messages import BalanceTransactionInput, OrderInput
 from domain.orders import PaymentState
+from integrations.payments import IntentNotCancelable, PaymentIntent, StripePayments
 from models.queries import ledger, orders, payments
 
 # Stripe keeps an idempotency key for 24 hours at least: before a retry that may be older, look first.

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from integrations.payments import Refund as ProcessorRefund
-from integrations.payments import StripePayments
 from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
@@ -26,6 +24,8 @@ from domain.ledger import (
 from domain.messages import RefundInput
 from domain.orders import DisputeState, PaymentState, RefundStatus
 from integrations.dispatch import Dispatcher
+from integrations.payments import Refund as ProcessorRefund
+from integrations.payments import StripePayments
 from models.queries import catalog, documents, entitlements, ledger, orders, payments, refunds
 from models.queries.orders import CommandRow, LineRow, OrderRow
 from models.queries.outbox import Publication

@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from integrations.payments import StripePayments
-
 from domain import ids
 from domain.errors import Unavailable
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
+from integrations.payments import StripePayments
 from models.database import Database
 from models.queries import invariants, recovery
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
-from integrations.lms.port import Lms
-from integrations.payments import StripePayments
 from temporalio.client import Client
 
 from api.tokens import TokenIssuer
 from domain.errors import Forbidden, Unauthenticated
 from domain.orders import Role
 from integrations.dispatch import Dispatcher
+from integrations.lms.port import Lms
+from integrations.payments import StripePayments
 from integrations.sealing import Sealer
 from models.database import Database, Session
 
@@ -76,6 +76,11 @@ def object_id_of(request: Request) -> str:
     return cast(str, request.state.object_id)
 
 
+def resuming_of(request: Request) -> bool:
+    """Whether an earlier try with this key may have had its effect already."""
+    return cast(bool, request.state.resuming)
+
+
 def authenticate(request: Request) -> Principal:
     """The caller by bearer token; Unauthenticated without a good one."""
     cached = getattr(request.state, "principal", None)
@@ -114,6 +119,7 @@ def _instructor(request: Request) -> Principal:
 
 ServicesDep = Annotated[Services, Depends(services_of)]
 SessionDep = Annotated[Session, Depends(session_of)]
+Resuming = Annotated[bool, Depends(resuming_of)]
 NewObjectId = Annotated[str, Depends(object_id_of)]
 
 SignedIn = Annotated[Principal, Depends(authenticate)]

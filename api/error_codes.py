@@ -34,7 +34,9 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "sold_out": ErrorDoc(409, "Sold out", "No seat is left."),
     "item_unavailable": ErrorDoc(409, "Item unavailable", "The item is not on sale now."),
     "already_owned": ErrorDoc(409, "Already owned", "The learner has a right to this course already."),
-    "promo_used_up": ErrorDoc(409, "Promotion used up", "The last use of the promotion went to somebody else."),
+    "promo_used_up": ErrorDoc(
+        409, "Promotion used up", "The last use of the promotion went to somebody else."
+    ),
     "order_not_cancelable": ErrorDoc(409, "Order can't be canceled", "It is paid, under way, or has ended."),
     "not_paid": ErrorDoc(409, "Not paid", "There is no payment to refund or to show a receipt for."),
     "refund_exceeds_paid": ErrorDoc(409, "Refund exceeds payment", "More is asked back than is left."),

@@ -92,7 +92,7 @@ async def _run_once(
     caller = _caller(request, body, registers=reruns)
     key = read_key(request)
     prints = services.sealer.fingerprints(_fingerprinted(request, body))
-    await idempotency.claim(services.database, caller, key, prints[0])
+    fresh = await idempotency.claim(services.database, caller, key, prints[0])
     record = await idempotency.lock(session, caller, key)
     if record.fingerprint not in prints:
         raise InvalidInput(
@@ -102,6 +102,7 @@ async def _run_once(
     if replayed and not reruns:
         return _replay(services, record, caller, key)
     request.state.object_id = record.object_id
+    request.state.resuming = not fresh
     response = await _call_in_savepoint(request, session, call)
     if response.status_code < 300 or response.status_code in _STORED_REFUSALS:
         sealed = _seal(services, response, caller, key) if not reruns else b""

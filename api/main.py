@@ -23,7 +23,7 @@ from models.database import Database
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The app; its clients are opened when it starts and closed when it stops."""
-    settings = settings or Settings()  # type: ignore[call-arg]
+    settings = settings or Settings()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
 

@@ -49,7 +49,9 @@ def parse_signing_keys(json_text: str) -> list[SigningKey]:
             if jwk["kty"] == "OKP" and jwk["crv"] == "Ed25519"
         ]
     except (ValueError, TypeError, KeyError, binascii.Error) as error:
-        raise ValueError("JWT_SIGNING_KEYS is a JSON list of private Ed25519 JWKs with kid, x and d") from error
+        raise ValueError(
+            "JWT_SIGNING_KEYS is a JSON list of private Ed25519 JWKs with kid, x and d"
+        ) from error
     if not keys or len({key.kid for key in keys}) != len(keys):
         raise ValueError("JWT_SIGNING_KEYS needs one key at least, and each kid once")
     return keys

@@ -101,7 +101,13 @@ class PartsBuilder:
     async def _seed(self) -> None:
         def seed() -> None:
             # In a loop of its own: a seed that computes must not keep the logs of the others waiting.
-            asyncio.run(importlib.import_module("devstack.seed").seed(self.urls.database_url))
+            seeding = importlib.import_module("devstack.seed").seed(
+                self.urls.database_url,
+                payout_url=self.urls.payout,
+                payout_secret=self.credentials.payout_receiver_secret,
+                secrets_key=self.env["SECRETS_KEY"],
+            )
+            asyncio.run(seeding)
 
         await asyncio.to_thread(seed)
 

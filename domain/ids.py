@@ -101,3 +101,11 @@ def user_caller(user_id: str) -> str:
 def email_caller(email: str) -> str:
     """Somebody who registers: there is no user yet."""
     return f"email/{email.lower()}"
+
+
+# --- Payees ------------------------------------------------------------------------------------------
+
+
+def instructor_payee(lms_user_id: str) -> str:
+    """An instructor as a payee of split rules and of the payout system."""
+    return f"lms:{lms_user_id}"

@@ -47,7 +47,9 @@ class Dispatcher:
                 messages.SIGNAL_REFUND,
                 messages.RefundEvent(event.inbox_id, event.type),
             )
-            return f"{outcome}; refund {'signalled' if sent else 'already closed'}"
+            if not sent and event.type == "refund.failed":  # it had succeeded, and failed after all
+                await self.resume_refund(refund_id)
+            return f"{outcome}; refund {'signalled' if sent else 'had closed'}"
         return "ignored: a type that nothing here acts on"
 
     async def _payment_event(self, event: StoredEvent, intent_id: str, order_id: str) -> str:
@@ -103,26 +105,16 @@ class Dispatcher:
         """Tell an order that one of its entitlements changed; False when it is closed."""
         return await self._signal(ids.order_workflow_id(order_id), messages.SIGNAL_ENTITLEMENT, None)
 
-    async def start_refund(self, refund_id: str) -> None:
-        """Start a refund whose row and reversal are already committed."""
-        await self._start_once(
-            messages.REFUND, messages.RefundInput(refund_id), ids.refund_workflow_id(refund_id)
-        )
-
     async def resume_order(self, order_id: str) -> None:
         """Start the order's workflow again from its row, after it had closed or was lost."""
-        try:
-            await self._client.start_workflow(
-                messages.CHECKOUT,
-                messages.OrderInput(order_id),
-                id=ids.order_workflow_id(order_id),
-                task_queue=self._task_queue,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                rpc_timeout=_RPC_TIMEOUT,
-            )
-        except RPCError as error:
-            raise Unavailable(f"Temporal: {error}") from error
+        await self._resume(messages.CHECKOUT, messages.OrderInput(order_id), ids.order_workflow_id(order_id))
+
+    async def resume_refund(self, refund_id: str) -> None:
+        """Start a refund from its row: a new one that a workflow reserved, one that was lost, or a closed
+        one that the processor moved again."""
+        await self._resume(
+            messages.REFUND, messages.RefundInput(refund_id), ids.refund_workflow_id(refund_id)
+        )
 
     async def is_running(self, workflow_id: str) -> bool | None:
         """True when open, False when closed, None when Temporal knows no such workflow."""
@@ -164,6 +156,11 @@ class Dispatcher:
             raise Unavailable(f"Temporal: {error}") from error
 
     async def _signal_with_start(self, workflow: str, message: object, workflow_id: str) -> None:
+        await self._resume(workflow, message, workflow_id, signal=messages.SIGNAL_WAKE)
+
+    async def _resume(
+        self, workflow: str, message: object, workflow_id: str, *, signal: str | None = None
+    ) -> None:
         try:
             await self._client.start_workflow(
                 workflow,
@@ -172,7 +169,7 @@ class Dispatcher:
                 task_queue=self._task_queue,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                start_signal=messages.SIGNAL_WAKE,
+                start_signal=signal,
                 rpc_timeout=_RPC_TIMEOUT,
             )
         except RPCError as error:

@@ -24,7 +24,7 @@ class Entitlement(SQLModel, table=True):
     id: UUID = primary_key()
     user_id: UUID = reference("commerce_user.id", index=False)
     lms_course_id: str
-    status: str = Field(default="pending")
+    status: str = Field(default="pending", sa_column_kwargs={"server_default": "pending"})
     version: int = whole(default=0)
     failure_code: str | None
     failure_detail: str | None

@@ -49,10 +49,10 @@ class CatalogItem(SQLModel, table=True):
     capacity: int | None = whole(nullable=True)
     seats_taken: int = whole(default=0)
     tax_code: str
-    tax_behavior: str = Field(default="exclusive")
+    tax_behavior: str = Field(default="exclusive", sa_column_kwargs={"server_default": "exclusive"})
     refund_window_days: int | None = whole(nullable=True)
-    recognition: str = Field(default="on_completion")
-    presentation: str = Field(default="principal")
+    recognition: str = Field(default="on_completion", sa_column_kwargs={"server_default": "on_completion"})
+    presentation: str = Field(default="principal", sa_column_kwargs={"server_default": "principal"})
     version: int = whole(default=1)
     created_at: datetime = created()
 
@@ -112,7 +112,7 @@ class Promotion(SQLModel, table=True):
     usage_limit_per_user: int | None = whole(nullable=True)
     uses: int = whole(default=0)
     first_purchase_only: bool = flag(default=False)
-    funding: str = Field(default="shared")
+    funding: str = Field(default="shared", sa_column_kwargs={"server_default": "shared"})
     stackable: bool = flag(default=False)
     priority: int = whole(default=0)
     starts_at: datetime | None = moment()
@@ -147,7 +147,7 @@ class TaxRate(SQLModel, table=True):
 
     id: UUID = primary_key()
     country: str = Field(max_length=2)
-    state: str = Field(default="")
+    state: str = Field(default="", sa_column_kwargs={"server_default": ""})
     jurisdiction: str
     ppm: int = whole()
     valid_from: datetime = moment(nullable=False)

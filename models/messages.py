@@ -103,7 +103,7 @@ class WebhookDelivery(SQLModel, table=True):
     id: UUID = primary_key()
     endpoint_id: UUID = reference("webhook_endpoint.id", index=False)
     event_id: UUID = reference("outbound_event.id")
-    status: str = Field(default="pending")
+    status: str = Field(default="pending", sa_column_kwargs={"server_default": "pending"})
     attempts: int = whole(default=0)
     last_status_code: int | None = whole(nullable=True)
     last_error: str | None

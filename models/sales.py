@@ -97,9 +97,9 @@ class Order(SQLModel, table=True):
     user_id: UUID = reference("commerce_user.id", index=False)
     cart_id: UUID = reference("cart.id", unique=True)
     currency: str = Field(max_length=3)
-    payment_state: str = Field(default="pending")
-    fulfilment_state: str = Field(default="none")
-    dispute_state: str = Field(default="none")
+    payment_state: str = Field(default="pending", sa_column_kwargs={"server_default": "pending"})
+    fulfilment_state: str = Field(default="none", sa_column_kwargs={"server_default": "none"})
+    dispute_state: str = Field(default="none", sa_column_kwargs={"server_default": "none"})
     subtotal: int = minor_units()
     discount: int = minor_units()
     tax: int = minor_units()
@@ -145,7 +145,7 @@ class OrderLine(SQLModel, table=True):
     taxes: list[dict[str, Any]] = json_list()
     holds_seat: bool = flag(default=False)
     platform_discount: int = minor_units(default=0)
-    presentation: str = Field(default="principal")
+    presentation: str = Field(default="principal", sa_column_kwargs={"server_default": "principal"})
     recognition: str
     recognition_deadline: datetime | None = moment()
     refund_window_days: int = whole()
@@ -196,7 +196,7 @@ class Refund(SQLModel, table=True):
     kind: str
     amount: int = minor_units()
     currency: str = Field(max_length=3)
-    status: str = Field(default="pending")
+    status: str = Field(default="pending", sa_column_kwargs={"server_default": "pending"})
     reason: str
     keep_access: bool = flag(default=False)
     issue_attempts: int = whole(default=0)

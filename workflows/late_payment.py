@@ -4,7 +4,6 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.late_payments import LatePaymentActivities
-
     from domain import messages
     from domain.messages import LatePaymentInput
     from workflows import options, search_attributes

@@ -6,9 +6,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.refunds import RefundActivities, RefundFailure, RefundState
-
     from activities.orders import Refusal
+    from activities.refunds import RefundActivities, RefundFailure, RefundState
     from domain import messages
     from domain.messages import RefundEvent, RefundInput
     from domain.orders import RefundStatus

@@ -6,7 +6,6 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.splits import LineState, SplitActivities
-
     from domain import messages
     from domain.messages import LineInput
     from workflows import options, search_attributes

@@ -6,9 +6,10 @@ from collections.abc import Awaitable
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from api.dependencies import ServicesDep
+from api.dependencies import Services, ServicesDep
 from api.schemas.common import Output
 from api.workflow_calls import check_temporal
+from domain.errors import LmsUnavailable
 
 router = APIRouter(tags=["operations"])
 
@@ -32,7 +33,7 @@ async def readyz(services: ServicesDep, response: Response) -> Health:
     checks: dict[str, Awaitable[None]] = {
         "database": services.database.ping(),
         "temporal": check_temporal(services.temporal),
-        "lms": services.lms.check(),
+        "lms": _check_lms(services),
         "payments": services.payments.check(),
     }
     outcomes = await asyncio.gather(
@@ -46,6 +47,12 @@ async def readyz(services: ServicesDep, response: Response) -> Health:
     if not ready:
         response.status_code = 503
     return Health(status="ok" if ready else "unavailable", parts=parts)
+
+
+async def _check_lms(services: Services) -> None:
+    found = await services.lms.check()
+    if not found.ok:
+        raise LmsUnavailable(found.detail)
 
 
 @router.get("/metrics", operation_id="metrics", response_class=Response)

@@ -3,6 +3,7 @@
 import re
 
 from fastapi import APIRouter, Request, Response
+from integrations.documents.receipt import ReceiptDocument, render_receipt_pdf
 
 from api.dependencies import NewObjectId, Principal, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
@@ -12,7 +13,6 @@ from api.schemas.orders import OrderList, OrderView, Timeline, TimelineEvent
 from api.workflow_calls import ask_cancel
 from domain.errors import Conflict, NotFound
 from domain.orders import OrderStatus
-from integrations.documents.receipt import ReceiptDocument, render_receipt_pdf
 from models.database import Session
 from models.queries import documents, entitlements, orders, payments, refunds
 from models.queries.orders import OrderRow
@@ -52,10 +52,10 @@ async def list_orders(
     caller: SignedIn,
     services: ServicesDep,
     session: SessionDep,
+    cursor: Cursor,
     status: OrderStatus | None = None,
     user_id: str | None = None,
     limit: Limit = 20,
-    cursor: Cursor = None,
 ) -> OrderList:
     """The caller's orders, newest first; an operator sees all, or one user's."""
     whose = (parse_id(user_id) if user_id else None) if caller.is_operator else caller.user_id

@@ -28,9 +28,9 @@ _DASHBOARD_ROWS = 50
 async def list_payments(
     caller: SignedIn,
     session: SessionDep,
+    cursor: Cursor,
     user_id: str | None = None,
     limit: Limit = 20,
-    cursor: Cursor = None,
 ) -> PaymentList:
     """The caller's payments, newest first; an operator sees all, or one user's."""
     whose = (parse_id(user_id) if user_id else None) if caller.is_operator else caller.user_id
@@ -55,9 +55,9 @@ async def list_entitlements(
     caller: SignedIn,
     services: ServicesDep,
     session: SessionDep,
+    cursor: Cursor,
     user_id: str | None = None,
     limit: Limit = 20,
-    cursor: Cursor = None,
 ) -> EntitlementList:
     """The caller's accesses, newest first; an operator sees all, or one user's."""
     whose = (parse_id(user_id) if user_id else None) if caller.is_operator else caller.user_id

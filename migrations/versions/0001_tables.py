@@ -53,10 +53,16 @@ def upgrade() -> None:
         sa.Column("capacity", sa.Integer(), nullable=True),
         sa.Column("seats_taken", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("tax_code", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("tax_behavior", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column(
+            "tax_behavior", sqlmodel.sql.sqltypes.AutoString(), server_default="exclusive", nullable=False
+        ),
         sa.Column("refund_window_days", sa.Integer(), nullable=True),
-        sa.Column("recognition", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("presentation", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column(
+            "recognition", sqlmodel.sql.sqltypes.AutoString(), server_default="on_completion", nullable=False
+        ),
+        sa.Column(
+            "presentation", sqlmodel.sql.sqltypes.AutoString(), server_default="principal", nullable=False
+        ),
         sa.Column("version", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("(type = 'bundle') = (lms_course_id IS NULL)", name="bundle_has_no_course"),
@@ -204,7 +210,7 @@ def upgrade() -> None:
         sa.Column("usage_limit_per_user", sa.Integer(), nullable=True),
         sa.Column("uses", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("first_purchase_only", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("funding", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("funding", sqlmodel.sql.sqltypes.AutoString(), server_default="shared", nullable=False),
         sa.Column("stackable", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("priority", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=True),
@@ -225,7 +231,7 @@ def upgrade() -> None:
         "tax_rate",
         sa.Column("id", sa.UUID(), server_default=sa.text("uuidv7()"), nullable=False),
         sa.Column("country", sqlmodel.sql.sqltypes.AutoString(length=2), nullable=False),
-        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(), server_default="", nullable=False),
         sa.Column("jurisdiction", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("ppm", sa.Integer(), nullable=False),
         sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
@@ -307,7 +313,7 @@ def upgrade() -> None:
         sa.Column("id", sa.UUID(), server_default=sa.text("uuidv7()"), nullable=False),
         sa.Column("user_id", sa.UUID(), nullable=False),
         sa.Column("lms_course_id", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), server_default="pending", nullable=False),
         sa.Column("version", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("failure_code", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("failure_detail", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
@@ -412,7 +418,7 @@ def upgrade() -> None:
         sa.Column("id", sa.UUID(), server_default=sa.text("uuidv7()"), nullable=False),
         sa.Column("endpoint_id", sa.UUID(), nullable=False),
         sa.Column("event_id", sa.UUID(), nullable=False),
-        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), server_default="pending", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("last_status_code", sa.Integer(), nullable=True),
         sa.Column("last_error", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
@@ -468,9 +474,13 @@ def upgrade() -> None:
         sa.Column("user_id", sa.UUID(), nullable=False),
         sa.Column("cart_id", sa.UUID(), nullable=False),
         sa.Column("currency", sqlmodel.sql.sqltypes.AutoString(length=3), nullable=False),
-        sa.Column("payment_state", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("fulfilment_state", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("dispute_state", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column(
+            "payment_state", sqlmodel.sql.sqltypes.AutoString(), server_default="pending", nullable=False
+        ),
+        sa.Column(
+            "fulfilment_state", sqlmodel.sql.sqltypes.AutoString(), server_default="none", nullable=False
+        ),
+        sa.Column("dispute_state", sqlmodel.sql.sqltypes.AutoString(), server_default="none", nullable=False),
         sa.Column("subtotal", sa.BigInteger(), nullable=False),
         sa.Column("discount", sa.BigInteger(), nullable=False),
         sa.Column("tax", sa.BigInteger(), nullable=False),
@@ -550,7 +560,9 @@ def upgrade() -> None:
         ),
         sa.Column("holds_seat", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("platform_discount", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.Column("presentation", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column(
+            "presentation", sqlmodel.sql.sqltypes.AutoString(), server_default="principal", nullable=False
+        ),
         sa.Column("recognition", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("recognition_deadline", sa.DateTime(timezone=True), nullable=True),
         sa.Column("refund_window_days", sa.Integer(), nullable=False),
@@ -672,7 +684,7 @@ def upgrade() -> None:
         sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("currency", sqlmodel.sql.sqltypes.AutoString(length=3), nullable=False),
-        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), server_default="pending", nullable=False),
         sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("keep_access", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("issue_attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),

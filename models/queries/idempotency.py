@@ -21,8 +21,8 @@ class Record:
     response_sealed: bytes | None
 
 
-async def claim(database: Database, caller: str, key: str, fingerprint: str) -> None:
-    """Commit the key with a fresh object id, unless it is there already (an expired one is replaced)."""
+async def claim(database: Database, caller: str, key: str, fingerprint: str) -> bool:
+    """Commit the key with a fresh object id; False when it is there already (an expired one is replaced)."""
     async with database.transaction() as session:
         await session.execute(
             text(
@@ -31,13 +31,14 @@ async def claim(database: Database, caller: str, key: str, fingerprint: str) -> 
             ),
             {"caller": caller, "key": key, "hours": KEPT_HOURS},
         )
-        await session.execute(
+        made = await session.execute(
             text(
                 "INSERT INTO idempotency_record (caller, key, fingerprint) "
-                "VALUES (:caller, :key, :fingerprint) ON CONFLICT DO NOTHING"
+                "VALUES (:caller, :key, :fingerprint) ON CONFLICT DO NOTHING RETURNING object_id"
             ),
             {"caller": caller, "key": key, "fingerprint": fingerprint},
         )
+        return made.one_or_none() is not None
 
 
 async def lock(session: Session, caller: str, key: str) -> Record:

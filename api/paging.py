@@ -1,0 +1,41 @@
+"""Keyset paging: opaque cursors over time-sorted ids."""
+
+import base64
+import binascii
+import uuid
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import Depends, Query
+
+from domain.errors import InvalidInput, NotFound
+
+Limit = Annotated[int, Query(ge=1, le=100)]
+
+
+def parse_id(value: str) -> str:
+    """A path's id; what is no id at all is not found."""
+    try:
+        return str(uuid.UUID(value))
+    except ValueError as error:
+        raise NotFound("no such object") from error
+
+
+def _before(cursor: Annotated[str | None, Query(max_length=100)] = None) -> str | None:
+    if cursor is None:
+        return None
+    try:
+        return str(uuid.UUID(bytes=base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))))
+    except (ValueError, binascii.Error) as error:
+        raise InvalidInput("use the `next_cursor` of the answer before", code="invalid_cursor") from error
+
+
+# The id that the page begins after; None for the first page.
+Cursor = Annotated[str | None, Depends(_before)]
+
+
+def next_cursor(ids: Sequence[str], limit: int) -> str | None:
+    """The cursor of the page after, when `ids` has one more than `limit`."""
+    if len(ids) <= limit:
+        return None
+    return base64.urlsafe_b64encode(uuid.UUID(ids[limit - 1]).bytes).rstrip(b"=").decode()

@@ -1,0 +1,122 @@
+"""The cart: one open per learner, its lines, its promotion code, its live problems."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+
+from api.dependencies import NewObjectId, Principal, Services, ServicesDep, SessionDep, SignedIn
+from api.idempotency import CommerceRoute
+from api.paging import parse_id
+from api.routes.cart_view import cart_view
+from api.schemas.shop import CartItemBody, CartLinePatch, CartView, PromoBody
+from domain.errors import Conflict, NotFound, PromoInvalid
+from models.database import Session
+from models.queries import carts, catalog, quotes
+from models.queries.quotes import CartQuote
+
+router = APIRouter(route_class=CommerceRoute, tags=["cart"])
+
+
+async def _priced(session: Session, services: Services, cart_id: str) -> CartQuote:
+    return await quotes.quote_cart(
+        session, cart_id, None, seller_country=services.seller_country, now=datetime.now(UTC)
+    )
+
+
+async def _answer(session: Session, services: Services, caller: Principal, response: Response) -> CartView:
+    cart = await carts.open_cart(session, caller.user_id)
+    response.headers["ETag"] = f'"{cart.id}-{cart.version}"'
+    return cart_view(cart, await _priced(session, services, cart.id))
+
+
+@router.get("/v1/cart", operation_id="get_cart")
+async def get_cart(
+    caller: SignedIn, services: ServicesDep, session: SessionDep, response: Response
+) -> CartView:
+    """The caller's open cart, made when missing."""
+    return await _answer(session, services, caller, response)
+
+
+@router.post("/v1/cart/items", status_code=201, operation_id="add_cart_item")
+async def add_cart_item(
+    body: Annotated[CartItemBody, Body()],
+    caller: SignedIn,
+    services: ServicesDep,
+    session: SessionDep,
+    response: Response,
+    line_id: NewObjectId,
+) -> CartView:
+    """Put an item in. The first line fixes the currency: the one asked for, else the item's first price."""
+    item = await catalog.find(session, parse_id(body.item_id))
+    if item is None:
+        raise NotFound("no such item")
+    cart = await carts.open_cart(session, caller.user_id, lock=True)
+    currency = cart.currency or body.currency or item.prices[0].currency
+    if body.currency not in (None, currency):
+        raise Conflict(f"the cart is in {currency}", code="currency_mismatch")
+    if item.price_in(currency) is None:
+        raise Conflict(f"{item.title} has no price in {currency}", code="currency_mismatch")
+    await carts.add_line(session, cart.id, line_id, item.id, currency)
+    for problem in (await _priced(session, services, cart.id)).problems:
+        added = next((line for line in await carts.lines(session, cart.id) if line.item_id == item.id), None)
+        if added is not None and problem.line_id == added.id:
+            raise Conflict(problem.detail, code=problem.code)
+    return await _answer(session, services, caller, response)
+
+
+@router.patch("/v1/cart/items/{line_id}", operation_id="change_cart_item")
+async def change_cart_item(
+    line_id: str,
+    body: Annotated[CartLinePatch, Body()],
+    caller: SignedIn,
+    services: ServicesDep,
+    session: SessionDep,
+    response: Response,
+) -> CartView:
+    """Change a line's quantity; 0 takes it out."""
+    cart = await carts.open_cart(session, caller.user_id, lock=True)
+    wanted = parse_id(line_id)
+    if wanted not in [line.id for line in await carts.lines(session, cart.id)]:
+        raise NotFound("no such line in your cart")
+    if body.quantity == 0:
+        await carts.remove_line(session, cart.id, wanted)
+    return await _answer(session, services, caller, response)
+
+
+@router.delete("/v1/cart/items/{line_id}", operation_id="remove_cart_item")
+async def remove_cart_item(
+    line_id: str, caller: SignedIn, services: ServicesDep, session: SessionDep, response: Response
+) -> CartView:
+    """Take a line out."""
+    cart = await carts.open_cart(session, caller.user_id, lock=True)
+    if not await carts.remove_line(session, cart.id, parse_id(line_id)):
+        raise NotFound("no such line in your cart")
+    return await _answer(session, services, caller, response)
+
+
+@router.put("/v1/cart/promo", operation_id="set_promo")
+async def set_promo(
+    body: Annotated[PromoBody, Body()],
+    caller: SignedIn,
+    services: ServicesDep,
+    session: SessionDep,
+    response: Response,
+) -> CartView:
+    """Use a promotion code, if it applies to the cart now."""
+    cart = await carts.open_cart(session, caller.user_id, lock=True)
+    await carts.set_promo(session, cart.id, body.code.strip().upper())
+    for problem in (await _priced(session, services, cart.id)).problems:
+        if problem.code == "promo_invalid":
+            raise PromoInvalid(problem.reason or "unknown", problem.detail)
+    return await _answer(session, services, caller, response)
+
+
+@router.delete("/v1/cart/promo", operation_id="clear_promo")
+async def clear_promo(
+    caller: SignedIn, services: ServicesDep, session: SessionDep, response: Response
+) -> CartView:
+    """Take the promotion code off."""
+    cart = await carts.open_cart(session, caller.user_id, lock=True)
+    await carts.set_promo(session, cart.id, None)
+    return await _answer(session, services, caller, response)

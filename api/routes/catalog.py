@@ -1,0 +1,157 @@
+"""The catalogue: public reads, operator writes."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Query, Request, Response
+
+from api.dependencies import NewObjectId, Operator, SessionDep, authenticate
+from api.etags import etag_of, expected_version
+from api.idempotency import CommerceRoute
+from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.schemas.orders import money
+from api.schemas.shop import ItemBody, ItemList, ItemPatch, ItemView
+from domain.errors import InvalidInput, NotFound, Unauthenticated
+from domain.orders import ItemType
+from domain.splits import SplitRule
+from models.database import Session
+from models.queries import catalog, split_rules
+from models.queries.catalog import ItemRow, Price
+
+router = APIRouter(route_class=CommerceRoute, tags=["catalog"])
+
+# What a change may set to null; null of anything else means: leave it.
+_NULLABLE = frozenset({"available_from", "available_until", "starts_at", "refund_window_days"})
+
+
+def _is_operator(request: Request) -> bool:
+    try:
+        return authenticate(request).is_operator
+    except Unauthenticated:
+        return False
+
+
+async def _view(session: Session, item: ItemRow, *, for_operator: bool) -> ItemView:
+    now = datetime.now(UTC)
+    view = ItemView(
+        id=item.id,
+        slug=item.slug,
+        type=item.type.value,
+        title=item.title,
+        description=item.description,
+        lms_course_id=item.lms_course_id,
+        prices=[money(price.amount, price.currency) for price in item.prices],
+        available=item.on_sale(now),
+        available_from=item.available_from,
+        available_until=item.available_until,
+        starts_at=item.starts_at,
+        capacity=item.capacity,
+        seats_left=item.seats_left,
+        tax_code=item.tax_code,
+        tax_behavior="inclusive" if item.tax_behavior == "inclusive" else "exclusive",
+        refund_window_days=item.refund_window_days,
+        members=list(item.members),
+    )
+    if not for_operator:
+        return view
+    rule = await split_rules.rule_for(session, item.id, now)
+    return ItemView.model_validate(
+        {
+            **view.model_dump(),
+            "payees": [] if rule is None else list(SplitRule.from_dict(rule.rule).payees),
+            "recognition": item.recognition,
+            "presentation": item.presentation,
+        }
+    )
+
+
+@router.get("/v1/catalog/items", operation_id="list_items")
+async def list_items(
+    request: Request,
+    session: SessionDep,
+    cursor: Cursor,
+    type: Annotated[ItemType | None, Query()] = None,  # noqa: A002 - the contract's name
+    q: Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$")] = None,
+    currency: Annotated[str | None, Query(pattern=r"^[A-Z]{3}$")] = None,
+    limit: Limit = 20,
+) -> ItemList:
+    """Items on sale, newest first; `q` looks into title and description."""
+    rows = await catalog.page(
+        session, item_type=type, words=q, currency=currency, before=cursor, limit=limit + 1
+    )
+    operator = _is_operator(request)
+    return ItemList(
+        data=[await _view(session, row, for_operator=operator) for row in rows[:limit]],
+        next_cursor=next_cursor([row.id for row in rows], limit),
+    )
+
+
+@router.get("/v1/catalog/items/{id_or_slug}", operation_id="get_item")
+async def get_item(id_or_slug: str, request: Request, session: SessionDep, response: Response) -> ItemView:
+    """One item by id or slug."""
+    item = None if "\x00" in id_or_slug else await catalog.find(session, id_or_slug)
+    if item is None:
+        raise NotFound("no such item")
+    response.headers["ETag"] = etag_of(item.version)
+    return await _view(session, item, for_operator=_is_operator(request))
+
+
+@router.post("/v1/catalog/items", status_code=201, operation_id="create_item")
+async def create_item(
+    body: Annotated[ItemBody, Body()],
+    caller: Operator,
+    session: SessionDep,
+    item_id: NewObjectId,
+    response: Response,
+) -> ItemView:
+    """Add an item."""
+    members = [parse_id(member) for member in body.members]
+    found = await catalog.by_ids(session, members)
+    if len(found) != len(set(members)) or any(row.type is ItemType.BUNDLE for row in found.values()):
+        raise InvalidInput("a bundle's members are items that are no bundles", code="invalid_members")
+    columns = body.model_dump(exclude={"prices", "members"}, exclude_none=True)
+    prices = [Price(price.currency, price.amount) for price in body.prices]
+    _require_member_prices(prices, list(found.values()))
+    await catalog.insert(session, item_id, columns, prices, members)
+    return await _changed(session, item_id, response)
+
+
+@router.patch("/v1/catalog/items/{item_id}", operation_id="change_item")
+async def change_item(
+    item_id: str,
+    body: Annotated[ItemPatch, Body()],
+    request: Request,
+    caller: Operator,
+    session: SessionDep,
+    response: Response,
+) -> ItemView:
+    """Change an item; orders keep their snapshots. A stale If-Match is 412."""
+    item = await catalog.find(session, parse_id(item_id))
+    if item is None:
+        raise NotFound("no such item")
+    version = expected_version(request, item.version)
+    if body.capacity is not None and body.capacity < item.seats_taken:
+        raise InvalidInput(f"{item.seats_taken} seats are taken already", code="capacity_below_taken")
+    given = body.model_dump(exclude={"prices"}, exclude_unset=True)
+    columns = {name: value for name, value in given.items() if value is not None or name in _NULLABLE}
+    await catalog.update(session, item.id, version, columns)
+    if body.prices is not None:
+        prices = [Price(price.currency, price.amount) for price in body.prices]
+        await catalog.set_prices(session, item.id, prices)
+    return await _changed(session, item.id, response)
+
+
+def _require_member_prices(prices: list[Price], members: list[ItemRow]) -> None:
+    """A bundle is divided by its members' list prices, so each has one in every currency of the bundle."""
+    for price in prices:
+        for member in members:
+            if member.price_in(price.currency) is None:
+                raise InvalidInput(f"{member.slug} has no price in {price.currency}", code="invalid_members")
+
+
+async def _changed(session: Session, item_id: str, response: Response) -> ItemView:
+    item = await catalog.find(session, item_id)
+    if item is None:
+        raise NotFound("no such item")
+    response.headers["ETag"] = etag_of(item.version)
+    return await _view(session, item, for_operator=True)

@@ -1,0 +1,107 @@
+"""Promotion codes, for operators."""
+
+from typing import Annotated, Literal, cast
+
+from fastapi import APIRouter, Body, Request, Response
+
+from api.dependencies import NewObjectId, Operator, SessionDep
+from api.etags import etag_of, expected_version
+from api.idempotency import CommerceRoute
+from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.schemas.shop import PromotionBody, PromotionList, PromotionPatch, PromotionView
+from domain.errors import InvalidInput, NotFound
+from models.database import Session
+from models.queries import promotions
+from models.queries.promotions import PromotionRow
+
+router = APIRouter(route_class=CommerceRoute, tags=["promotions"])
+
+
+def _view(row: PromotionRow) -> PromotionView:
+    return PromotionView(
+        id=row.id,
+        code=row.code,
+        kind=cast(Literal["percent", "fixed"], row.kind),
+        percent_bp=row.percent_bp,
+        amount_off=row.amount_off,
+        currency=row.currency,
+        item_ids=list(row.item_ids),
+        min_subtotal=row.min_subtotal,
+        max_discount=row.max_discount,
+        usage_limit=row.usage_limit,
+        usage_limit_per_user=row.usage_limit_per_user,
+        uses=row.uses,
+        first_purchase_only=row.first_purchase_only,
+        funding=cast(Literal["shared", "platform"], row.funding),
+        stackable=row.stackable,
+        priority=row.priority,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        active=row.active,
+    )
+
+
+async def _answer(session: Session, promotion_id: str, response: Response) -> PromotionView:
+    row = await promotions.get(session, parse_id(promotion_id))
+    if row is None:
+        raise NotFound("no such promotion")
+    response.headers["ETag"] = etag_of(row.version)
+    return _view(row)
+
+
+@router.get("/v1/promotions", operation_id="list_promotions")
+async def list_promotions(
+    caller: Operator, session: SessionDep, cursor: Cursor, limit: Limit = 20
+) -> PromotionList:
+    """All promotions, newest first."""
+    rows = await promotions.page(session, before=cursor, limit=limit + 1)
+    return PromotionList(
+        data=[_view(row) for row in rows[:limit]], next_cursor=next_cursor([row.id for row in rows], limit)
+    )
+
+
+@router.get("/v1/promotions/{promotion_id}", operation_id="get_promotion")
+async def get_promotion(
+    promotion_id: str, caller: Operator, session: SessionDep, response: Response
+) -> PromotionView:
+    """One promotion."""
+    return await _answer(session, promotion_id, response)
+
+
+@router.post("/v1/promotions", status_code=201, operation_id="create_promotion")
+async def create_promotion(
+    body: Annotated[PromotionBody, Body()],
+    caller: Operator,
+    session: SessionDep,
+    promotion_id: NewObjectId,
+    response: Response,
+) -> PromotionView:
+    """Add a promotion; its code is kept in capitals."""
+    columns = body.model_dump()
+    columns["code"] = body.code.upper()
+    columns["item_ids"] = [parse_id(item_id) for item_id in body.item_ids]
+    await promotions.insert(session, promotion_id, columns)
+    return await _answer(session, promotion_id, response)
+
+
+@router.patch("/v1/promotions/{promotion_id}", operation_id="change_promotion")
+async def change_promotion(
+    promotion_id: str,
+    body: Annotated[PromotionPatch, Body()],
+    request: Request,
+    caller: Operator,
+    session: SessionDep,
+    response: Response,
+) -> PromotionView:
+    """Change limits, dates or activity. A stale If-Match is 412."""
+    row = await promotions.get(session, parse_id(promotion_id))
+    if row is None:
+        raise NotFound("no such promotion")
+    version = expected_version(request, row.version)
+    given = body.model_dump(exclude_unset=True)
+    if given.get("usage_limit") is not None and given["usage_limit"] < row.uses:
+        raise InvalidInput(f"it was used {row.uses} times already", code="limit_below_uses")
+    if given.get("active", True) is None:
+        del given["active"]
+    await promotions.update(session, row.id, version, given)
+    return await _answer(session, row.id, response)

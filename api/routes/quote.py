@@ -1,0 +1,56 @@
+"""The quote: totals with tax by line. A read, although it is a POST."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+
+from api.dependencies import ServicesDep, SessionDep, SignedIn
+from api.idempotency import CommerceRoute, without_key
+from api.routes.cart_view import problems_view, totals_view
+from api.schemas.orders import money
+from api.schemas.shop import QuoteBody, QuoteLine, QuoteView, TaxLine
+from models.queries import carts, quotes
+
+router = APIRouter(route_class=CommerceRoute, tags=["checkout"])
+
+
+@router.post("/v1/checkout/quote", operation_id="quote")
+@without_key
+async def quote(
+    body: Annotated[QuoteBody, Body()], caller: SignedIn, services: ServicesDep, session: SessionDep
+) -> QuoteView:
+    """What the open cart costs at this address, now."""
+    cart = await carts.open_cart(session, caller.user_id)
+    priced = await quotes.quote_cart(
+        session,
+        cart.id,
+        body.billing_address.model_dump(exclude_none=True),
+        seller_country=services.seller_country,
+        now=datetime.now(UTC),
+    )
+    currency = priced.currency
+    return QuoteView(
+        totals=totals_view(priced),
+        lines=[
+            QuoteLine(
+                item_id=line.item_id,
+                bundle_id=line.bundle_id,
+                title=line.title,
+                list_price=money(line.list_net, currency),
+                discount=money(line.discount_net, currency),
+                net=money(line.net, currency),
+                taxes=[
+                    TaxLine(
+                        jurisdiction=tax["jurisdiction"],
+                        rate_ppm=tax["ppm"],
+                        amount=money(tax["amount"], currency),
+                    )
+                    for tax in line.taxes
+                ],
+                total=money(line.gross, currency),
+            )
+            for line in priced.sold
+        ],
+        problems=problems_view(priced),
+    )

@@ -1,0 +1,95 @@
+"""Split rules, for operators: versions by date, never edited."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+
+from api.dependencies import NewObjectId, Operator, SessionDep
+from api.idempotency import CommerceRoute
+from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.schemas.revenue import Scope, SplitRuleBody, SplitRuleList, SplitRuleView
+from domain.errors import Conflict, InvalidInput, NotFound
+from domain.splits import SplitRule
+from models.queries import catalog, split_rules
+from models.queries.split_rules import SplitRuleRow
+
+router = APIRouter(route_class=CommerceRoute, tags=["splits"])
+
+
+def _view(row: SplitRuleRow) -> SplitRuleView:
+    return SplitRuleView(
+        id=row.id,
+        scope=Scope(item_id=row.item_id, channel=row.channel, payee=row.payee),
+        priority=row.priority,
+        valid_from=row.valid_from,
+        valid_to=row.valid_to,
+        rule=row.rule,
+        created_at=row.created_at,
+    )
+
+
+def _rule_of(body: SplitRuleBody) -> SplitRule:
+    """The rule as `domain.splits` reads it; InvalidInput when it can exceed the whole."""
+    shares: list[dict[str, Any]] = [share.model_dump() for share in body.shares]
+    for extra, name, value in (
+        (body.guarantee, "min", None if body.guarantee is None else body.guarantee.amount),
+        (body.tiers, "tiers", None if body.tiers is None else [t.model_dump() for t in body.tiers.tiers]),
+    ):
+        if extra is None:
+            continue
+        share = next((share for share in shares if share["payee"] == extra.payee), None)
+        if share is None:
+            raise InvalidInput(f"{extra.payee} has no share", code="split_rule_invalid")
+        share[name] = value
+        if name == "tiers":
+            del share["bps"]
+    fee = body.contractual_fee
+    return SplitRule.from_dict(
+        {
+            "shares": shares,
+            "fixed": [fixed.model_dump() for fixed in body.fixed],
+            "off_top": [] if body.affiliate is None else [body.affiliate.model_dump()],
+            "fee_bps": 0 if fee is None else fee.bps,
+            "fee_fixed": 0 if fee is None else fee.fixed,
+        }
+    )
+
+
+@router.post("/v1/split-rules", status_code=201, operation_id="create_split_rule")
+async def create_split_rule(
+    body: Annotated[SplitRuleBody, Body()], caller: Operator, session: SessionDep, rule_id: NewObjectId
+) -> SplitRuleView:
+    """Add a version; it may not overlap another of the same scope and priority."""
+    if body.valid_to is not None and body.valid_to <= body.valid_from:
+        raise InvalidInput("valid_to is after valid_from", code="split_rule_invalid")
+    item_id = None if body.scope.item_id is None else parse_id(body.scope.item_id)
+    if item_id is not None and await catalog.find(session, item_id) is None:
+        raise NotFound("no such item")
+    scope: dict[str, Any] = {
+        "item_id": item_id,
+        "channel": body.scope.channel,
+        "payee": body.scope.payee,
+        "priority": body.priority,
+        "valid_from": body.valid_from,
+        "valid_to": body.valid_to,
+    }
+    rule = _rule_of(body)
+    if await split_rules.overlaps(session, **scope):
+        raise Conflict("another version is valid in this time", code="split_rule_overlap")
+    await split_rules.insert(session, rule_id, {**scope, "rule": json.dumps(rule.to_dict())})
+    row = await split_rules.get(session, rule_id)
+    if row is None:
+        raise NotFound("no such rule")
+    return _view(row)
+
+
+@router.get("/v1/split-rules", operation_id="list_split_rules")
+async def list_split_rules(
+    caller: Operator, session: SessionDep, cursor: Cursor, limit: Limit = 20
+) -> SplitRuleList:
+    """All versions, newest first."""
+    rows = await split_rules.page(session, before=cursor, limit=limit + 1)
+    return SplitRuleList(
+        data=[_view(row) for row in rows[:limit]], next_cursor=next_cursor([row.id for row in rows], limit)
+    )

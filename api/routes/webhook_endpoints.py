@@ -1,0 +1,178 @@
+"""Receivers of our events: made, changed, their secrets rotated, their deliveries read."""
+
+import base64
+import json
+import secrets
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+
+from api.dependencies import NewObjectId, OperatorOrService, Services, ServicesDep, SessionDep
+from api.idempotency import CommerceRoute
+from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.schemas.revenue import (
+    DeliveryList,
+    DeliveryView,
+    EndpointBody,
+    EndpointList,
+    EndpointPatch,
+    EndpointView,
+    EndpointWithSecret,
+)
+from domain.errors import NotFound
+from integrations.outbound import check_target
+from models.database import Session
+from models.queries import webhook_endpoints
+from models.queries.webhook_endpoints import EndpointRow
+
+router = APIRouter(route_class=CommerceRoute, tags=["webhook endpoints"])
+
+# Both secrets sign while a receiver changes over.
+_OVERLAP = timedelta(hours=24)
+_SECRET_BYTES = 32
+
+
+def _view(row: EndpointRow) -> EndpointView:
+    return EndpointView(
+        id=row.id,
+        url=row.url,
+        event_types=list(row.event_types),
+        description=row.description,
+        active=row.active,
+        disabled_reason=row.disabled_reason,
+        created_at=row.created_at,
+    )
+
+
+async def _require(session: Session, endpoint_id: str) -> EndpointRow:
+    row = await webhook_endpoints.get(session, parse_id(endpoint_id), lock=True)
+    if row is None:
+        raise NotFound("no such webhook endpoint")
+    return row
+
+
+def _fresh_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def _sealed(services: Services, endpoint_id: str, entries: list[dict[str, str | None]]) -> bytes:
+    return services.sealer.seal(json.dumps(entries).encode(), f"webhook-endpoint/{endpoint_id}")
+
+
+@router.post("/v1/webhook-endpoints", status_code=201, operation_id="create_webhook_endpoint")
+async def create_endpoint(
+    body: Annotated[EndpointBody, Body()],
+    caller: OperatorOrService,
+    services: ServicesDep,
+    session: SessionDep,
+    endpoint_id: NewObjectId,
+) -> EndpointWithSecret:
+    """Add a receiver. Its secret is in this answer and nowhere else."""
+    check_target(body.url, allow_private=services.allow_private_addresses)
+    secret = _fresh_secret()
+    await webhook_endpoints.insert(
+        session,
+        endpoint_id,
+        url=body.url,
+        description=body.description,
+        event_types=body.event_types,
+        secret_sealed=_sealed(services, endpoint_id, [{"secret": secret, "expires_at": None}]),
+    )
+    row = await _require(session, endpoint_id)
+    return EndpointWithSecret(**_view(row).model_dump(), secret=secret)
+
+
+@router.get("/v1/webhook-endpoints", operation_id="list_webhook_endpoints")
+async def list_endpoints(
+    caller: OperatorOrService, session: SessionDep, cursor: Cursor, limit: Limit = 20
+) -> EndpointList:
+    """All receivers, newest first."""
+    rows = await webhook_endpoints.page(session, before=cursor, limit=limit + 1)
+    return EndpointList(
+        data=[_view(row) for row in rows[:limit]], next_cursor=next_cursor([row.id for row in rows], limit)
+    )
+
+
+@router.get("/v1/webhook-endpoints/{endpoint_id}", operation_id="get_webhook_endpoint")
+async def get_endpoint(endpoint_id: str, caller: OperatorOrService, session: SessionDep) -> EndpointView:
+    """One receiver."""
+    return _view(await _require(session, endpoint_id))
+
+
+@router.patch("/v1/webhook-endpoints/{endpoint_id}", operation_id="change_webhook_endpoint")
+async def change_endpoint(
+    endpoint_id: str,
+    body: Annotated[EndpointPatch, Body()],
+    caller: OperatorOrService,
+    services: ServicesDep,
+    session: SessionDep,
+) -> EndpointView:
+    """Change address, types, description or activity."""
+    row = await _require(session, endpoint_id)
+    if body.url is not None:
+        check_target(body.url, allow_private=services.allow_private_addresses)
+    active = row.active if body.active is None else body.active
+    changed = replace(
+        row,
+        url=body.url or row.url,
+        description=row.description if body.description is None else body.description,
+        event_types=row.event_types if body.event_types is None else tuple(body.event_types),
+        active=active,
+        disabled_reason=None if active else row.disabled_reason,
+    )
+    await webhook_endpoints.save(session, changed)
+    return _view(changed)
+
+
+@router.delete("/v1/webhook-endpoints/{endpoint_id}", status_code=204, operation_id="delete_webhook_endpoint")
+async def delete_endpoint(endpoint_id: str, caller: OperatorOrService, session: SessionDep) -> Response:
+    """Send nothing more there; the log stays."""
+    row = await _require(session, endpoint_id)
+    await webhook_endpoints.save(session, replace(row, active=False, disabled_reason="deleted"))
+    return Response(status_code=204)
+
+
+@router.post("/v1/webhook-endpoints/{endpoint_id}/rotate-secret", operation_id="rotate_webhook_secret")
+async def rotate_secret(
+    endpoint_id: str, caller: OperatorOrService, services: ServicesDep, session: SessionDep
+) -> EndpointWithSecret:
+    """A new secret; the one before signs beside it for 24 hours."""
+    row = await _require(session, endpoint_id)
+    entries = json.loads(services.sealer.open(row.secret_sealed, f"webhook-endpoint/{row.id}"))
+    until = (datetime.now(UTC) + _OVERLAP).isoformat()
+    secret = _fresh_secret()
+    kept = [{"secret": entries[0]["secret"], "expires_at": until}]
+    sealed = _sealed(services, row.id, [{"secret": secret, "expires_at": None}, *kept])
+    await webhook_endpoints.save(session, replace(row, secret_sealed=sealed))
+    return EndpointWithSecret(**_view(row).model_dump(), secret=secret)
+
+
+@router.get("/v1/webhook-endpoints/{endpoint_id}/deliveries", operation_id="list_webhook_deliveries")
+async def list_deliveries(
+    endpoint_id: str, caller: OperatorOrService, session: SessionDep, cursor: Cursor, limit: Limit = 20
+) -> DeliveryList:
+    """What was sent there and what came back, newest first."""
+    row = await _require(session, endpoint_id)
+    found = await webhook_endpoints.deliveries(session, row.id, before=cursor, limit=limit + 1)
+    return DeliveryList(
+        data=[
+            DeliveryView(
+                id=delivery.id,
+                event_id=delivery.event_id,
+                type=delivery.type,
+                stream=delivery.stream,
+                stream_seq=delivery.stream_seq,
+                status=delivery.status,
+                attempts=delivery.attempts,
+                last_status_code=delivery.last_status_code,
+                last_error=delivery.last_error,
+                last_response=delivery.last_response,
+                created_at=delivery.created_at,
+                delivered_at=delivery.delivered_at,
+            )
+            for delivery in found[:limit]
+        ],
+        next_cursor=next_cursor([delivery.id for delivery in found], limit),
+    )

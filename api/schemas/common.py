@@ -1,0 +1,50 @@
+"""Shapes that every route shares: bodies that refuse unknown fields, money, short text."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from domain.currencies import currency_of
+from domain.errors import CommerceError
+
+
+def _no_control_characters(value: str) -> str:
+    if any(character < " " and character not in "\t\n\r" for character in value) or "\x7f" in value:
+        raise ValueError("control characters are not allowed")
+    return value
+
+
+def _known_currency(value: str) -> str:
+    try:
+        currency_of(value)
+    except CommerceError as error:
+        raise ValueError(f"{value!r} is no currency that we know (ISO 4217, capitals)") from error
+    return value
+
+
+ShortText = Annotated[str, Field(max_length=500), AfterValidator(_no_control_characters)]
+LongText = Annotated[str, Field(max_length=10_000), AfterValidator(_no_control_characters)]
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["USD"]), AfterValidator(_known_currency)]
+# Above any price, below what a 64-bit integer holds after sums and percentages.
+MinorUnits = Annotated[int, Field(ge=0, le=10**12, strict=True)]
+
+
+class Body(BaseModel):
+    """A request's body; unknown fields are an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Output(BaseModel):
+    """An answer's body."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Money(BaseModel):
+    """Integer minor units by ISO 4217."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: MinorUnits
+    currency: Currency

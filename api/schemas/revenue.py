@@ -1,0 +1,245 @@
+"""Split rules, earnings, ledger, webhook endpoints."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field
+
+from api.schemas.common import Body, MinorUnits, Money, Output, ShortText
+
+Payee = Annotated[ShortText, Field(min_length=1, max_length=100, examples=["lms:102"])]
+Bps = Annotated[int, Field(ge=0, le=10_000)]
+
+
+class Scope(Body):
+    """What a rule is for; an empty scope is the platform's default."""
+
+    item_id: Annotated[str, Field(max_length=64)] | None = None
+    channel: Annotated[ShortText, Field(max_length=50)] | None = None
+    payee: Payee | None = None
+
+
+class ShareBody(Body):
+    """Basis points of what is left after affiliates and fixed amounts."""
+
+    payee: Payee
+    bps: Bps
+
+
+class FixedBody(Body):
+    """A fixed amount in minor units, capped by what is left."""
+
+    payee: Payee
+    amount: MinorUnits
+
+
+class AffiliateBody(Body):
+    """Basis points off the top."""
+
+    payee: Payee
+    bps: Bps
+
+
+class GuaranteeBody(Body):
+    """A least amount for a payee with a share, topped up from the platform's."""
+
+    payee: Payee
+    amount: MinorUnits
+
+
+class TierBody(Body):
+    """Basis points up to a cumulative basis; the last one has no end."""
+
+    upto: MinorUnits | None
+    bps: Bps
+
+
+class TiersBody(Body):
+    """Tiers for a payee with a share."""
+
+    payee: Payee
+    tiers: Annotated[list[TierBody], Field(min_length=1, max_length=20)]
+
+
+class FeeBody(Body):
+    """A contractual fee taken off the basis."""
+
+    bps: Bps = 0
+    fixed: MinorUnits = 0
+
+
+class SplitRuleBody(Body):
+    """One version of a rule; never edited, only followed by another."""
+
+    scope: Scope
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    valid_from: AwareDatetime
+    valid_to: AwareDatetime | None = None
+    shares: Annotated[list[ShareBody], Field(max_length=50)] = []
+    fixed: Annotated[list[FixedBody], Field(max_length=50)] = []
+    affiliate: AffiliateBody | None = None
+    guarantee: GuaranteeBody | None = None
+    tiers: TiersBody | None = None
+    contractual_fee: FeeBody | None = None
+
+
+class SplitRuleView(Output):
+    """One version of a rule; `rule` is what orders snapshot."""
+
+    id: str
+    scope: Scope
+    priority: int
+    valid_from: datetime
+    valid_to: datetime | None
+    rule: dict[str, Any]
+    created_at: datetime
+
+
+class SplitRuleList(Output):
+    """A page of rules."""
+
+    data: list[SplitRuleView]
+    next_cursor: str | None
+
+
+class CourseEarnings(Output):
+    """What a payee has earned with one course in one currency; `releasable` is accrued, past its hold."""
+
+    course_id: str
+    currency: str
+    accrued: Money
+    releasable: Money
+    released: Money
+    reversed: Money
+
+
+class Earnings(Output):
+    """An instructor's own earnings."""
+
+    payee_ref: str
+    data: list[CourseEarnings]
+
+
+class PostingView(Output):
+    """One side of an entry: debit > 0, credit < 0, minor units."""
+
+    account: str
+    sub: str | None
+    currency: str
+    amount: int
+
+
+class JournalEntryView(Output):
+    """One fact in the ledger."""
+
+    id: str
+    event_key: str
+    kind: str
+    effective_at: datetime
+    recorded_at: datetime
+    order_id: str | None
+    reverses: str | None
+    postings: list[PostingView]
+
+
+class JournalList(Output):
+    """A page of entries."""
+
+    data: list[JournalEntryView]
+    next_cursor: str | None
+
+
+class AccountBalance(Output):
+    """The balance of an account in one currency; debit > 0."""
+
+    account: str
+    name: str
+    currency: str
+    amount: int
+
+
+class SubBalance(AccountBalance):
+    """The same by sub-account."""
+
+    sub: str | None
+
+
+class Accounts(Output):
+    """All balances by account and sub."""
+
+    data: list[SubBalance]
+
+
+class TrialBalance(Output):
+    """All balances at a moment; per currency they sum to zero."""
+
+    at: datetime
+    accounts: list[AccountBalance]
+
+
+class EndpointBody(Body):
+    """Where events go, and which; none named means all."""
+
+    url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")]
+    event_types: Annotated[list[Annotated[ShortText, Field(max_length=60)]], Field(max_length=50)] = []
+    description: ShortText = ""
+
+
+class EndpointPatch(Body):
+    """Changes of an endpoint."""
+
+    url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None = None
+    event_types: Annotated[list[Annotated[ShortText, Field(max_length=60)]], Field(max_length=50)] | None = (
+        None
+    )
+    description: ShortText | None = None
+    active: bool | None = None
+
+
+class EndpointView(Output):
+    """A receiver of events; its secret is shown once."""
+
+    id: str
+    url: str
+    event_types: list[str]
+    description: str
+    active: bool
+    disabled_reason: str | None
+    created_at: datetime
+
+
+class EndpointWithSecret(EndpointView):
+    """The one answer that holds the secret."""
+
+    secret: str
+
+
+class EndpointList(Output):
+    """A page of endpoints."""
+
+    data: list[EndpointView]
+    next_cursor: str | None
+
+
+class DeliveryView(Output):
+    """One event for one endpoint."""
+
+    id: str
+    event_id: str
+    type: str
+    stream: str
+    stream_seq: int
+    status: str
+    attempts: int
+    last_status_code: int | None
+    last_error: str | None
+    last_response: str | None
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+class DeliveryList(Output):
+    """A page of deliveries."""
+
+    data: list[DeliveryView]
+    next_cursor: str | None

@@ -1,0 +1,265 @@
+"""Catalogue, promotions, cart, quote."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from api.schemas.common import Body, Currency, LongText, MinorUnits, Money, Output, ShortText
+from api.schemas.orders import BillingAddress
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$", examples=["python-101"])]
+ItemTypeName = Literal["course", "registration", "bundle"]
+RecognitionName = Literal["on_completion", "on_grant", "on_payment"]
+Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,50}$", examples=["WELCOME10"])]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+IdText = Annotated[str, Field(max_length=64)]
+
+
+class ItemView(Output):
+    """An item as anybody sees it; operators also get payees, recognition and presentation."""
+
+    id: str
+    slug: str
+    type: ItemTypeName
+    title: str
+    description: str
+    lms_course_id: str | None
+    prices: list[Money]
+    available: bool
+    available_from: datetime | None
+    available_until: datetime | None
+    starts_at: datetime | None
+    capacity: int | None
+    seats_left: int | None
+    tax_code: str
+    tax_behavior: Literal["exclusive", "inclusive"]
+    refund_window_days: int | None
+    members: list[str]
+    payees: list[str] | None = None
+    recognition: RecognitionName | None = None
+    presentation: Literal["principal", "agent"] | None = None
+
+
+class ItemList(Output):
+    """A page of items."""
+
+    data: list[ItemView]
+    next_cursor: str | None
+
+
+class _ItemFields(Body):
+    title: Annotated[ShortText, Field(min_length=1, max_length=300)] | None = None
+    description: LongText | None = None
+    available: bool | None = None
+    available_from: AwareDatetime | None = None
+    available_until: AwareDatetime | None = None
+    starts_at: AwareDatetime | None = None
+    capacity: Count | None = None
+    refund_window_days: Annotated[int, Field(ge=0, le=3650)] | None = None
+    recognition: RecognitionName | None = None
+    presentation: Literal["principal", "agent"] | None = None
+    tax_behavior: Literal["exclusive", "inclusive"] | None = None
+    prices: Annotated[list[Money], Field(min_length=1, max_length=50)] | None = None
+
+    @model_validator(mode="after")
+    def _one_price_a_currency(self) -> "_ItemFields":
+        currencies = [price.currency for price in self.prices or []]
+        if len(set(currencies)) != len(currencies):
+            raise ValueError("give one price a currency")
+        return self
+
+
+class ItemBody(_ItemFields):
+    """A new item."""
+
+    slug: Slug
+    type: ItemTypeName
+    title: Annotated[ShortText, Field(min_length=1, max_length=300)]
+    description: LongText = ""
+    lms_course_id: Annotated[ShortText, Field(min_length=1, max_length=255)] | None = None
+    prices: Annotated[list[Money], Field(min_length=1, max_length=50)]
+    tax_code: Annotated[ShortText, Field(min_length=1, max_length=40)]
+    members: Annotated[list[IdText], Field(max_length=50)] = []
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> "ItemBody":
+        if (self.type == "bundle") != (self.lms_course_id is None):
+            raise ValueError("a bundle has members, anything else an lms_course_id")
+        if (self.type == "bundle") != bool(self.members):
+            raise ValueError("a bundle has members, and nothing else has")
+        if self.type == "registration" and self.capacity is None:
+            raise ValueError("a registration has a capacity")
+        return self
+
+
+class ItemPatch(_ItemFields):
+    """Changes of an item; orders keep the snapshots they have."""
+
+
+class PromotionView(Output):
+    """A promotion code."""
+
+    id: str
+    code: str
+    kind: Literal["percent", "fixed"]
+    percent_bp: int | None
+    amount_off: int | None
+    currency: str | None
+    item_ids: list[str]
+    min_subtotal: int | None
+    max_discount: int | None
+    usage_limit: int | None
+    usage_limit_per_user: int | None
+    uses: int
+    first_purchase_only: bool
+    funding: Literal["shared", "platform"]
+    stackable: bool
+    priority: int
+    starts_at: datetime | None
+    ends_at: datetime | None
+    active: bool
+
+
+class PromotionList(Output):
+    """A page of promotions."""
+
+    data: list[PromotionView]
+    next_cursor: str | None
+
+
+class PromotionBody(Body):
+    """A new promotion: basis points, or an amount in minor units of its currency."""
+
+    code: Code
+    kind: Literal["percent", "fixed"]
+    percent_bp: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    amount_off: Annotated[MinorUnits, Field(gt=0)] | None = None
+    currency: Currency | None = None
+    item_ids: Annotated[list[IdText], Field(max_length=100)] = []
+    min_subtotal: MinorUnits | None = None
+    max_discount: MinorUnits | None = None
+    usage_limit: Count | None = None
+    usage_limit_per_user: Count | None = None
+    first_purchase_only: bool = False
+    funding: Literal["shared", "platform"] = "shared"
+    stackable: bool = False
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    starts_at: AwareDatetime | None = None
+    ends_at: AwareDatetime | None = None
+    active: bool = True
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "PromotionBody":
+        if self.kind == "percent" and (self.percent_bp is None or self.amount_off is not None):
+            raise ValueError("a percent promotion has percent_bp and no amount_off")
+        if self.kind == "fixed" and (
+            self.amount_off is None or self.currency is None or self.percent_bp is not None
+        ):
+            raise ValueError("a fixed promotion has amount_off and currency, and no percent_bp")
+        return self
+
+
+class PromotionPatch(Body):
+    """What of a promotion may change; what it takes off may not."""
+
+    usage_limit: Count | None = None
+    usage_limit_per_user: Count | None = None
+    starts_at: AwareDatetime | None = None
+    ends_at: AwareDatetime | None = None
+    active: bool | None = None
+
+
+class CartLineView(Output):
+    """One item in the cart."""
+
+    id: str
+    item_id: str
+    title: str
+    quantity: int
+    unit_price: Money
+    line_total: Money
+
+
+class Totals(Output):
+    """`subtotal - discount + tax = total`."""
+
+    subtotal: Money
+    discount: Money
+    tax: Money
+    total: Money
+
+
+class CartProblem(Output):
+    """Why the cart can't be bought as it stands."""
+
+    code: str
+    detail: str
+    line_id: str | None
+    reason: str | None
+
+
+class CartView(Output):
+    """The open cart; tax is added at the quote, which knows the address."""
+
+    id: str
+    currency: str | None
+    lines: list[CartLineView]
+    promo_code: str | None
+    totals: Totals
+    problems: list[CartProblem]
+
+
+class CartItemBody(Body):
+    """An item for the cart; a course is bought once, so the quantity is 1."""
+
+    item_id: IdText
+    quantity: Annotated[int, Field(ge=1, le=1)] = 1
+    currency: Currency | None = None
+
+
+class CartLinePatch(Body):
+    """A line's quantity; 0 takes it out."""
+
+    quantity: Annotated[int, Field(ge=0, le=1)]
+
+
+class PromoBody(Body):
+    """A promotion code as the learner types it."""
+
+    code: Annotated[ShortText, Field(min_length=1, max_length=50)]
+
+
+class QuoteBody(Body):
+    """Where the buyer is."""
+
+    billing_address: BillingAddress
+
+
+class TaxLine(Output):
+    """One tax on one line."""
+
+    jurisdiction: str
+    rate_ppm: int
+    amount: Money
+
+
+class QuoteLine(Output):
+    """One course as it would be sold; a bundle has become its parts."""
+
+    item_id: str
+    bundle_id: str | None
+    title: str
+    list_price: Money
+    discount: Money
+    net: Money
+    taxes: list[TaxLine]
+    total: Money
+
+
+class QuoteView(Output):
+    """The totals with tax by line."""
+
+    totals: Totals
+    lines: list[QuoteLine]
+    problems: list[CartProblem]

@@ -1,0 +1,136 @@
+"""The ledger as operators read it, and earnings as instructors do."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from models.database import Session
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One entry with its postings."""
+
+    id: str
+    event_key: str
+    kind: str
+    effective_at: datetime
+    recorded_at: datetime
+    order_id: str | None
+    reverses: str | None
+    postings: list[dict[str, Any]]
+
+
+async def page(
+    session: Session,
+    *,
+    order_id: str | None,
+    account: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    before: str | None,
+    limit: int,
+) -> list[EntryRow]:
+    """Entries, newest first, keyset; `since` and `until` by effective time, the latter excluded."""
+    rows = await session.execute(
+        text(
+            "SELECT e.*, (SELECT jsonb_agg(jsonb_build_object('account', p.account, 'sub', p.sub, "
+            "'currency', p.currency, 'amount', p.amount) ORDER BY p.ordinal) FROM posting p "
+            "WHERE p.entry_id = e.id) AS postings FROM journal_entry e "
+            "WHERE (CAST(:order_id AS uuid) IS NULL OR e.order_id = CAST(:order_id AS uuid)) "
+            "AND (CAST(:account AS text) IS NULL OR EXISTS (SELECT FROM posting p "
+            "WHERE p.entry_id = e.id AND p.account = :account)) "
+            "AND (CAST(:since AS timestamptz) IS NULL OR e.effective_at >= :since) "
+            "AND (CAST(:until AS timestamptz) IS NULL OR e.effective_at < :until) "
+            "AND (CAST(:before AS uuid) IS NULL OR e.id < CAST(:before AS uuid)) "
+            "ORDER BY e.id DESC LIMIT :limit"
+        ),
+        {
+            "order_id": order_id,
+            "account": account,
+            "since": since,
+            "until": until,
+            "before": before,
+            "limit": limit,
+        },
+    )
+    return [
+        EntryRow(
+            str(row.id),
+            row.event_key,
+            row.kind,
+            row.effective_at,
+            row.recorded_at,
+            None if row.order_id is None else str(row.order_id),
+            None if row.reverses is None else str(row.reverses),
+            row.postings,
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The balance of an account, minor units, debit > 0."""
+
+    account: str
+    sub: str | None
+    currency: str
+    amount: int
+
+
+async def balances(session: Session, *, at: datetime | None, by_sub: bool) -> list[Balance]:
+    """Balances of all accounts that are not zero, computed from the postings; `at` by effective time."""
+    sub = "p.sub" if by_sub else "CAST(NULL AS text)"
+    rows = await session.execute(
+        text(
+            f"SELECT p.account, {sub} AS sub, p.currency, sum(p.amount) AS amount FROM posting p "
+            "JOIN journal_entry e ON e.id = p.entry_id "
+            "WHERE CAST(:at AS timestamptz) IS NULL OR e.effective_at <= :at "
+            "GROUP BY 1, 2, 3 HAVING sum(p.amount) <> 0 ORDER BY 1, 2, 3"
+        ),
+        {"at": at},
+    )
+    return [Balance(row.account, row.sub, row.currency, int(row.amount)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class CourseEarning:
+    """A payee's earnings of one course in one currency, minor units."""
+
+    course_id: str
+    currency: str
+    accrued: int
+    releasable: int
+    released: int
+    reversed: int
+
+
+async def earnings(session: Session, payee: str) -> list[CourseEarning]:
+    """What a payee has earned, from the states of the order lines (which the ledger's entries follow)."""
+    rows = await session.execute(
+        text(
+            "SELECT l.lms_course_id, o.currency, sum((p->>'accrued')::bigint) AS accrued, "
+            "sum((p->>'released')::bigint) AS released, "
+            "sum((p->>'reversed_held')::bigint + (p->>'reversed_released')::bigint) AS reversed, "
+            "coalesce(sum((p->>'accrued')::bigint - (p->>'released')::bigint - (p->>'reversed_held')::bigint) "
+            "FILTER (WHERE l.accrued_at + make_interval(secs => l.hold_seconds) <= now()), 0) AS releasable "
+            "FROM order_line l JOIN orders o ON o.id = l.order_id "
+            "CROSS JOIN LATERAL jsonb_array_elements(l.ledger->'payees') p "
+            "WHERE p->>'payee' = :payee GROUP BY 1, 2 ORDER BY 1, 2"
+        ),
+        {"payee": payee},
+    )
+    return [
+        CourseEarning(
+            row.lms_course_id,
+            row.currency,
+            int(row.accrued),
+            int(row.releasable),
+            int(row.released),
+            int(row.reversed),
+        )
+        for row in rows
+    ]

@@ -1,1 +1,1 @@
-"""Receipts and credit notes as PDF."""
+"""Receipts, invoices and credit notes: their stored content, and the PDF made of it."""

@@ -1,0 +1,159 @@
+"""The fixed words of documents in each language that we have; a new language is one more table here."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """All fixed words of a document, in one language. Those with `{...}` take a value."""
+
+    receipt: str
+    invoice: str
+    credit_note: str
+    seller: str
+    buyer: str
+    number: str
+    issued: str
+    order: str
+    corrects: str
+    """`{number}`, `{date}`."""
+    vat_id: str
+    description: str
+    quantity: str
+    unit_price: str
+    discount: str
+    net: str
+    tax: str
+    vat: str
+    amount: str
+    subtotal: str
+    net_total: str
+    total: str
+    total_credited: str
+    tax_summary: str
+    rate: str
+    taxable: str
+    payment: str
+    refund: str
+    paid: str
+    """`{date}`, `{method}`."""
+    refunded: str
+    """`{date}`, `{method}`."""
+    notes: str
+    reverse_charge: str
+    currency_note: str
+    """`{currency}`."""
+    page: str
+    """`{page}`, `{pages}`."""
+
+
+ENGLISH = Labels(
+    receipt="Receipt",
+    invoice="Invoice",
+    credit_note="Credit note",
+    seller="From",
+    buyer="Billed to",
+    number="Number",
+    issued="Date of issue",
+    order="Order",
+    corrects="Corrects {number} of {date}",
+    vat_id="VAT ID",
+    description="Description",
+    quantity="Qty",
+    unit_price="Unit price",
+    discount="Discount",
+    net="Net",
+    tax="Tax",
+    vat="VAT",
+    amount="Amount",
+    subtotal="Subtotal",
+    net_total="Total excl. tax",
+    total="Total",
+    total_credited="Total credited",
+    tax_summary="Tax summary",
+    rate="Rate",
+    taxable="Taxable",
+    payment="Payment",
+    refund="Refund",
+    paid="Paid on {date}: {method}",
+    refunded="Refunded on {date}: {method}",
+    notes="Notes",
+    reverse_charge="reverse charge",
+    currency_note="All amounts in {currency}",
+    page="Page {page} of {pages}",
+)
+
+GERMAN = Labels(
+    receipt="Beleg",
+    invoice="Rechnung",
+    # Not "Gutschrift": in German tax law that is an invoice which the buyer issues.
+    credit_note="Rechnungskorrektur",
+    seller="Von",
+    buyer="Rechnung an",
+    number="Nummer",
+    issued="Ausstellungsdatum",
+    order="Bestellung",
+    corrects="Korrigiert {number} vom {date}",
+    vat_id="USt-IdNr.",
+    description="Beschreibung",
+    quantity="Menge",
+    unit_price="Einzelpreis",
+    discount="Rabatt",
+    net="Netto",
+    tax="Steuer",
+    vat="USt.",
+    amount="Betrag",
+    subtotal="Zwischensumme",
+    net_total="Summe netto",
+    total="Gesamtbetrag",
+    total_credited="Gutgeschrieben",
+    tax_summary="Steuer nach Sätzen",
+    rate="Satz",
+    taxable="Nettobetrag",
+    payment="Zahlung",
+    refund="Erstattung",
+    paid="Bezahlt am {date}: {method}",
+    refunded="Erstattet am {date}: {method}",
+    notes="Hinweise",
+    reverse_charge="Steuerschuldnerschaft des Leistungsempfängers",
+    currency_note="Alle Beträge in {currency}",
+    page="Seite {page} von {pages}",
+)
+
+FRENCH = Labels(
+    receipt="Reçu",
+    invoice="Facture",
+    credit_note="Avoir",
+    seller="De",
+    buyer="Facturé à",
+    number="Numéro",
+    issued="Date d’émission",
+    order="Commande",
+    corrects="Corrige {number} du {date}",
+    vat_id="N° TVA",
+    description="Désignation",
+    quantity="Qté",
+    unit_price="Prix unitaire",
+    discount="Remise",
+    net="HT",
+    tax="Taxe",
+    vat="TVA",
+    amount="Montant",
+    subtotal="Sous-total",
+    net_total="Total HT",
+    total="Total TTC",
+    total_credited="Total de l’avoir",
+    tax_summary="Taxes par taux",
+    rate="Taux",
+    taxable="Base HT",
+    payment="Paiement",
+    refund="Remboursement",
+    paid="Payé le {date} : {method}",
+    refunded="Remboursé le {date} : {method}",
+    notes="Remarques",
+    reverse_charge="autoliquidation",
+    currency_note="Tous les montants en {currency}",
+    page="Page {page} sur {pages}",
+)
+
+LABELS = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH}

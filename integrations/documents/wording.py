@@ -1,0 +1,108 @@
+"""Words, amounts, rates and dates of a document, in the language and form of its locale."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from babel import Locale
+from babel.dates import format_date
+from babel.numbers import NumberPattern, format_percent, get_currency_symbol, parse_pattern
+
+from domain.currencies import currency_of
+from domain.tax import EU_COUNTRIES
+from integrations.documents.labels import ENGLISH, LABELS, Labels
+
+_NO_BREAK_SPACE = "\u00a0"
+_FULL_WIDTH_YEN = "\uffe5"  # Japanese locales write it so; most typefaces only have the usual one
+_REVERSE_CHARGE_SUFFIX = "-RC"
+_VAT_COUNTRIES = EU_COUNTRIES | {"GB"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How one document is worded.
+
+    `can_show` tells whether the typeface has all characters of a text; where a locale's own form needs
+    others, or runs from right to left, the English form stands in.
+    """
+
+    locale: Locale
+    currency: str
+    seller_country: str
+    can_show: Callable[[str], bool]
+
+    @classmethod
+    def of(
+        cls, locale: str, currency: str, seller_country: str, can_show: Callable[[str], bool]
+    ) -> "Wording":
+        """For a locale such as `de_DE` or `de-DE`."""
+        parsed = Locale.parse(locale.replace("-", "_"))
+        if parsed.text_direction == "rtl":
+            parsed = Locale.parse("en")
+        return cls(parsed, currency, seller_country, can_show)
+
+    @property
+    def labels(self) -> Labels:
+        """The fixed words; English where we have no translation."""
+        return LABELS.get(self.locale.language, ENGLISH)
+
+    @property
+    def language(self) -> str:
+        """The language of the fixed words."""
+        return self.locale.language if self.locale.language in LABELS else "en"
+
+    @property
+    def tax_name(self) -> str:
+        """What the seller's country calls the tax."""
+        return self.labels.vat if self.seller_country in _VAT_COUNTRIES else self.labels.tax
+
+    def number(self, amount_minor: int) -> str:
+        """The amount without its currency, for columns."""
+        return self._formatted(amount_minor, lambda locale: locale.decimal_formats[None])
+
+    def money(self, amount_minor: int) -> str:
+        """The amount with its currency."""
+        return self._formatted(amount_minor, lambda locale: locale.currency_formats["standard"])
+
+    def rate(self, rate_ppm: int) -> str:
+        """A tax rate: `7.75%`."""
+        share = Decimal(rate_ppm).scaleb(-6)
+        text = format_percent(share, locale=self.locale, decimal_quantization=False)
+        return text if self.can_show(text) else format_percent(share, locale="en", decimal_quantization=False)
+
+    def date(self, moment: datetime) -> str:
+        """The day in UTC, in the language of the words, so that the page speaks one language."""
+        same_language = self.locale.language == self.language
+        return format_date(moment.date(), "long", self.locale if same_language else Locale("en", "GB"))
+
+    def country(self, code: str) -> str:
+        """The country's name, or its code where the names don't know it."""
+        locale = self.locale if self.locale.language == self.language else Locale("en")
+        return str(locale.territories.get(code, code))
+
+    def jurisdiction(self, name: str) -> str:
+        """A jurisdiction's name as a customer reads it."""
+        if name.endswith(_REVERSE_CHARGE_SUFFIX):
+            return f"{name.removesuffix(_REVERSE_CHARGE_SUFFIX)}, {self.labels.reverse_charge}"
+        return name
+
+    def _formatted(self, amount_minor: int, pattern_of: Callable[[Locale], NumberPattern]) -> str:
+        text = self._in_locale(self.locale, amount_minor, pattern_of)
+        return text if self.can_show(text) else self._in_locale(Locale("en"), amount_minor, pattern_of)
+
+    def _in_locale(
+        self, locale: Locale, amount_minor: int, pattern_of: Callable[[Locale], NumberPattern]
+    ) -> str:
+        # The locale's pattern with the digits of ISO 4217: Babel's own differ for a few currencies.
+        exponent = currency_of(self.currency).exponent
+        pattern = parse_pattern(pattern_of(locale).pattern)
+        pattern.frac_prec = (exponent, exponent)
+        value = Decimal(amount_minor).scaleb(-exponent)
+        text = str(pattern.apply(value, locale, currency=self.currency, currency_digits=False))
+        text = text.replace(_FULL_WIDTH_YEN, "¥")
+        symbol = get_currency_symbol(self.currency, locale)
+        if symbol[-1].isalpha():  # KWD 1.500, not KWD1.500
+            text = re.sub(rf"{re.escape(symbol)}(?=\d)", symbol + _NO_BREAK_SPACE, text)
+        return text

@@ -84,7 +84,7 @@ ENGLISH = Labels(
 )
 
 GERMAN = Labels(
-    receipt="Beleg",
+    receipt="Zahlungsbeleg",
     invoice="Rechnung",
     # Not "Gutschrift": in German tax law that is an invoice which the buyer issues.
     credit_note="Rechnungskorrektur",

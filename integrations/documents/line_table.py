@@ -47,6 +47,7 @@ def draw_lines(pages: Pages, wording: Wording, document: ReceiptDocument) -> Non
         pages.rule(grey=60, thick=0.3)
         pages.y += _HEADER_HEIGHT - 4.8 - _PAD
 
+    pages.need(_HEADER_HEIGHT + 25)  # no header alone at the foot of a page
     note = wording.labels.currency_note.format(currency=document.currency)
     pages.put(LEFT, WIDTH, note, size=7, grey=QUIET, align="R")
     pages.y += 5
@@ -101,7 +102,8 @@ def _draw_line(
     width = grid.description_width
     words = pages.wrapped(line.description, width, size=grid.size)
     taxes = " · ".join(
-        f"{wording.jurisdiction(tax.jurisdiction)} {wording.rate(tax.rate_ppm)}" for tax in line.taxes
+        f"{wording.tax_name} {wording.jurisdiction(tax.jurisdiction)} {wording.rate(tax.rate_ppm)}"
+        for tax in line.taxes
     )
     tax_lines = pages.wrapped(taxes, width, size=6.5)
     height = 2 * _PAD + _LEADING * max(len(words), 1) + _TAX_LEADING * len(tax_lines)

@@ -101,6 +101,11 @@ class Pages:
         assert isinstance(lines, list)
         return [str(line) for line in lines]
 
+    def fitting(self, text: str, width: float, *, size: float, bold: bool = False, least: float = 6) -> float:
+        """The size, or the smaller one at which the text fits the width; never less than `least`."""
+        natural = self.width_of(text, size=size, bold=bold)
+        return size if natural <= width else max(least, size * width / natural * 0.995)
+
     def put(
         self,
         x: float,
@@ -147,6 +152,7 @@ class Pages:
         pages = self._pdf.pages_count
         for number in range(1, pages + 1):
             self._pdf.page = number
+            self._face(1, bold=True)  # the face chosen on another page must be chosen again on this one
             self.y = _FOOTER_TOP
             self.rule()
             self.y += 2.2

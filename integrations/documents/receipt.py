@@ -1,203 +1,258 @@
-"""The PDF of a receipt, invoice or credit note, rendered on demand from its stored content."""
+"""Receipts and credit notes: immutable JSON in, the same PDF out every time."""
 
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
-from integrations.documents.content import Party, ReceiptDocument
-from integrations.documents.line_table import draw_lines
-from integrations.documents.page import LEFT, QUIET, RIGHT, WIDTH, Pages
-from integrations.documents.wording import Wording
+from babel.dates import format_date
+from babel.numbers import format_currency, format_decimal
+from fpdf import FPDF
+from fpdf.enums import XPos, YPos
 
-__all__ = ["ReceiptDocument", "render_receipt_pdf"]
+from domain.errors import InvalidInput
 
-_BODY = 8.5
-_SMALL = 7.0
-_LEADING = 4.4
-_COLUMN = 54.0
-_GAP = 4.0
+_FONTS = Path(__file__).parent / "fonts"
+_PPM_PERCENT = 10_000
+_GREY = 110
+_LINE_GREY = 205
+_TITLES = {"receipt": "Receipt", "credit_note": "Credit note"}
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Seller or buyer as printed."""
+
+    name: str
+    lines: tuple[str, ...]
+    vat_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLine:
+    """One line, amounts in minor units."""
+
+    description: str
+    quantity: int
+    list_net: int
+    discount: int
+    net: int
+    tax: int
+    gross: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaxRow:
+    """Tax by jurisdiction and rate: taxable amount and tax, in minor units; the rate in parts per million."""
+
+    jurisdiction: str
+    ppm: int
+    taxable: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptDocument:
+    """All that stands on the paper; `exponent` are the decimals of the currency."""
+
+    kind: str
+    number: str
+    issued_at: str
+    order_number: str
+    seller: Party
+    buyer: Party
+    currency: str
+    exponent: int
+    locale: str
+    lines: tuple[DocumentLine, ...]
+    taxes: tuple[TaxRow, ...]
+    net: int
+    tax: int
+    total: int
+    payment: str
+    reference: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, read by `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> "ReceiptDocument":
+        """Read stored content; InvalidInput when it is not a document."""
+        try:
+            values = dict(given)
+            values["seller"] = _party(given["seller"])
+            values["buyer"] = _party(given["buyer"])
+            values["lines"] = tuple(DocumentLine(**line) for line in given["lines"])
+            values["taxes"] = tuple(TaxRow(**tax) for tax in given["taxes"])
+            document = cls(**values)
+            datetime.fromisoformat(document.issued_at)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInput(f"not a document: {error}", code="invalid_document") from error
+        if document.kind not in _TITLES:
+            raise InvalidInput(f"no such kind of document: {document.kind}", code="invalid_document")
+        return document
+
+
+def _party(given: Mapping[str, Any]) -> Party:
+    return Party(given["name"], tuple(given["lines"]), given.get("vat_id"))
+
+
+class _Paper(FPDF):
+    """A4 with our typeface, and page numbers below."""
+
+    def __init__(self, document: ReceiptDocument) -> None:
+        super().__init__(format="A4")
+        self.document = document
+        issued = datetime.fromisoformat(document.issued_at)
+        self.set_creation_date(issued.astimezone(UTC))
+        self.set_title(f"{_TITLES[document.kind]} {document.number}")
+        self.set_author(document.seller.name)
+        self.set_margins(20, 20, 20)
+        self.set_auto_page_break(auto=True, margin=25)
+        self.add_font("body", "", _FONTS / "DejaVuSans.ttf")
+        self.add_font("body", "B", _FONTS / "DejaVuSans-Bold.ttf")
+
+    def file_id(self) -> str:
+        """The same document has the same id: the PDF is the same, byte for byte."""
+        return self.document.number
+
+    def footer(self) -> None:
+        """Number of the document and of the page."""
+        self.set_y(-18)
+        self.set_font("body", size=7.5)
+        self.set_text_color(_GREY)
+        self.cell(0, 4, f"{self.document.number}  ·  page {self.page_no()} of {{nb}}", align="C")
+
+    def money(self, amount: int) -> str:
+        """An amount as the document's locale writes it."""
+        value = Decimal(amount).scaleb(-self.document.exponent)
+        return str(
+            format_currency(
+                value, self.document.currency, locale=self.document.locale, currency_digits=True
+            )
+        )
 
 
 def render_receipt_pdf(document: ReceiptDocument) -> bytes:
-    """The document as a PDF: the same bytes for the same content, whenever it is asked for."""
-    content = json.dumps(document.to_json(), sort_keys=True, ensure_ascii=True).encode()
-    pages = Pages(
-        title=f"{document.seller.name}: {document.number}",
-        author=document.seller.name,
-        language=document.locale.replace("_", "-"),
-        created=document.issued_at,
-        identity=hashlib.sha256(content).hexdigest()[:32].upper(),
-    )
-    wording = Wording.of(document.locale, document.currency, document.seller.country, pages.can_show)
-    _draw_title(pages, wording, document)
-    _draw_parties(pages, wording, document)
-    draw_lines(pages, wording, document)
-    _draw_sums(pages, wording, document)
-    _draw_remarks(pages, wording, document)
-    seller = document.seller
-    vat_id = f" · {wording.labels.vat_id} {seller.vat_id}" if seller.vat_id else ""
-    return pages.finish(
-        f"{document.number} · {seller.name}{vat_id}",
-        lambda page, count: wording.labels.page.format(page=page, pages=count),
-    )
+    """The PDF of a document; the same bytes for the same document."""
+    paper = _Paper(document)
+    paper.add_page()
+    _head(paper)
+    _parties(paper)
+    _lines(paper)
+    _totals(paper)
+    _taxes(paper)
+    _closing(paper)
+    return bytes(paper.output())
 
 
-def _draw_title(pages: Pages, wording: Wording, document: ReceiptDocument) -> None:
-    labels = wording.labels
-    title = {"receipt": labels.receipt, "invoice": labels.invoice, "credit_note": labels.credit_note}
-    top = pages.y
-    pages.put(LEFT, WIDTH, title[document.kind], size=20, bold=True)
-    pages.y = top + 2.4
-    for line in pages.wrapped(document.seller.name, WIDTH * 0.45, size=10.5, bold=True):
-        pages.put(LEFT, WIDTH, line, size=10.5, bold=True, align="R")
-        pages.y += 5.2
-    pages.y = max(pages.y, top + 10.6)
+def _date(paper: _Paper) -> str:
+    issued = datetime.fromisoformat(paper.document.issued_at)
+    return str(format_date(issued, format="long", locale=paper.document.locale))
+
+
+def _head(paper: _Paper) -> None:
+    document = paper.document
+    paper.set_text_color(20)
+    paper.set_font("body", "B", 20)
+    paper.cell(0, 10, _TITLES[document.kind], new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    paper.set_font("body", size=9)
+    paper.set_text_color(_GREY)
+    facts = [f"No. {document.number}", _date(paper), f"Order {document.order_number}"]
     if document.reference is not None:
-        corrects = labels.corrects.format(
-            number=document.reference.number, date=wording.date(document.reference.issued_at)
+        facts.append(f"refers to {document.reference}")
+    paper.cell(0, 6, "   ·   ".join(facts), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    paper.ln(8)
+
+
+def _parties(paper: _Paper) -> None:
+    top = paper.get_y()
+    bottom = top
+    for left, label, party in ((20, "From", paper.document.seller), (110, "To", paper.document.buyer)):
+        paper.set_xy(left, top)
+        paper.set_font("body", size=7.5)
+        paper.set_text_color(_GREY)
+        paper.cell(80, 5, label.upper(), new_x=XPos.LEFT, new_y=YPos.NEXT)
+        paper.set_text_color(20)
+        paper.set_font("body", "B", 9.5)
+        paper.multi_cell(80, 5, party.name, align="L", new_x=XPos.LEFT, new_y=YPos.NEXT)
+        paper.set_font("body", size=9)
+        for line in [*party.lines, *([f"VAT {party.vat_id}"] if party.vat_id else [])]:
+            paper.multi_cell(80, 5, line, align="L", new_x=XPos.LEFT, new_y=YPos.NEXT)
+        bottom = max(bottom, paper.get_y())
+    paper.set_y(bottom + 8)
+
+
+def _lines(paper: _Paper) -> None:
+    paper.set_draw_color(_LINE_GREY)
+    paper.set_font("body", size=8.5)
+    with paper.table(
+        col_widths=(70, 12, 29, 27, 32),
+        text_align=("LEFT", "RIGHT", "RIGHT", "RIGHT", "RIGHT"),
+        borders_layout="HORIZONTAL_LINES",
+        line_height=6.5,
+        padding=(1, 0, 1, 1),
+    ) as table:
+        heading = table.row()
+        for text in ("Description", "Qty", "Net", "Tax", "Amount"):
+            heading.cell(text)
+        for line in paper.document.lines:
+            row = table.row()
+            description = line.description
+            if line.discount:
+                description += f"\nlist {paper.money(line.list_net)}, discount {paper.money(line.discount)}"
+            row.cell(description)
+            row.cell(str(line.quantity))
+            for amount in (line.net, line.tax, line.gross):
+                row.cell(paper.money(amount))
+    paper.ln(5)
+
+
+def _totals(paper: _Paper) -> None:
+    document = paper.document
+    for label, amount, bold in (
+        ("Net", document.net, False),
+        ("Tax", document.tax, False),
+        ("Total", document.total, True),
+    ):
+        paper.set_x(110)
+        paper.set_font("body", "B" if bold else "", 11 if bold else 9)
+        paper.set_text_color(20)
+        paper.cell(40, 7 if bold else 6, label)
+        paper.cell(
+            40, 7 if bold else 6, paper.money(amount), align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT
         )
-        pages.put(LEFT, WIDTH, pages.clean(corrects), size=_BODY, grey=QUIET)
-        pages.y += 5
-    pages.y += 3
-    pages.rule(thick=0.5, grey=60)
-    pages.y += 6
+    paper.ln(6)
 
 
-def _draw_parties(pages: Pages, wording: Wording, document: ReceiptDocument) -> None:
-    labels, top = wording.labels, pages.y
-    ends = []
-    columns = ((labels.seller, document.seller), (labels.buyer, document.buyer))
-    for index, (heading, party) in enumerate(columns):
-        pages.y = top
-        _draw_party(pages, wording, LEFT + index * (_COLUMN + _GAP), heading, party)
-        ends.append(pages.y)
-    facts = [
-        (labels.number, document.number),
-        (labels.issued, wording.date(document.issued_at)),
-        (labels.order, document.order_number),
-    ]
-    pages.y = top
-    x = LEFT + 2 * (_COLUMN + _GAP)
-    for heading, value in facts:
-        pages.put(x, _COLUMN, heading, size=_SMALL, grey=QUIET)
-        pages.y += 3.9
-        for line in pages.wrapped(value, _COLUMN, size=_BODY):
-            pages.put(x, _COLUMN, line, size=_BODY, bold=heading == labels.number)
-            pages.y += _LEADING
-        pages.y += 1.4
-    pages.y = max(*ends, pages.y) + 8
+def _taxes(paper: _Paper) -> None:
+    if not paper.document.taxes:
+        return
+    paper.set_font("body", size=8)
+    with paper.table(
+        width=100,
+        align="LEFT",
+        col_widths=(30, 20, 25, 25),
+        text_align=("LEFT", "RIGHT", "RIGHT", "RIGHT"),
+        borders_layout="HORIZONTAL_LINES",
+        line_height=5.5,
+        padding=(1, 0, 1, 1),
+    ) as table:
+        heading = table.row()
+        for text in ("Tax", "Rate", "Taxable", "Tax"):
+            heading.cell(text)
+        for tax in paper.document.taxes:
+            rate = format_decimal(Decimal(tax.ppm) / _PPM_PERCENT, locale=paper.document.locale)
+            row = table.row()
+            for text in (tax.jurisdiction, f"{rate} %", paper.money(tax.taxable), paper.money(tax.amount)):
+                row.cell(text)
+    paper.ln(6)
 
 
-def _draw_party(pages: Pages, wording: Wording, x: float, heading: str, party: Party) -> None:
-    pages.put(x, _COLUMN, heading, size=_SMALL, grey=QUIET)
-    pages.y += 3.9
-    for line in pages.wrapped(party.name, _COLUMN, size=_BODY, bold=True):
-        pages.put(x, _COLUMN, line, size=_BODY, bold=True)
-        pages.y += _LEADING
-    country = wording.country(party.country)
-    vat_id = f"{wording.labels.vat_id} {party.vat_id}" if party.vat_id else ""
-    for text in (*party.address_lines, country, party.email or "", vat_id):
-        for line in pages.wrapped(text, _COLUMN, size=_BODY):
-            pages.put(x, _COLUMN, line, size=_BODY)
-            pages.y += _LEADING
-
-
-def _draw_sums(pages: Pages, wording: Wording, document: ReceiptDocument) -> None:
-    labels, totals = wording.labels, document.totals
-    rows = [(labels.subtotal, wording.money(totals.subtotal))]
-    if totals.discount:
-        rows.append((labels.discount, f"−{wording.money(totals.discount)}"))
-        rows.append((labels.net_total, wording.money(totals.net)))
-    rows.append((wording.tax_name, wording.money(totals.tax)))
-    height = 6 + 5.4 * len(rows) + 12
-    table = [
-        (
-            wording.jurisdiction(row.jurisdiction),
-            wording.rate(row.rate_ppm),
-            wording.number(row.taxable),
-            wording.number(row.amount),
-        )
-        for row in document.tax_table
-    ]
-    pages.need(max(height, 12 + 4.8 * min(len(table), 12)))
-    pages.y += 5
-    top = pages.y
-    _draw_totals(pages, wording, document, rows)
-    end, page = pages.y, pages.number
-    if table:
-        pages.y = top
-        _draw_tax_table(pages, wording, table)
-    if pages.number == page:
-        pages.y = max(end, pages.y)
-    pages.y += 6
-
-
-def _draw_totals(
-    pages: Pages, wording: Wording, document: ReceiptDocument, rows: Sequence[tuple[str, str]]
-) -> None:
-    width = 74.0
-    x = RIGHT - width
-    for label, value in rows:
-        pages.put(x, width, label, size=_BODY, grey=QUIET)
-        pages.put(x, width, value, size=_BODY, align="R")
-        pages.y += 5.4
-    pages.y += 1
-    pages.rule(x, width, grey=60, thick=0.3)
-    pages.y += 2.4
-    credit = document.kind == "credit_note"
-    label = wording.labels.total_credited if credit else wording.labels.total
-    pages.put(x, width, label, size=11, bold=True)
-    pages.put(x, width, wording.money(document.totals.total), size=11, bold=True, align="R")
-    pages.y += 7
-
-
-def _draw_tax_table(pages: Pages, wording: Wording, table: Sequence[tuple[str, str, str, str]]) -> None:
-    labels = wording.labels
-    header = (labels.tax_summary, labels.rate, labels.taxable, wording.tax_name)
-    sizes = [
-        max(pages.width_of(text, size=_SMALL + 0.5) for text in column) + 3
-        for column in zip(header[1:], *(row[1:] for row in table), strict=False)
-    ]
-    first = max(84.0 - sum(sizes), 24.0)
-    edges = [LEFT + first + sum(sizes[:index]) for index in range(len(sizes))]
-
-    def draw_header() -> None:
-        pages.put(LEFT, first, header[0], size=_SMALL, grey=QUIET)
-        for x, width, text in zip(edges, sizes, header[1:], strict=True):
-            pages.put(x, width, text, size=_SMALL, grey=QUIET, align="R")
-        pages.y += 4.6
-        pages.rule(LEFT, first + sum(sizes))
-        pages.y += 1.4
-
-    with pages.repeating(draw_header):
-        for row in table:
-            names = pages.wrapped(row[0], first - 2, size=_SMALL + 0.5)
-            pages.need(4.4 * len(names))
-            for x, width, text in zip(edges, sizes, row[1:], strict=True):
-                pages.put(x, width, text, size=_SMALL + 0.5, align="R")
-            for name in names:
-                pages.put(LEFT, first, name, size=_SMALL + 0.5)
-                pages.y += 4.4
-
-
-def _draw_remarks(pages: Pages, wording: Wording, document: ReceiptDocument) -> None:
-    labels = wording.labels
-    remarks: list[tuple[str, list[str]]] = []
-    if document.payment is not None:
-        credit = document.kind == "credit_note"
-        text = (labels.refunded if credit else labels.paid).format(
-            date=wording.date(document.payment.paid_at), method=document.payment.method
-        )
-        remarks.append((labels.refund if credit else labels.payment, [text]))
-    if document.notes:
-        remarks.append((labels.notes, list(document.notes)))
-    for heading, texts in remarks:
-        lines = [line for text in texts for line in pages.wrapped(text, WIDTH, size=_BODY)]
-        pages.need(6 + _LEADING * min(len(lines), 3))
-        pages.put(LEFT, WIDTH, heading, size=_SMALL, grey=QUIET)
-        pages.y += 3.9
-        for line in lines:
-            pages.need(_LEADING)
-            pages.put(LEFT, WIDTH, line, size=_BODY)
-            pages.y += _LEADING
-        pages.y += 4
+def _closing(paper: _Paper) -> None:
+    paper.set_font("body", size=8.5)
+    paper.set_text_color(_GREY)
+    paper.multi_cell(0, 5, paper.document.payment, align="L")

@@ -12,12 +12,14 @@ from babel.numbers import NumberPattern, format_percent, get_currency_symbol, pa
 
 from domain.currencies import currency_of
 from domain.tax import EU_COUNTRIES
+from integrations.documents.content import ReceiptDocument
 from integrations.documents.labels import ENGLISH, LABELS, Labels
 
 _NO_BREAK_SPACE = "\u00a0"
 _FULL_WIDTH_YEN = "\uffe5"  # Japanese locales write it so; most typefaces only have the usual one
 _REVERSE_CHARGE_SUFFIX = "-RC"
 _VAT_COUNTRIES = EU_COUNTRIES | {"GB"}
+_FALLBACK = Locale("en", "GB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +32,17 @@ class Wording:
 
     locale: Locale
     currency: str
-    seller_country: str
+    has_vat: bool
     can_show: Callable[[str], bool]
 
     @classmethod
-    def of(
-        cls, locale: str, currency: str, seller_country: str, can_show: Callable[[str], bool]
-    ) -> "Wording":
-        """For a locale such as `de_DE` or `de-DE`."""
-        parsed = Locale.parse(locale.replace("-", "_"))
-        if parsed.text_direction == "rtl":
-            parsed = Locale.parse("en")
-        return cls(parsed, currency, seller_country, can_show)
+    def of(cls, document: ReceiptDocument, can_show: Callable[[str], bool]) -> "Wording":
+        """For the document's locale (such as `de_DE` or `de-DE`), currency and taxes."""
+        locale = Locale.parse(document.locale.replace("-", "_"))
+        if locale.text_direction == "rtl":
+            locale = _FALLBACK
+        taxed_by = {row.jurisdiction[:2] for row in document.tax_table} or {document.seller.country}
+        return cls(locale, document.currency, taxed_by <= _VAT_COUNTRIES, can_show)
 
     @property
     def labels(self) -> Labels:
@@ -55,8 +56,8 @@ class Wording:
 
     @property
     def tax_name(self) -> str:
-        """What the seller's country calls the tax."""
-        return self.labels.vat if self.seller_country in _VAT_COUNTRIES else self.labels.tax
+        """What the countries that tax it call the tax."""
+        return self.labels.vat if self.has_vat else self.labels.tax
 
     def number(self, amount_minor: int) -> str:
         """The amount without its currency, for columns."""
@@ -70,16 +71,20 @@ class Wording:
         """A tax rate: `7.75%`."""
         share = Decimal(rate_ppm).scaleb(-6)
         text = format_percent(share, locale=self.locale, decimal_quantization=False)
-        return text if self.can_show(text) else format_percent(share, locale="en", decimal_quantization=False)
+        return (
+            text
+            if self.can_show(text)
+            else format_percent(share, locale=_FALLBACK, decimal_quantization=False)
+        )
 
     def date(self, moment: datetime) -> str:
         """The day in UTC, in the language of the words, so that the page speaks one language."""
         same_language = self.locale.language == self.language
-        return format_date(moment.date(), "long", self.locale if same_language else Locale("en", "GB"))
+        return format_date(moment.date(), "long", self.locale if same_language else _FALLBACK)
 
     def country(self, code: str) -> str:
         """The country's name, or its code where the names don't know it."""
-        locale = self.locale if self.locale.language == self.language else Locale("en")
+        locale = self.locale if self.locale.language == self.language else _FALLBACK
         return str(locale.territories.get(code, code))
 
     def jurisdiction(self, name: str) -> str:
@@ -90,7 +95,7 @@ class Wording:
 
     def _formatted(self, amount_minor: int, pattern_of: Callable[[Locale], NumberPattern]) -> str:
         text = self._in_locale(self.locale, amount_minor, pattern_of)
-        return text if self.can_show(text) else self._in_locale(Locale("en"), amount_minor, pattern_of)
+        return text if self.can_show(text) else self._in_locale(_FALLBACK, amount_minor, pattern_of)
 
     def _in_locale(
         self, locale: Locale, amount_minor: int, pattern_of: Callable[[Locale], NumberPattern]

@@ -5,35 +5,42 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.allocation import ticks_reversed
-from domain.currencies import currency_of
-from integrations.documents.receipt import DocumentLine, Party, ReceiptDocument, TaxRow
+from integrations.documents.content import (
+    DocumentLine,
+    DocumentReference,
+    LineTax,
+    Party,
+    PaymentInfo,
+    ReceiptDocument,
+    tax_table_of,
+    totals_of,
+)
 from models.database import Session
 from models.queries import documents, orders, payments, people, refunds
 from models.queries.orders import LineRow, OrderRow
 from models.queries.refunds import RefundRow
 
-_LOCALES = {"US": "en_US", "GB": "en_GB", "DE": "en_DE", "FR": "en_FR", "IE": "en_IE", "NL": "en_NL"}
+_LOCALES = {"US": "en_US", "GB": "en_GB", "IE": "en_IE", "DE": "de_DE", "AT": "de_AT", "FR": "fr_FR"}
+# Replaced by the number that the issuing statement gives.
+_UNNUMBERED = "unnumbered"
 
 
 async def receipt_body(session: Session, order: OrderRow, *, seller: dict[str, str]) -> dict[str, Any]:
     """The receipt of a paid order: what was bought, its tax by rate, and how it was paid."""
-    lines = await orders.lines(session, order.id)
     reference = next((p.intent_id for p in await payments.of_order(session, order.id) if p.applied), None)
     shown = [
-        DocumentLine(line.title, 1, line.list_net, line.discount_net, line.net, line.tax, line.gross)
-        for line in lines
+        DocumentLine(
+            description=line.title,
+            quantity=1,
+            unit_net=line.list_net,
+            discount=line.discount_net,
+            net=line.net,
+            taxes=_taxes(line, [int(tax["amount"]) for tax in line.taxes]),
+            gross=line.gross,
+        )
+        for line in await orders.lines(session, order.id)
     ]
-    amounts = [{tax["jurisdiction"]: tax["amount"] for tax in line.taxes} for line in lines]
-    return await _content(
-        session,
-        order,
-        seller=seller,
-        kind="receipt",
-        lines=shown,
-        taxes=_tax_rows(lines, [line.net for line in lines], amounts),
-        payment=f"Paid by card on {datetime.now(UTC):%Y-%m-%d}, reference {reference}.",
-        reference=None,
-    )
+    return await _content(session, order, seller, "receipt", shown, f"Card, {reference}", None)
 
 
 async def credit_note_body(
@@ -41,75 +48,75 @@ async def credit_note_body(
 ) -> dict[str, Any]:
     """The credit note of a refund: per line what went back, net and taxes as the ledger reversed them."""
     taken = await refunds.lines_of(session, refund.id)
-    lines = [line for line in await orders.lines(session, order.id) if line.id in taken]
     receipt = await documents.of_order(session, order.id, "receipt")
-    shown, nets, taxes = [], [], []
-    for line in lines:
-        parts = [line.net, *(tax["amount"] for tax in line.taxes)]
+    shown = []
+    for line in await orders.lines(session, order.id):
+        if line.id not in taken:
+            continue
+        parts = [line.net, *(int(tax["amount"]) for tax in line.taxes)]
         before = await refunds.taken_before(session, line.id, refund.id)
         earlier = ticks_reversed(parts, before)
         now = ticks_reversed(parts, before + taken[line.id])
-        net, *tax_amounts = [a - b for a, b in zip(now, earlier, strict=True)]
-        shown.append(DocumentLine(line.title, 1, net, 0, net, sum(tax_amounts), taken[line.id]))
-        nets.append(net)
-        jurisdictions = [tax["jurisdiction"] for tax in line.taxes]
-        taxes.append(dict(zip(jurisdictions, tax_amounts, strict=True)))
-    return await _content(
-        session,
-        order,
-        seller=seller,
-        kind="credit_note",
-        lines=shown,
-        taxes=_tax_rows(lines, nets, taxes),
-        payment="The amount goes back to the payment method of the order.",
-        reference=None if receipt is None else receipt.number,
+        net, *taxes = [a - b for a, b in zip(now, earlier, strict=True)]
+        shown.append(
+            DocumentLine(
+                description=line.title,
+                quantity=1,
+                unit_net=net,
+                discount=0,
+                net=net,
+                taxes=_taxes(line, taxes),
+                gross=taken[line.id],
+            )
+        )
+    reference = None
+    if receipt is not None:
+        issued_at = datetime.fromisoformat(receipt.body["issued_at"])
+        reference = DocumentReference(receipt.number, issued_at)
+    method = f"Back to the card, {refund.provider_refund_id or refund.id}"
+    return await _content(session, order, seller, "credit_note", shown, method, reference)
+
+
+def _taxes(line: LineRow, amounts: Sequence[int]) -> tuple[LineTax, ...]:
+    return tuple(
+        LineTax(tax["jurisdiction"], tax["ppm"], amount)
+        for tax, amount in zip(line.taxes, amounts, strict=True)
     )
-
-
-def _tax_rows(
-    lines: Sequence[LineRow], nets: Sequence[int], amounts: Sequence[dict[str, int]]
-) -> list[TaxRow]:
-    rows: dict[tuple[str, int], tuple[int, int]] = {}
-    for line, net, by_jurisdiction in zip(lines, nets, amounts, strict=True):
-        for tax in line.taxes:
-            key = (tax["jurisdiction"], tax["ppm"])
-            taxable, amount = rows.get(key, (0, 0))
-            rows[key] = (taxable + net, amount + by_jurisdiction[tax["jurisdiction"]])
-    return [TaxRow(name, ppm, taxable, amount) for (name, ppm), (taxable, amount) in rows.items()]
 
 
 async def _content(
     session: Session,
     order: OrderRow,
-    *,
     seller: dict[str, str],
     kind: str,
     lines: Sequence[DocumentLine],
-    taxes: Sequence[TaxRow],
-    payment: str,
-    reference: str | None,
+    method: str,
+    reference: DocumentReference | None,
 ) -> dict[str, Any]:
     user = await people.get(session, order.user_id)
     address = order.billing_address
     country = str(address["country"])
     place = " ".join(str(address[part]) for part in ("postal_code", "city", "state") if address.get(part))
-    buyer_lines = [str(address[part]) for part in ("line1", "line2") if address.get(part)]
-    name = str(address.get("name") or (user.full_name if user else ""))
+    buyer_lines = [*(str(address[part]) for part in ("line1", "line2") if address.get(part)), place]
+    now = datetime.now(UTC).replace(microsecond=0)
     return ReceiptDocument(
         kind=kind,
-        number="",
-        issued_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        number=_UNNUMBERED,
+        issued_at=now,
         order_number=order.number,
-        seller=Party(seller["name"], (seller["address"], seller["country"]), seller["vat_id"]),
-        buyer=Party(name, tuple(part for part in (*buyer_lines, place, country) if part), address.get("vat_id")),
+        seller=Party(seller["name"], (seller["address"],), seller["country"], seller["vat_id"] or None),
+        buyer=Party(
+            name=str(address.get("name") or (user.full_name if user else order.number)),
+            address_lines=tuple(line for line in buyer_lines if line),
+            country=country,
+            vat_id=address.get("vat_id"),
+            email=None if user is None else user.email,
+        ),
         currency=order.currency,
-        exponent=currency_of(order.currency).exponent,
         locale=_LOCALES.get(country, "en_GB"),
         lines=tuple(lines),
-        taxes=tuple(taxes),
-        net=sum(line.net for line in lines),
-        tax=sum(line.tax for line in lines),
-        total=sum(line.gross for line in lines),
-        payment=payment,
+        totals=totals_of(lines),
+        tax_table=tax_table_of(lines),
+        payment=PaymentInfo(now, method),
         reference=reference,
     ).to_json()

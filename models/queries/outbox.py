@@ -143,9 +143,9 @@ async def record_attempt(
     """Keep the outcome of one attempt; `attempt` counts from 1, so that a repeat does not count twice."""
     await session.execute(
         text(
-            "UPDATE webhook_delivery SET attempts = :attempt, status = :status, "
+            "UPDATE webhook_delivery SET attempts = :attempt, status = CAST(:status AS varchar), "
             "last_status_code = :status_code, last_error = :error, last_response = :response, "
-            "delivered_at = CASE WHEN :status = 'delivered' THEN now() END "
+            "delivered_at = CASE WHEN CAST(:status AS varchar) = 'delivered' THEN now() END "
             "WHERE id = :id AND status = 'pending'"
         ),
         {

@@ -136,8 +136,8 @@ async def set_status(
     """Follow the processor."""
     await session.execute(
         text(
-            "UPDATE refund SET status = :status, failure_reason = :reason, "
-            "settled_at = CASE WHEN :status = 'succeeded' THEN now() ELSE settled_at END WHERE id = :id"
+            "UPDATE refund SET status = CAST(:status AS varchar), failure_reason = :reason, "
+            "settled_at = CASE WHEN CAST(:status AS varchar) = 'succeeded' THEN now() ELSE settled_at END WHERE id = :id"
         ),
         {"id": refund_id, "status": status, "reason": failure_reason},
     )

@@ -5,24 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.allocation import ticks_reversed
-from integrations.documents.content import (
-    DocumentLine,
-    DocumentReference,
-    LineTax,
-    Party,
-    PaymentInfo,
-    ReceiptDocument,
-    tax_table_of,
-    totals_of,
-)
+from domain.currencies import currency_of
+from integrations.documents.content import DocumentLine, LineTax, Party, ReceiptDocument, TaxRow
 from models.database import Session
 from models.queries import documents, orders, payments, people, refunds
+from models.queries.documents import DocumentRow
 from models.queries.orders import LineRow, OrderRow
 from models.queries.refunds import RefundRow
 
 _LOCALES = {"US": "en_US", "GB": "en_GB", "IE": "en_IE", "DE": "de_DE", "AT": "de_AT", "FR": "fr_FR"}
-# Replaced by the number that the issuing statement gives.
-_UNNUMBERED = "unnumbered"
 
 
 async def receipt_body(session: Session, order: OrderRow, *, seller: dict[str, str]) -> dict[str, Any]:
@@ -32,11 +23,13 @@ async def receipt_body(session: Session, order: OrderRow, *, seller: dict[str, s
         DocumentLine(
             description=line.title,
             quantity=1,
-            unit_net=line.list_net,
+            list_net=line.list_net,
             discount=line.discount_net,
             net=line.net,
-            taxes=_taxes(line, [int(tax["amount"]) for tax in line.taxes]),
+            tax=line.tax,
             gross=line.gross,
+            taxes=_taxes(line, [int(tax["amount"]) for tax in line.taxes]),
+            unit_net=line.list_net,
         )
         for line in await orders.lines(session, order.id)
     ]
@@ -48,7 +41,6 @@ async def credit_note_body(
 ) -> dict[str, Any]:
     """The credit note of a refund: per line what went back, net and taxes as the ledger reversed them."""
     taken = await refunds.lines_of(session, refund.id)
-    receipt = await documents.of_order(session, order.id, "receipt")
     shown = []
     for line in await orders.lines(session, order.id):
         if line.id not in taken:
@@ -62,19 +54,18 @@ async def credit_note_body(
             DocumentLine(
                 description=line.title,
                 quantity=1,
-                unit_net=net,
+                list_net=net,
                 discount=0,
                 net=net,
-                taxes=_taxes(line, taxes),
+                tax=sum(taxes),
                 gross=taken[line.id],
+                taxes=_taxes(line, taxes),
+                unit_net=net,
             )
         )
-    reference = None
-    if receipt is not None:
-        issued_at = datetime.fromisoformat(receipt.body["issued_at"])
-        reference = DocumentReference(receipt.number, issued_at)
-    method = f"Back to the card, {refund.provider_refund_id or refund.id}"
-    return await _content(session, order, seller, "credit_note", shown, method, reference)
+    receipt = await documents.of_order(session, order.id, "receipt")
+    method = f"Card, {refund.provider_refund_id or refund.id}"
+    return await _content(session, order, seller, "credit_note", shown, method, receipt)
 
 
 def _taxes(line: LineRow, amounts: Sequence[int]) -> tuple[LineTax, ...]:
@@ -84,39 +75,53 @@ def _taxes(line: LineRow, amounts: Sequence[int]) -> tuple[LineTax, ...]:
     )
 
 
+def _tax_rows(lines: Sequence[DocumentLine]) -> tuple[TaxRow, ...]:
+    rows: dict[tuple[str, int], tuple[int, int]] = {}
+    for line in lines:
+        for tax in line.taxes:
+            taxable, amount = rows.get((tax.jurisdiction, tax.ppm), (0, 0))
+            rows[tax.jurisdiction, tax.ppm] = (taxable + line.net, amount + tax.amount)
+    return tuple(TaxRow(name, ppm, *figures) for (name, ppm), figures in rows.items())
+
+
 async def _content(
     session: Session,
     order: OrderRow,
     seller: dict[str, str],
     kind: str,
     lines: Sequence[DocumentLine],
-    method: str,
-    reference: DocumentReference | None,
+    payment: str,
+    corrects: DocumentRow | None,
 ) -> dict[str, Any]:
     user = await people.get(session, order.user_id)
     address = order.billing_address
     country = str(address["country"])
     place = " ".join(str(address[part]) for part in ("postal_code", "city", "state") if address.get(part))
     buyer_lines = [*(str(address[part]) for part in ("line1", "line2") if address.get(part)), place]
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     return ReceiptDocument(
         kind=kind,
-        number=_UNNUMBERED,
+        number="",
         issued_at=now,
         order_number=order.number,
-        seller=Party(seller["name"], (seller["address"],), seller["country"], seller["vat_id"] or None),
+        seller=Party(seller["name"], (seller["address"],), seller["vat_id"] or None, seller["country"]),
         buyer=Party(
             name=str(address.get("name") or (user.full_name if user else order.number)),
-            address_lines=tuple(line for line in buyer_lines if line),
-            country=country,
+            lines=tuple(line for line in buyer_lines if line),
             vat_id=address.get("vat_id"),
+            country=country,
             email=None if user is None else user.email,
         ),
         currency=order.currency,
+        exponent=currency_of(order.currency).exponent,
         locale=_LOCALES.get(country, "en_GB"),
         lines=tuple(lines),
-        totals=totals_of(lines),
-        tax_table=tax_table_of(lines),
-        payment=PaymentInfo(now, method),
-        reference=reference,
+        taxes=_tax_rows(lines),
+        net=sum(line.net for line in lines),
+        tax=sum(line.tax for line in lines),
+        total=sum(line.gross for line in lines),
+        payment=payment,
+        reference=None if corrects is None else corrects.number,
+        reference_issued_at=None if corrects is None else corrects.body["issued_at"],
+        paid_at=now,
     ).to_json()

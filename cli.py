@@ -103,9 +103,7 @@ def verify(as_json: JsonOption = False) -> None:
     from config import Settings  # noqa: PLC0415
 
     with console.status("checking") as status:
-        report = asyncio.run(
-            verify_with(Settings(), lambda name: status.update(f"checking {name}"))
-        )
+        report = asyncio.run(verify_with(Settings(), lambda name: status.update(f"checking {name}")))
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict()) + "\n")
         raise typer.Exit(0 if report.clean else 1)

@@ -1,4 +1,4 @@
-"""An order becomes paid: capture posted, promotion consumed, access justified, receipt issued; all at once."""
+"""An order becomes paid: capture, promotion consumed, access justified, receipt issued; all at once."""
 
 from activities.boundary import Transaction
 from activities.documents import receipt_body

@@ -3,13 +3,13 @@
 import logging
 from datetime import UTC, datetime, timedelta
 
-from integrations.payments import StripePayments
 from temporalio import activity
 
 from activities.boundary import Transactions, translated
 from domain import ids
 from domain.messages import StoredEvent
 from integrations.dispatch import Dispatcher
+from integrations.payments import StripePayments
 from models.queries import completions, inbox, outbox, recovery
 
 log = logging.getLogger(__name__)

@@ -150,22 +150,17 @@ async def complete_and_release(story: Story, learner: Shopper, order: dict[str, 
     story.tell("the LMS reports the completion", object_id=order["lines"][0]["lms_course_id"])
 
     async def events(kind: str) -> list[dict[str, Any]]:
-        return [
-            event
-            for event in await story.payout.events(type=kind)
-            if event["data"].get("order_id") == order["id"]
-        ]
+        received = [event.body["data"] for event in await story.payout.events(type=kind)]
+        return [data for data in received if data.get("order_id") == order["id"]]
 
     accrued = await wait_for(lambda: events("earning.accrued"), bool, what="earning.accrued")
-    for event in accrued:
-        data = event["data"]
+    for data in accrued:
         story.tell(
             f"earning accrued for {data['payee_ref']}, held", object_id=data["earning_id"], amount=shown(data)
         )
     story.workflows.append((f"revenue of {order['number']}", f"split/{order['lines'][0]['id']}"))
     released = await wait_for(lambda: events("earning.released"), bool, what="earning.released", seconds=40)
-    for event in released:
-        data = event["data"]
+    for data in released:
         story.tell(
             f"released to the payout system: {data['payee_ref']}",
             object_id=data["earning_id"],

@@ -141,13 +141,14 @@ async def _seed_items(session: Session) -> None:
 
 async def _seed_promotions(session: Session) -> None:
     percent: dict[str, Any] = {"kind": "percent", "item_ids": []}
-    for columns in (
+    codes: tuple[dict[str, Any], ...] = (
         {**percent, "code": "WELCOME10", "percent_bp": 1000},
         {**percent, "code": "FREE100", "percent_bp": 10_000},
         {**percent, "code": "LASTONE", "percent_bp": 5000, "usage_limit": 1},
         {**percent, "code": "EXPIRED", "percent_bp": 1000, "ends_at": datetime.now(UTC) - timedelta(days=1)},
         {"kind": "fixed", "item_ids": [], "code": "TAKE5", "amount_off": 500, "currency": "USD"},
-    ):
+    )
+    for columns in codes:
         if await promotions.by_code(session, columns["code"]) is None:
             await promotions.insert(session, _id(f"promotion/{columns['code']}"), columns)
 

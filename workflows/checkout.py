@@ -68,16 +68,16 @@ class CheckoutWorkflow:
 
     # --- messages ---------------------------------------------------------------------------------
 
-    @workflow.update(name="checkout")
+    @workflow.update
     async def checkout(self) -> CheckoutAnswer:
         """Answer the front end once the order stands and its payment can begin."""
         await workflow.wait_condition(lambda: self._refusal is not None or self._ready)
         if self._refusal is not None:
             raise refused(self._refusal)
-        assert self._state is not None  # noqa: S101 - `_ready` says so
+        assert self._state is not None
         return CheckoutAnswer(self._state.order_id, self._state.intent_id)
 
-    @workflow.update(name="cancel")
+    @workflow.update
     async def cancel(self, request: CancelRequest) -> str:
         """Cancel before payment; refused once the money is on its way."""
         await workflow.wait_condition(lambda: self._refusal is not None or self._state is not None)
@@ -242,7 +242,7 @@ class CheckoutWorkflow:
         )
 
     async def _sleep_until_something_happens(self) -> None:
-        assert self._state is not None  # noqa: S101 - only called while open
+        assert self._state is not None
         if self._state.payment is PaymentState.PROCESSING:
             timeout, why = _ASK_AGAIN, "Ask the processor again"
         elif self._decision_awaited:
@@ -317,7 +317,7 @@ class CheckoutWorkflow:
             return
 
     def _window_left(self) -> timedelta:
-        assert self._state is not None  # noqa: S101 - only called while open
+        assert self._state is not None
         return timedelta(seconds=self._state.expires_at) - timedelta(seconds=workflow.now().timestamp())
 
     def _follow(self, state: OrderState) -> None:

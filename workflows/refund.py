@@ -49,7 +49,7 @@ class RefundWorkflow:
         await workflow.wait_condition(workflow.all_handlers_finished)
         return str(self._state.status) if self._state else "unknown"
 
-    @workflow.update(name="request")
+    @workflow.update
     async def request(self) -> str:
         """Answer the caller once the refund is reserved; raises why it can't be."""
         await workflow.wait_condition(lambda: self._refusal is not None or self._state is not None)
@@ -89,12 +89,10 @@ class RefundWorkflow:
             )
 
     async def _await_news(self) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self._moved, timeout=_ASK_AGAIN, timeout_summary="Ask the processor about the refund"
             )
-        except TimeoutError:
-            pass
         self._moved = False
 
     async def _look(self) -> RefundState:

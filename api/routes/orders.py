@@ -1,9 +1,9 @@
 """Orders: reads, cancel, timeline, receipt and credit notes."""
 
 import re
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from integrations.documents.receipt import ReceiptDocument, render_receipt_pdf
 
 from api.dependencies import NewObjectId, Principal, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
@@ -13,6 +13,7 @@ from api.schemas.orders import OrderList, OrderView, Timeline, TimelineEvent
 from api.workflow_calls import ask_cancel
 from domain.errors import Conflict, NotFound
 from domain.orders import OrderStatus
+from integrations.documents.receipt import ReceiptDocument, render_receipt_pdf
 from models.database import Session
 from models.queries import documents, entitlements, orders, payments, refunds
 from models.queries.orders import OrderRow
@@ -96,7 +97,9 @@ async def get_timeline(order_id: str, caller: SignedIn, session: SessionDep) -> 
     return Timeline(data=[TimelineEvent(**event) for event in await orders.timeline(session, row.id)])
 
 
-PDF = {200: {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}}
+PDF: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 @router.get(

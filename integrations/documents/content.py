@@ -1,151 +1,137 @@
 """What a receipt, invoice or credit note says: frozen values that are stored as JSON and never change.
 
-All amounts are positive integers of minor units, those of a credit note too.
+All amounts are integers of minor units and not negative, those of a credit note too.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
 
-from domain.currencies import UnknownCurrency, currency_of
-from integrations.documents.decoding import InvalidDocument, decode, encode
+from integrations.documents.decoding import InvalidDocument, decode
 
 KINDS = ("receipt", "invoice", "credit_note")
 _COUNTRY = re.compile(r"[A-Z]{2}")
+_MAX_EXPONENT = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Seller or buyer, as the law wants them named."""
+    """Seller or buyer as printed; the country as its code, unless the last line names it."""
 
     name: str
-    address_lines: tuple[str, ...]
-    country: str
+    lines: tuple[str, ...]
     vat_id: str | None = None
+    country: str | None = None
     email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LineTax:
-    """Tax of one jurisdiction on a line; the rate in parts per million of the net amount."""
+    """Tax of one jurisdiction on a line; the rate in parts per million."""
 
     jurisdiction: str
-    rate_ppm: int
+    ppm: int
     amount: int
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentLine:
-    """One thing bought or credited: `unit_net * quantity - discount = net`, `net + taxes = gross`."""
+    """One thing bought or credited: `list_net - discount = net`, `net + tax = gross`.
+
+    `list_net` is for the whole quantity. `unit_net` is the price of one, where it is known; `taxes`, where
+    given, add up to `tax`.
+    """
 
     description: str
     quantity: int
-    unit_net: int
+    list_net: int
     discount: int
     net: int
-    taxes: tuple[LineTax, ...]
+    tax: int
     gross: int
+    taxes: tuple[LineTax, ...] = ()
+    unit_net: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class TaxTotal:
-    """All tax of one jurisdiction at one rate, and the net amount it was taken from."""
+class TaxRow:
+    """All tax of one jurisdiction at one rate (parts per million), and the net amount it was taken from."""
 
     jurisdiction: str
-    rate_ppm: int
+    ppm: int
     taxable: int
     amount: int
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """`subtotal - discount = net`, `net + tax = total`; the subtotal is before discounts, without tax."""
-
-    subtotal: int
-    discount: int
-    net: int
-    tax: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentInfo:
-    """When it was paid (or given back) and how: `Card, pi_123`."""
-
-    paid_at: datetime
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentReference:
-    """The document that a credit note corrects."""
-
-    number: str
-    issued_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class ReceiptDocument:
-    """The whole content. Raises InvalidDocument when made from figures that don't add up."""
+    """All that stands on the paper; `exponent` are the decimals of the currency.
+
+    Times are RFC 3339. The number may be empty until the document is issued. `payment` is a sentence of its
+    own, or with `paid_at` only the means of payment. `reference` is the document that a credit note corrects.
+    """
 
     kind: str
     number: str
-    issued_at: datetime
+    issued_at: str
     order_number: str
     seller: Party
     buyer: Party
     currency: str
+    exponent: int
     locale: str
     lines: tuple[DocumentLine, ...]
-    totals: Totals
-    tax_table: tuple[TaxTotal, ...]
-    payment: PaymentInfo | None = None
+    taxes: tuple[TaxRow, ...]
+    net: int
+    tax: int
+    total: int
+    payment: str
+    reference: str | None = None
+    reference_issued_at: str | None = None
+    paid_at: str | None = None
     notes: tuple[str, ...] = ()
-    reference: DocumentReference | None = None
-
-    def __post_init__(self) -> None:
-        _check_head(self)
-        for index, line in enumerate(self.lines):
-            _check_line(line, f"document.lines[{index}]", currency_of(self.currency).quantum)
-        if self.totals != totals_of(self.lines):
-            raise InvalidDocument(f"document.totals must be {totals_of(self.lines)}")
-        if sorted(self.tax_table, key=_tax_key) != sorted(tax_table_of(self.lines), key=_tax_key):
-            raise InvalidDocument(f"document.tax_table must be {tax_table_of(self.lines)}")
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "ReceiptDocument":
-        """From the stored JSON object; raises InvalidDocument with the path of what is wrong."""
-        return decode(cls, dict(value))
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object to store."""
-        return encode(self)
+        """Plain JSON, read by `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> "ReceiptDocument":
+        """Read stored content; raises InvalidDocument with the path of what is wrong."""
+        document = decode(cls, dict(given))
+        document.check()
+        return document
+
+    def check(self) -> None:
+        """Raise InvalidDocument unless everything that the law asks for is there and the sums are right."""
+        _check_head(self)
+        for name, party in (("seller", self.seller), ("buyer", self.buyer)):
+            _check_party(party, f"document.{name}")
+        if not self.lines:
+            raise InvalidDocument("document.lines is empty")
+        for index, line in enumerate(self.lines):
+            _check_line(line, f"document.lines[{index}]")
+        for index, row in enumerate(self.taxes):
+            _not_negative(f"document.taxes[{index}]", row.ppm, row.taxable, row.amount)
+        _same("document.net", self.net, [line.net for line in self.lines])
+        _same("document.tax", self.tax, [line.tax for line in self.lines])
+        _same("document.tax", self.tax, [row.amount for row in self.taxes])
+        _same("document.total", self.total, [self.net, self.tax])
 
 
-def totals_of(lines: Iterable[DocumentLine]) -> Totals:
-    """The totals that the lines come to."""
-    found = tuple(lines)
-    discount, net = sum(line.discount for line in found), sum(line.net for line in found)
-    total = sum(line.gross for line in found)
-    return Totals(subtotal=net + discount, discount=discount, net=net, tax=total - net, total=total)
-
-
-def tax_table_of(lines: Iterable[DocumentLine]) -> tuple[TaxTotal, ...]:
-    """One row for each jurisdiction and rate, in the order in which the lines name them."""
-    rows: dict[tuple[str, int], tuple[int, int]] = {}
-    for line in lines:
-        for tax in line.taxes:
-            taxable, amount = rows.get((tax.jurisdiction, tax.rate_ppm), (0, 0))
-            rows[tax.jurisdiction, tax.rate_ppm] = (taxable + line.net, amount + tax.amount)
-    return tuple(TaxTotal(*key, *figures) for key, figures in rows.items())
-
-
-def _tax_key(row: TaxTotal) -> tuple[str, int]:
-    return row.jurisdiction, row.rate_ppm
+def moment(text: str, path: str = "time") -> datetime:
+    """A time of RFC 3339 in UTC; raises InvalidDocument for another."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidDocument(f"{path} is no time of RFC 3339: {text!r}") from error
+    if found.tzinfo is None:
+        raise InvalidDocument(f"{path} has no time zone: {text!r}")
+    return found.astimezone(UTC)
 
 
 def _check_head(document: ReceiptDocument) -> None:
@@ -153,41 +139,45 @@ def _check_head(document: ReceiptDocument) -> None:
         raise InvalidDocument(f"document.kind is one of {', '.join(KINDS)}, not {document.kind!r}")
     if (document.kind == "credit_note") != (document.reference is not None):
         raise InvalidDocument("document.reference is there exactly for a credit note")
-    texts = {
-        "number": document.number,
-        "order_number": document.order_number,
-        "seller.name": document.seller.name,
-        "buyer.name": document.buyer.name,
-    }
-    for path, text in texts.items():
-        if not text.strip():
-            raise InvalidDocument(f"document.{path} is empty")
-    for path, party in (("seller", document.seller), ("buyer", document.buyer)):
-        if not _COUNTRY.fullmatch(party.country):
-            raise InvalidDocument(f"document.{path}.country is no ISO 3166 code: {party.country!r}")
-    if document.issued_at.tzinfo is None:
-        raise InvalidDocument("document.issued_at has no time zone")
-    if not document.lines:
-        raise InvalidDocument("document.lines is empty")
+    if not document.order_number.strip():
+        raise InvalidDocument("document.order_number is empty")
+    if not 0 <= document.exponent <= _MAX_EXPONENT:
+        raise InvalidDocument(f"document.exponent is not between 0 and {_MAX_EXPONENT}")
+    for name in ("issued_at", "paid_at", "reference_issued_at"):
+        text = getattr(document, name)
+        if text is not None:
+            moment(text, f"document.{name}")
+    if not re.fullmatch(r"[A-Z]{3}", document.currency):
+        raise InvalidDocument(f"document.currency is no ISO 4217 code: {document.currency!r}")
     try:
-        currency_of(document.currency)
         Locale.parse(document.locale.replace("-", "_"))
-    except UnknownCurrency as error:
-        raise InvalidDocument(f"document.currency is unknown: {document.currency!r}") from error
     except (UnknownLocaleError, ValueError, TypeError) as error:
         raise InvalidDocument(f"document.locale is unknown: {document.locale!r}") from error
 
 
-def _check_line(line: DocumentLine, path: str, quantum: int) -> None:
+def _check_party(party: Party, path: str) -> None:
+    if party.country is not None and not _COUNTRY.fullmatch(party.country):
+        raise InvalidDocument(f"{path}.country is no ISO 3166 code: {party.country!r}")
+
+
+def _check_line(line: DocumentLine, path: str) -> None:
     if not line.description.strip():
         raise InvalidDocument(f"{path}.description is empty")
     if line.quantity < 1:
         raise InvalidDocument(f"{path}.quantity is less than 1")
-    amounts = (line.unit_net, line.discount, line.net, line.gross)
-    if min(*amounts, *(min(tax.amount, tax.rate_ppm) for tax in line.taxes), 0) < 0:
+    _not_negative(path, line.list_net, line.discount, line.net, line.tax, line.gross, line.unit_net or 0)
+    _same(f"{path}.list_net", line.list_net, [line.net, line.discount])
+    _same(f"{path}.gross", line.gross, [line.net, line.tax])
+    if line.taxes:
+        _not_negative(path, *(part for tax in line.taxes for part in (tax.ppm, tax.amount)))
+        _same(f"{path}.tax", line.tax, [tax.amount for tax in line.taxes])
+
+
+def _not_negative(path: str, *amounts: int) -> None:
+    if min(amounts) < 0:
         raise InvalidDocument(f"{path} has a negative amount")
-    # A net unit price taken out of a gross one is rounded: each unit may be off by one step.
-    if abs(line.unit_net * line.quantity - line.discount - line.net) > quantum * (line.quantity - 1):
-        raise InvalidDocument(f"{path}: quantity times unit_net, less discount, is not net")
-    if line.net + sum(tax.amount for tax in line.taxes) != line.gross:
-        raise InvalidDocument(f"{path}: net and taxes don't add up to gross")
+
+
+def _same(path: str, stated: int, parts: Sequence[int]) -> None:
+    if stated != sum(parts):
+        raise InvalidDocument(f"{path} is {stated}, but its parts come to {sum(parts)}")

@@ -1,8 +1,7 @@
 """JSON values into frozen dataclasses, strictly, with the path of what is wrong."""
 
 import types
-from dataclasses import MISSING, asdict, fields, is_dataclass
-from datetime import UTC, datetime
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from domain.errors import CommerceError
@@ -22,22 +21,6 @@ def decode(kind: type[T], value: Any, path: str = "document") -> T:
     return result
 
 
-def encode(value: Any) -> dict[str, Any]:
-    """The JSON object from which `decode` makes an equal value."""
-    encoded: dict[str, Any] = _plain(asdict(value))
-    return encoded
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return value
-
-
 def _decode(kind: Any, value: Any, path: str) -> Any:
     if get_origin(kind) in (Union, types.UnionType):
         inner = next(option for option in get_args(kind) if option is not type(None))
@@ -49,8 +32,6 @@ def _decode(kind: Any, value: Any, path: str) -> Any:
         return tuple(_decode(item, entry, f"{path}[{index}]") for index, entry in enumerate(value))
     if is_dataclass(kind):
         return _decode_object(kind, value, path)
-    if kind is datetime:
-        return _decode_time(value, path)
     if type(value) is not kind:  # exactly: a bool is no int here
         raise InvalidDocument(f"{path} is no {kind.__name__}: {value!r}")
     return value
@@ -71,13 +52,3 @@ def _decode_object(kind: Any, value: Any, path: str) -> Any:
         elif field.default is MISSING:
             raise InvalidDocument(f"{path}.{name} is missing")
     return kind(**found)
-
-
-def _decode_time(value: Any, path: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidDocument(f"{path} is no time of RFC 3339: {value!r}") from error
-    if moment.tzinfo is None:
-        raise InvalidDocument(f"{path} has no time zone: {value!r}")
-    return moment.astimezone(UTC)

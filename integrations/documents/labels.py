@@ -16,7 +16,7 @@ class Labels:
     issued: str
     order: str
     corrects: str
-    """`{number}`, `{date}`."""
+    """`{number}`."""
     vat_id: str
     description: str
     quantity: str
@@ -56,7 +56,7 @@ ENGLISH = Labels(
     number="Number",
     issued="Date of issue",
     order="Order",
-    corrects="Corrects {number} of {date}",
+    corrects="Corrects {number}",
     vat_id="VAT ID",
     description="Description",
     quantity="Qty",
@@ -93,7 +93,7 @@ GERMAN = Labels(
     number="Nummer",
     issued="Ausstellungsdatum",
     order="Bestellung",
-    corrects="Korrigiert {number} vom {date}",
+    corrects="Korrigiert {number}",
     vat_id="USt-IdNr.",
     description="Beschreibung",
     quantity="Menge",
@@ -129,7 +129,7 @@ FRENCH = Labels(
     number="Numéro",
     issued="Date d’émission",
     order="Commande",
-    corrects="Corrige {number} du {date}",
+    corrects="Corrige {number}",
     vat_id="N° TVA",
     description="Désignation",
     quantity="Qté",

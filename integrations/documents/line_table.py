@@ -58,21 +58,32 @@ def draw_lines(pages: Pages, wording: Wording, document: ReceiptDocument) -> Non
 
 def _headers(wording: Wording, document: ReceiptDocument) -> tuple[str, ...]:
     labels = wording.labels
-    discount = (labels.discount,) if document.totals.discount else ()
+    discount = (labels.discount,) if _has_discount(document) else ()
     return (labels.quantity, labels.unit_price, *discount, labels.net, wording.tax_name, labels.amount)
 
 
+def _has_discount(document: ReceiptDocument) -> bool:
+    return any(line.discount for line in document.lines)
+
+
+def _unit_price(line: DocumentLine) -> int | None:
+    """Only where it is exact: a rounded one would not multiply to the line's amount."""
+    if line.unit_net is not None:
+        return line.unit_net
+    each, rest = divmod(line.list_net, line.quantity)
+    return None if rest else each
+
+
 def _figures(wording: Wording, line: DocumentLine, document: ReceiptDocument) -> tuple[str, ...]:
-    number = wording.number
+    number, unit_price = wording.number, _unit_price(line)
     # An empty cell where this line has none says it more quietly than a row of zeros.
-    discount = (f"−{number(line.discount)}" if line.discount else "",) if document.totals.discount else ()
-    tax = number(line.gross - line.net)
+    discount = (f"−{number(line.discount)}" if line.discount else "",) if _has_discount(document) else ()
     return (
         str(line.quantity),
-        number(line.unit_net),
+        "" if unit_price is None else number(unit_price),
         *discount,
         number(line.net),
-        tax,
+        number(line.tax),
         number(line.gross),
     )
 
@@ -102,7 +113,7 @@ def _draw_line(
     width = grid.description_width
     words = pages.wrapped(line.description, width, size=grid.size)
     taxes = " · ".join(
-        f"{wording.tax_name} {wording.jurisdiction(tax.jurisdiction)} {wording.rate(tax.rate_ppm)}"
+        f"{wording.tax_name} {wording.jurisdiction(tax.jurisdiction)} {wording.rate(tax.ppm)}"
         for tax in line.taxes
     )
     tax_lines = pages.wrapped(taxes, width, size=6.5)
@@ -110,9 +121,12 @@ def _draw_line(
     # A row stays whole where a page can hold it; only a longer one is broken between its lines.
     pages.need(height if height <= _PAGE_ROOM else 4 * _LEADING)
     pages.y += _PAD
+    # The words first, so that whoever copies the text, or hears it read, gets the row in its order.
+    pages.put(LEFT, width, words[0] if words else "", size=grid.size)
     for x, column, text in zip(grid.edges(), grid.widths, figures, strict=True):
         pages.put(x, column, text, size=grid.size, align="R")
-    for text in words or [""]:
+    pages.y += _LEADING
+    for text in words[1:]:
         pages.need(_LEADING)
         pages.put(LEFT, width, text, size=grid.size)
         pages.y += _LEADING

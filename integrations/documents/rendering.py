@@ -4,12 +4,11 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from integrations.documents.content import Party, ReceiptDocument
+from integrations.documents.content import Party, ReceiptDocument, moment
+from integrations.documents.decoding import InvalidDocument
 from integrations.documents.line_table import draw_lines
 from integrations.documents.page import LEFT, QUIET, RIGHT, WIDTH, Pages
 from integrations.documents.wording import Wording
-
-__all__ = ["ReceiptDocument", "render_receipt_pdf"]
 
 _BODY = 8.5
 _SMALL = 7.0
@@ -19,13 +18,19 @@ _GAP = 4.0
 
 
 def render_receipt_pdf(document: ReceiptDocument) -> bytes:
-    """The document as a PDF: the same bytes for the same content, whenever it is asked for."""
+    """The document as a PDF: the same bytes for the same content, whenever it is asked for.
+
+    Raises InvalidDocument for content that breaks its rules, or has no number yet.
+    """
+    document.check()
+    if not document.number.strip():
+        raise InvalidDocument("document.number is empty: it has not been issued")
     content = json.dumps(document.to_json(), sort_keys=True, ensure_ascii=True).encode()
     pages = Pages(
         title=f"{document.seller.name}: {document.number}",
         author=document.seller.name,
         language=document.locale.replace("_", "-"),
-        created=document.issued_at,
+        created=moment(document.issued_at),
         identity=hashlib.sha256(content).hexdigest()[:32].upper(),
     )
     wording = Wording.of(document, pages.can_show)
@@ -53,9 +58,9 @@ def _draw_title(pages: Pages, wording: Wording, document: ReceiptDocument) -> No
         pages.y += 5.2
     pages.y = max(pages.y, top + 10.6)
     if document.reference is not None:
-        corrects = labels.corrects.format(
-            number=document.reference.number, date=wording.date(document.reference.issued_at)
-        )
+        corrects = labels.corrects.format(number=document.reference)
+        if document.reference_issued_at is not None:
+            corrects += f", {wording.date(document.reference_issued_at)}"
         pages.put(LEFT, WIDTH, pages.clean(corrects), size=_BODY, grey=QUIET)
         pages.y += 5
     pages.y += 3
@@ -94,9 +99,8 @@ def _draw_party(pages: Pages, wording: Wording, x: float, heading: str, party: P
     for line in pages.wrapped(party.name, _COLUMN, size=_BODY, bold=True):
         pages.put(x, _COLUMN, line, size=_BODY, bold=True)
         pages.y += _LEADING
-    country = wording.country(party.country)
     vat_id = f"{wording.labels.vat_id} {party.vat_id}" if party.vat_id else ""
-    for text in (*party.address_lines, country):
+    for text in wording.address(party):
         for line in pages.wrapped(text, _COLUMN, size=_BODY):
             pages.put(x, _COLUMN, line, size=_BODY)
             pages.y += _LEADING
@@ -108,21 +112,22 @@ def _draw_party(pages: Pages, wording: Wording, x: float, heading: str, party: P
 
 
 def _draw_sums(pages: Pages, wording: Wording, document: ReceiptDocument) -> None:
-    labels, totals = wording.labels, document.totals
-    rows = [(labels.subtotal, wording.money(totals.subtotal))]
-    if totals.discount:
-        rows.append((labels.discount, f"−{wording.money(totals.discount)}"))
-        rows.append((labels.net_total, wording.money(totals.net)))
-    rows.append((wording.tax_name, wording.money(totals.tax)))
+    labels = wording.labels
+    discount = sum(line.discount for line in document.lines)
+    rows = [(labels.subtotal, wording.money(document.net + discount))]
+    if discount:
+        rows.append((labels.discount, f"−{wording.money(discount)}"))
+        rows.append((labels.net_total, wording.money(document.net)))
+    rows.append((wording.tax_name, wording.money(document.tax)))
     height = 6 + 5.4 * len(rows) + 12
     table = [
         (
             wording.jurisdiction(row.jurisdiction),
-            wording.rate(row.rate_ppm),
+            wording.rate(row.ppm),
             wording.number(row.taxable),
             wording.number(row.amount),
         )
-        for row in document.tax_table
+        for row in document.taxes
     ]
     pages.need(max(height, 12 + 4.8 * min(len(table), 12)))
     pages.y += 5
@@ -151,7 +156,7 @@ def _draw_totals(
     pages.y += 2.4
     credit = document.kind == "credit_note"
     label = wording.labels.total_credited if credit else wording.labels.total
-    total = wording.money(document.totals.total)
+    total = wording.money(document.total)
     size = pages.fitting(f"{label}   {total}", width, size=11, bold=True)
     pages.put(x, width, label, size=size, bold=True)
     pages.put(x, width, total, size=size, bold=True, align="R")
@@ -179,10 +184,12 @@ def _draw_tax_table(pages: Pages, wording: Wording, table: Sequence[tuple[str, s
     with pages.repeating(draw_header):
         for row in table:
             names = pages.wrapped(row[0], first - 2, size=_SMALL + 0.5)
-            pages.need(4.4 * len(names))
+            pages.need(4.4 * max(len(names), 1))
+            pages.put(LEFT, first, names[0] if names else "", size=_SMALL + 0.5)
             for x, width, text in zip(edges, sizes, row[1:], strict=True):
                 pages.put(x, width, text, size=_SMALL + 0.5, align="R")
-            for name in names:
+            pages.y += 4.4
+            for name in names[1:]:
                 pages.put(LEFT, first, name, size=_SMALL + 0.5)
                 pages.y += 4.4
 
@@ -190,11 +197,12 @@ def _draw_tax_table(pages: Pages, wording: Wording, table: Sequence[tuple[str, s
 def _draw_remarks(pages: Pages, wording: Wording, document: ReceiptDocument) -> None:
     labels = wording.labels
     remarks: list[tuple[str, list[str]]] = []
-    if document.payment is not None:
+    if document.payment:
         credit = document.kind == "credit_note"
-        text = (labels.refunded if credit else labels.paid).format(
-            date=wording.date(document.payment.paid_at), method=document.payment.method
-        )
+        text = document.payment
+        if document.paid_at is not None:
+            sentence = labels.refunded if credit else labels.paid
+            text = sentence.format(date=wording.date(document.paid_at), method=text)
         remarks.append((labels.refund if credit else labels.payment, [text]))
     if document.notes:
         remarks.append((labels.notes, list(document.notes)))

@@ -3,16 +3,14 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 
 from babel import Locale
 from babel.dates import format_date
 from babel.numbers import NumberPattern, format_percent, get_currency_symbol, parse_pattern
 
-from domain.currencies import currency_of
 from domain.tax import EU_COUNTRIES
-from integrations.documents.content import ReceiptDocument
+from integrations.documents.content import Party, ReceiptDocument, moment
 from integrations.documents.labels import ENGLISH, LABELS, Labels
 
 _NO_BREAK_SPACE = "\u00a0"
@@ -32,6 +30,7 @@ class Wording:
 
     locale: Locale
     currency: str
+    exponent: int
     has_vat: bool
     can_show: Callable[[str], bool]
 
@@ -41,8 +40,8 @@ class Wording:
         locale = Locale.parse(document.locale.replace("-", "_"))
         if locale.text_direction == "rtl":
             locale = _FALLBACK
-        taxed_by = {row.jurisdiction[:2] for row in document.tax_table} or {document.seller.country}
-        return cls(locale, document.currency, taxed_by <= _VAT_COUNTRIES, can_show)
+        has_vat = {row.jurisdiction[:2] for row in document.taxes} <= _VAT_COUNTRIES
+        return cls(locale, document.currency, document.exponent, has_vat, can_show)
 
     @property
     def labels(self) -> Labels:
@@ -77,15 +76,18 @@ class Wording:
             else format_percent(share, locale=_FALLBACK, decimal_quantization=False)
         )
 
-    def date(self, moment: datetime) -> str:
+    def date(self, time: str) -> str:
         """The day in UTC, in the language of the words, so that the page speaks one language."""
         same_language = self.locale.language == self.language
-        return format_date(moment.date(), "long", self.locale if same_language else _FALLBACK)
+        return format_date(moment(time).date(), "long", self.locale if same_language else _FALLBACK)
 
-    def country(self, code: str) -> str:
-        """The country's name, or its code where the names don't know it."""
-        locale = self.locale if self.locale.language == self.language else _FALLBACK
-        return str(locale.territories.get(code, code))
+    def address(self, party: Party) -> list[str]:
+        """The lines of an address, the country (or a last line that is a country's code) by its name."""
+        lines = [*party.lines, *([party.country] if party.country else [])]
+        names = (self.locale if self.locale.language == self.language else _FALLBACK).territories
+        if lines and len(lines[-1]) == 2:
+            lines[-1] = names.get(lines[-1], lines[-1])
+        return lines
 
     def jurisdiction(self, name: str) -> str:
         """A jurisdiction's name as a customer reads it."""
@@ -100,11 +102,10 @@ class Wording:
     def _in_locale(
         self, locale: Locale, amount_minor: int, pattern_of: Callable[[Locale], NumberPattern]
     ) -> str:
-        # The locale's pattern with the digits of ISO 4217: Babel's own differ for a few currencies.
-        exponent = currency_of(self.currency).exponent
+        # The locale's pattern with the document's decimals: Babel's own differ for a few currencies.
         pattern = parse_pattern(pattern_of(locale).pattern)
-        pattern.frac_prec = (exponent, exponent)
-        value = Decimal(amount_minor).scaleb(-exponent)
+        pattern.frac_prec = (self.exponent, self.exponent)
+        value = Decimal(amount_minor).scaleb(-self.exponent)
         text = str(pattern.apply(value, locale, currency=self.currency, currency_digits=False))
         text = text.replace(_FULL_WIDTH_YEN, "¥")
         symbol = get_currency_symbol(self.currency, locale)

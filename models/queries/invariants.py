@@ -27,7 +27,8 @@ DATABASE_INVARIANTS = (
     Invariant(
         "ledger.sums_to_zero",
         "the whole ledger sums to zero per currency",
-        "SELECT currency || ' is off by ' || sum(amount) FROM posting GROUP BY currency HAVING sum(amount) <> 0",
+        "SELECT currency || ' is off by ' || sum(amount) FROM posting "
+        "GROUP BY currency HAVING sum(amount) <> 0",
     ),
     Invariant(
         "orders.one_applied_payment",
@@ -59,7 +60,8 @@ DATABASE_INVARIANTS = (
     Invariant(
         "refunds.counted_once",
         "an order's refunded amount is the sum of its succeeded refunds",
-        "SELECT 'order ' || o.number || ' counts ' || o.amount_refunded || ' of ' || coalesce(sum(r.amount), 0) "
+        "SELECT 'order ' || o.number || ' counts ' || o.amount_refunded || ' of ' "
+        "|| coalesce(sum(r.amount), 0) "
         "FROM orders o LEFT JOIN refund r ON r.order_id = o.id AND r.kind = 'order' "
         "AND r.status = 'succeeded' GROUP BY o.id HAVING o.amount_refunded <> coalesce(sum(r.amount), 0)",
     ),
@@ -109,7 +111,8 @@ DATABASE_INVARIANTS = (
     ),
     Invariant(
         "earnings.events_equal_ledger",
-        "per payee and currency, accrued - released - reversed(held) is 2210, released - reversed(released) is 2220",
+        "per payee and currency: accrued - released - reversed(held) is 2210, "
+        "released - reversed(released) is 2220",
         """
         WITH published AS (
             SELECT data->>'payee_ref' AS payee, data->>'currency' AS currency,
@@ -124,7 +127,8 @@ DATABASE_INVARIANTS = (
             SELECT sub AS payee, currency, -sum(amount) FILTER (WHERE account = '2210') AS held,
                 -sum(amount) FILTER (WHERE account = '2220') AS released
             FROM posting WHERE account IN ('2210', '2220') GROUP BY 1, 2)
-        SELECT coalesce(p.payee, b.payee) || ' ' || coalesce(p.currency, b.currency) || ': events say held ' ||
+        SELECT coalesce(p.payee, b.payee) || ' ' || coalesce(p.currency, b.currency) ||
+            ': events say held ' ||
             coalesce(p.held, 0) || ' released ' || coalesce(p.released, 0) || ', ledger ' ||
             coalesce(b.held, 0) || ' and ' || coalesce(b.released, 0)
         FROM published p FULL JOIN books b ON b.payee = p.payee AND b.currency = p.currency

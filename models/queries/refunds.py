@@ -137,7 +137,8 @@ async def set_status(
     await session.execute(
         text(
             "UPDATE refund SET status = CAST(:status AS varchar), failure_reason = :reason, "
-            "settled_at = CASE WHEN CAST(:status AS varchar) = 'succeeded' THEN now() ELSE settled_at END WHERE id = :id"
+            "settled_at = CASE WHEN CAST(:status AS varchar) = 'succeeded' THEN now() ELSE settled_at END "
+            "WHERE id = :id"
         ),
         {"id": refund_id, "status": status, "reason": failure_reason},
     )

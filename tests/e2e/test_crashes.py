@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from devstack.stripe_standin.control import StripeControl
 
 from devstack.lms_standin.control import LmsControl
 from devstack.payout_receiver.control import PayoutControl
 from devstack.shopper import US_ADDRESS, ApiProblem, Shopper
 from devstack.stack import Stack
-from devstack.stripe_standin.control import StripeControl
 from tests.e2e.conftest import Shop
 from tests.e2e.oracle import assert_clean
 

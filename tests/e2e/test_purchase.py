@@ -122,11 +122,8 @@ async def test_completion_accrues_and_releases_the_earnings(shop: Shop) -> None:
     await shop.lms.complete(learner.user["lms_user_id"], "python-101")
 
     async def earned(kind: str) -> list[dict[str, object]]:
-        return [
-            event["data"]
-            for event in await shop.payout.events(type=kind)
-            if event["data"].get("order_id") == order["id"]
-        ]
+        received = [event.body["data"] for event in await shop.payout.events(type=kind)]
+        return [data for data in received if data.get("order_id") == order["id"]]
 
     accrued = await wait_for(lambda: earned("earning.accrued"), bool, what="accrual")
     released = await wait_for(
@@ -138,7 +135,7 @@ async def test_completion_accrues_and_releases_the_earnings(shop: Shop) -> None:
     relayed = [
         event
         for event in await shop.payout.events(type="course.completed")
-        if event["data"]["lms_user_id"] == learner.user["lms_user_id"]
+        if event.body["data"]["lms_user_id"] == learner.user["lms_user_id"]
     ]
     assert len(relayed) == 1
 

@@ -9,14 +9,14 @@ import tempfile
 import uuid
 from pathlib import Path
 
+from devstack.stripe_standin.control import StripeControl
 from temporalio.client import Client
 
-from devstack.logs import LogSink
 from devstack.lms_standin.control import LmsControl
+from devstack.logs import LogSink
 from devstack.payout_receiver.control import PayoutControl
 from devstack.shopper import ApiProblem, wait_for
 from devstack.stack import Stack, StackSettings
-from devstack.stripe_standin.control import StripeControl
 from tests.e2e.conftest import Shop
 from tests.e2e.processor import pay_behind_our_back
 

@@ -75,7 +75,8 @@ async def ask_refund(services: Services, refund_id: str) -> str:
 
 async def ask_cancel(services: Services, order_id: str, command_id: str, by: str) -> str:
     """Have the order's workflow cancel it; Conflict when it can't, or has closed."""
-    handle = services.temporal.get_workflow_handle(ids.order_workflow_id(order_id))return await _translated(
+    handle = services.temporal.get_workflow_handle(ids.order_workflow_id(order_id))
+    return await _translated(
         lambda: handle.execute_update(
             CheckoutWorkflow.cancel,
             CancelRequest(by),

@@ -58,7 +58,8 @@ class Figures:
 
     def row(self) -> str:
         """As a line of a Markdown table."""
-        return f"| {self.what} | {self.callers} | {self.p50_ms:.0f} | {self.p99_ms:.0f} | {self.per_second:.1f} |"
+        latencies = f"{self.p50_ms:.0f} | {self.p99_ms:.0f}"
+        return f"| {self.what} | {self.callers} | {latencies} | {self.per_second:.1f} |"
 
 
 async def _load(what: str, callers: int, seconds: float, once: Callable[[int], Awaitable[float]]) -> Figures:
@@ -160,8 +161,8 @@ async def run_bench(*, seconds: float, write: Path | None) -> int:
     )
     if write is not None:
         write.write_text(
-            "# Benchmarks\n\nMade by `make bench` (embedded stack, everything on one machine: load, gateway, worker, "
-            f"PostgreSQL, Temporal, stand-ins). Python {platform.python_version()}, "
+            "# Benchmarks\n\nMade by `make bench` (embedded stack, everything on one machine: load, gateway, "
+            f"worker, PostgreSQL, Temporal, stand-ins). Python {platform.python_version()}, "
             f"{seconds:.0f} s a row. The bare workflow has {REMOTE_STEPS} empty activities and {LOCAL_STEPS} "
             "empty local ones, as many steps as a paid order of one course; compare the rows of one run, "
             f"not runs.\n\n{table}\n",

@@ -1,5 +1,6 @@
 """A refund: reserve and post the reversal, ask the processor, wait, settle, take access back."""
 
+import contextlib
 from datetime import timedelta
 
 from temporalio import workflow

@@ -182,7 +182,8 @@ async def _owned(
 async def _tax_table(session: Session, country: str) -> list[TaxTableRow]:
     rows = await session.execute(
         text(
-            "SELECT country, state, jurisdiction, ppm, valid_from, valid_to FROM tax_rate WHERE country = :country"
+            "SELECT country, state, jurisdiction, ppm, valid_from, valid_to FROM tax_rate "
+            "WHERE country = :country"
         ),
         {"country": country},
     )

@@ -7,11 +7,17 @@ from config import Settings
 from devstack.stack import Stack
 
 
+def settings_of(stack: Stack) -> Settings:
+    """The settings with which the stack's gateway and worker run."""
+    fields = set(Settings.model_fields)
+    return Settings.model_validate(
+        {name.lower(): value for name, value in stack.env.items() if name.lower() in fields}
+    )
+
+
 async def assert_clean(stack: Stack, *, seconds: float = 20) -> None:
     """Every invariant holds; what is still on its way gets a while to arrive."""
-    fields = set(Settings.model_fields)
-    values = {name.lower(): value for name, value in stack.env.items() if name.lower() in fields}
-    settings = Settings.model_validate(values)
+    settings = settings_of(stack)
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         report = await verify_with(settings)

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from devstack.stripe_standin.control import StripeControl
 
 from devstack.lms_standin.control import LmsControl
 from devstack.payout_receiver.control import PayoutControl
 from devstack.shopper import US_ADDRESS, ApiProblem, Shopper
 from devstack.stack import Stack
+from devstack.stripe_standin.control import StripeControl
 from tests.e2e.conftest import Shop
 from tests.e2e.oracle import assert_clean
 
@@ -90,7 +90,7 @@ async def test_killed_while_the_payment_arrives(fragile: Shop, part: str) -> Non
 async def test_killed_while_access_is_granted(fragile: Shop, part: str) -> None:
     learner = await fragile.learner()
     answer = await fragile.place(learner)
-    await fragile.lms.fault("grant", "latency", milliseconds=1500, count=1)
+    await fragile.lms.fault("grant", "latency", seconds=1.5, count=1)
     await fragile.stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_visa")
     await learner.wait_for_status(answer["order"]["id"], "paid", "fulfilling")
     await kill_and_restart(fragile.stack, part)

@@ -1,9 +1,9 @@
 """Refusals with Stripe's error bodies.
 
-    ApiError
-    ├── (kept)      decided by executing: the answer is stored under the idempotency key
-    ├── (not kept)  refused before execution: 401, 429, parameters, conflicts
-    └── Declined    402: the effects (a failed charge, its events) are committed all the same
+ApiError
+├── (kept)      decided by executing: the answer is stored under the idempotency key
+├── (not kept)  refused before execution: 401, 429, parameters, conflicts
+└── Declined    402: the effects (a failed charge, its events) are committed all the same
 """
 
 from typing import Any
@@ -69,9 +69,7 @@ def refused(message: str, code: str | None = None, param: str | None = None, **m
 def no_such(kind: str, object_id: str, param: str = "id") -> ApiError:
     """404 `resource_missing`, or 400 when the id came as a parameter."""
     status = 404 if param in ("id", "intent") else 400
-    return ApiError(
-        status, f"No such {kind}: '{object_id}'", code="resource_missing", param=param, kept=True
-    )
+    return ApiError(status, f"No such {kind}: '{object_id}'", code="resource_missing", param=param, kept=True)
 
 
 def unknown_url(method: str, path: str) -> ApiError:

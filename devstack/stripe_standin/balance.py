@@ -1,0 +1,92 @@
+"""The account's balance: every movement is a balance transaction (docs.stripe.com/reports/balance-transaction-types)."""
+
+from collections import defaultdict
+
+from devstack.stripe_standin.currencies import processing_fee
+from devstack.stripe_standin.store import Object, Store, new_id
+
+_AVAILABLE_AFTER_SECONDS = 2 * 86400
+DISPUTE_FEE = 1500
+"""Minor units of the dispute's currency; not given back, as Stripe does in most countries."""
+
+
+class Balance:
+    """Records movements. A negative amount leaves the account; net is amount less fee."""
+
+    def __init__(self, store: Store, account_currency: str) -> None:
+        self._store = store
+        self._account_currency = account_currency
+
+    def charge(self, charged: Object) -> Object:
+        """A captured charge, less the processing fee."""
+        amount = charged["amount_captured"]
+        kind = "charge" if charged["payment_method_details"]["type"] == "card" else "payment"
+        return self._record(kind, "charge", charged, amount, processing_fee(amount), "Stripe processing fees")
+
+    def refund(self, refunded: Object) -> Object:
+        """Money sent back; the fee stays with the processor."""
+        kind = "payment_refund" if refunded["id"].startswith("pyr_") else "refund"
+        return self._record(kind, "refund", refunded, -refunded["amount"])
+
+    def refund_failure(self, refunded: Object) -> Object:
+        """The money of a refund that failed comes back."""
+        kind = "payment_failure_refund" if refunded["id"].startswith("pyr_") else "refund_failure"
+        return self._record(kind, "refund_failure", refunded, refunded["amount"])
+
+    def dispute(self, disputed: Object) -> Object:
+        """The bank takes the disputed amount, the processor its fee."""
+        return self._record(
+            "adjustment", "dispute", disputed, -disputed["amount"], DISPUTE_FEE, "Dispute fee"
+        )
+
+    def dispute_reversal(self, disputed: Object) -> Object:
+        """A won dispute's amount comes back."""
+        return self._record("adjustment", "dispute_reversal", disputed, disputed["amount"])
+
+    def shown(self, transaction: Object) -> Object:
+        """A balance transaction as it stands now: pending ones become available by the clock."""
+        due = transaction["available_on"] <= self._store.now()
+        return transaction | {"status": "available" if due else "pending"}
+
+    def totals(self) -> Object:
+        """The balance object: net sums by currency, pending and available."""
+        sums: dict[str, dict[str, int]] = {
+            "available": defaultdict(int, {self._account_currency: 0}),
+            "pending": defaultdict(int, {self._account_currency: 0}),
+        }
+        for transaction in self._store.every("balance_transaction"):
+            sums[self.shown(transaction)["status"]][transaction["currency"]] += transaction["net"]
+        shown = {
+            status: [
+                {"amount": amount, "currency": currency, "source_types": {"card": amount}}
+                for currency, amount in by_currency.items()
+            ]
+            for status, by_currency in sums.items()
+        }
+        return {"object": "balance", "livemode": False, **shown}
+
+    def _record(
+        self, kind: str, category: str, source: Object, amount: int, fee: int = 0, fee_text: str | None = None
+    ) -> Object:
+        now, currency = self._store.now(), source["currency"]
+        details = {"amount": fee, "application": None, "currency": currency, "description": fee_text}
+        return self._store.insert(
+            {
+                "id": new_id("txn"),
+                "object": "balance_transaction",
+                "amount": amount,
+                "available_on": now + (_AVAILABLE_AFTER_SECONDS if category == "charge" else 0),
+                "balance_type": "payments",
+                "created": now,
+                "currency": currency,
+                "description": source.get("description"),
+                "exchange_rate": None,
+                "fee": fee,
+                "fee_details": [details | {"type": "stripe_fee"}] if fee else [],
+                "net": amount - fee,
+                "reporting_category": category,
+                "source": source["id"],
+                "status": "pending",
+                "type": kind,
+            }
+        )

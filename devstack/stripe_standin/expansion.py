@@ -1,0 +1,66 @@
+"""`expand[]`: ids replaced by the objects themselves, up to four levels deep."""
+
+from collections.abc import Callable
+from typing import Any
+
+from devstack.stripe_standin.errors import ApiError, invalid_parameter
+from devstack.stripe_standin.store import Object
+
+_DEEPEST = 4
+
+
+class Expander:
+    """Knows which fields of which objects can be expanded."""
+
+    def __init__(
+        self,
+        expandable: dict[str, frozenset[str]],
+        find: Callable[[str], Object | None],
+        refunds: Callable[[str], Object],
+    ) -> None:
+        """`find` gives an object by id, `refunds` the list of a charge's refunds."""
+        self._expandable = expandable
+        self._find = find
+        self._refunds = refunds
+
+    def expand(self, body: Object, paths: list[str]) -> Object:
+        """The body with every path expanded; 400 for a path that can't be."""
+        for path in paths:
+            steps = path.split(".")
+            if len(steps) > _DEEPEST:
+                raise invalid_parameter(
+                    f"You cannot expand more than {_DEEPEST} levels of a property. Property: {path}", "expand"
+                )
+            self._walk(body, steps, path)
+        return body
+
+    def _walk(self, node: Any, steps: list[str], path: str) -> None:
+        if not steps or node is None:
+            return
+        step, rest = steps[0], steps[1:]
+        if node.get("object") == "list":
+            if step != "data":
+                raise _not_expandable(path)
+            for item in node["data"]:
+                self._walk(item, rest, path)
+            return
+        kind = node.get("object", "")
+        if kind == "charge" and step == "refunds":
+            node["refunds"] = self._refunds(node["id"])
+        elif step in self._expandable.get(kind, ()):
+            value = node.get(step)
+            if isinstance(value, str):
+                node[step] = self._find(value) or value
+        elif not isinstance(node.get(step), dict) or not rest:
+            raise _not_expandable(path)
+        below = node.get(step)
+        if isinstance(below, dict):
+            self._walk(below, rest, path)
+
+
+def _not_expandable(path: str) -> ApiError:
+    return invalid_parameter(
+        f"This property cannot be expanded ({path}). You may want to try expanding an attribute of the object"
+        " instead.",
+        "expand",
+    )

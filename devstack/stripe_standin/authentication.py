@@ -15,9 +15,9 @@ BROWSER_FIELDS = (
 )
 """What a publishable key gets to see of a payment intent."""
 _NO_KEY = (
-    "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer"
-    " auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication for"
-    " details, or we can help at https://support.stripe.com/."
+    "You did not provide an API key. You need to provide your API key in the Authorization header, using"
+    " Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). See"
+    " https://stripe.com/docs/api#authentication for details, or we can help at https://support.stripe.com/."
 )
 _CHALLENGE = {"www-authenticate": 'Bearer realm="Stripe"'}
 

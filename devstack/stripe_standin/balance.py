@@ -1,4 +1,7 @@
-"""The account's balance: every movement is a balance transaction (docs.stripe.com/reports/balance-transaction-types)."""
+"""The account's balance: every movement is a balance transaction.
+
+Types and reporting categories are those of docs.stripe.com/reports/balance-transaction-types.
+"""
 
 from collections import defaultdict
 

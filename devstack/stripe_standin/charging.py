@@ -10,7 +10,10 @@ from devstack.stripe_standin.methods import PaymentMethods
 from devstack.stripe_standin.store import Object, Store
 from devstack.stripe_standin.tasks import Tasks
 
-_AUTHENTICATION_FAILED = "We are unable to authenticate your payment method. Please choose a different payment method and try again."
+_AUTHENTICATION_FAILED = (
+    "We are unable to authenticate your payment method. Please choose a different payment method and try"
+    " again."
+)
 
 
 @dataclass(frozen=True)

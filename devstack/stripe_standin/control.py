@@ -150,8 +150,8 @@ class StripeControl(ControlClient):
         status: int = 500,
         kept: bool | None = None,
     ) -> None:
-        """Put a fault in force for the next `count` matching calls (None: until cleared); see `faults.Fault`."""
-        fault = {"method": method, "path": path, "kind": kind, "count": count, "skip": skip}
+        """Put a fault in force for the next `count` calls (None: until cleared); see `faults.Fault`."""
+        fault: dict[str, Any] = {"method": method, "path": path, "kind": kind, "count": count, "skip": skip}
         fault |= {"seconds": seconds, "status": status, "kept": kept}
         _checked(await self._http.post("/_test/faults", json=fault))
 
@@ -235,7 +235,7 @@ class StripeControl(ControlClient):
         return _checked(await self._http.get("/_test/timing"))
 
     async def set_timing(self, **seconds: float | None) -> None:
-        """Change them: dispute, refund_fail, refund_settle, bank_balance, card_balance, decision (None: never)."""
+        """Change them (None: never); the names are those of `tasks.DEFAULT_SECONDS`."""
         await self._call("PUT", "timing", **seconds)
 
     async def requests(

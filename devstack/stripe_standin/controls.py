@@ -51,8 +51,8 @@ _ROUTES: list[tuple[str, str, str]] = [
     (
         "PUT",
         "chaos",
-        "{duplicate?: further copies, reorder?, delay_seconds?, drop?: [types or *], old_secret?: sign with it,"
-        " count?: events}; members left out are switched off",
+        "{duplicate?: further copies, reorder?, delay_seconds?, drop?: [types or *], old_secret?: sign with"
+        " it, count?: events}; members left out are switched off",
     ),
     ("DELETE", "chaos", "deliver normally"),
     ("POST", "deliveries/pause", "hold deliveries back"),

@@ -39,7 +39,7 @@ def sign(payload: str, secrets: list[str], stamp: int) -> str:
 
 
 class Deliveries:
-    """Sends what is queued, from a task of its own; what was pending at a kill is sent by the next process."""
+    """Sends what is queued, from a task of its own; a later process sends what was pending at a kill."""
 
     def __init__(self, store: Store, endpoints: WebhookEndpoints, chaos: Chaos) -> None:
         self._store = store
@@ -103,8 +103,9 @@ class Deliveries:
         marks = ", ".join("?" * len(event_ids))
         rows = self._store.db.execute(
             f"SELECT event_id, count(DISTINCT endpoint_id) AS waiting FROM delivery a"
-            f" WHERE event_id IN ({marks}) AND NOT EXISTS (SELECT 1 FROM delivery b WHERE b.state = 'delivered'"
-            " AND b.event_id = a.event_id AND b.endpoint_id = a.endpoint_id) GROUP BY event_id",
+            f" WHERE event_id IN ({marks}) AND NOT EXISTS (SELECT 1 FROM delivery b"
+            " WHERE b.state = 'delivered' AND b.event_id = a.event_id AND b.endpoint_id = a.endpoint_id)"
+            " GROUP BY event_id",
             event_ids,
         )
         return {row["event_id"]: row["waiting"] for row in rows}

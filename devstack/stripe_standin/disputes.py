@@ -1,4 +1,4 @@
-"""Disputes and inquiries (docs.stripe.com/disputes): opened, answered, decided, with their money movements."""
+"""Disputes and inquiries (docs.stripe.com/disputes): opened, answered, decided, with their money."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ class Disputes:
         self._events = events
         self._balance = balance
         self._tasks = tasks
-        tasks.register("open_dispute", lambda charge_id: self.open(charge_id))
+        tasks.register("open_dispute", self.open)
         tasks.register("open_inquiry", lambda charge_id: self.open(charge_id, inquiry=True))
         tasks.register("win_dispute", lambda dispute_id: self._decide_if_open(dispute_id, won=True))
         tasks.register("lose_dispute", lambda dispute_id: self._decide_if_open(dispute_id, won=False))

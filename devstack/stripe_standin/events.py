@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from devstack.stripe_standin.chaos import Chaos
 from devstack.stripe_standin.store import Object, Store, new_id
@@ -66,7 +67,7 @@ class Events:
         self._queue(event, endpoints)
         return event
 
-    def change(self, kind: str, object_id: str, **changes: object) -> Object:
+    def change(self, kind: str, object_id: str, **changes: Any) -> Object:
         """Change an object and tell of it with its previous attributes."""
         before = self._store.get(object_id)
         after = self._store.change(object_id, **changes)
@@ -87,7 +88,8 @@ class Events:
         for endpoint in endpoints:
             for _ in range(1 if dropped else 1 + chaos.duplicate):
                 self._store.db.execute(
-                    "INSERT INTO delivery (event_id, endpoint_id, type, state, due_at) VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO delivery (event_id, endpoint_id, type, state, due_at)"
+                    " VALUES (?, ?, ?, ?, ?)",
                     (
                         *(event["id"], endpoint["id"], event["type"]),
                         *("dropped" if dropped else "pending", time.time() + chaos.first_pause()),

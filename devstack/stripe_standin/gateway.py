@@ -238,8 +238,8 @@ def _browser_parameters(given: dict[str, Any], operation: Operation) -> dict[str
     if not operation.publishable:
         raise ApiError(
             403,
-            "This API call cannot be made with a publishable API key. Please use a secret API key. You can find a"
-            " list of your API keys at https://dashboard.stripe.com/account/apikeys.",
+            "This API call cannot be made with a publishable API key. Please use a secret API key. You can"
+            " find a list of your API keys at https://dashboard.stripe.com/account/apikeys.",
             code="secret_key_required",
         )
     if "client_secret" not in given:

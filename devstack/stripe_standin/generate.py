@@ -53,10 +53,9 @@ def _spec(schema: dict[str, Any], waiting: list[str]) -> Any:
         return {"ref": name}
     if "anyOf" in schema:
         return {"any": [_spec(option, waiting) for option in schema["anyOf"]]}
-    if "const" in schema:
-        return {"enum": [schema["const"]]}
-    values = schema.get("enum") or schema.get("x-stripe-open-enum")
-    if values:
+    # Stripe itself refuses what is not in an open enum: it is open for future versions.
+    values = schema.get("enum") or schema.get("x-stripe-open-enum") or [schema.get("const")]
+    if values != [None]:
         return {"enum": values}
     kind = schema.get("type")
     if kind == "array":

@@ -61,8 +61,8 @@ class Keys:
         if key in self._in_flight:
             raise ApiError(
                 409,
-                "There is currently another in-progress request using this Idempotent Key (that probably means you"
-                " submitted twice, and the other request is still going through):"
+                "There is currently another in-progress request using this Idempotent Key (that probably"
+                " means you submitted twice, and the other request is still going through):"
                 f" {key}. Please try again later.",
                 kind="idempotency_error",
                 code="idempotency_key_in_use",
@@ -82,8 +82,8 @@ class Keys:
         if row["fingerprint"] != exchange.fingerprint:
             raise ApiError(
                 400,
-                "Keys for idempotent requests can only be used with the same parameters they were first used with."
-                f" Try using a key other than '{key}' if you meant to execute a different request.",
+                "Keys for idempotent requests can only be used with the same parameters they were first used"
+                f" with. Try using a key other than '{key}' if you meant to execute a different request.",
                 kind="idempotency_error",
             )
         return Kept(row["status"], row["body"], row["request_id"])
@@ -107,8 +107,8 @@ class Keys:
     def log(self, exchange: Exchange, status: int | None) -> None:
         """Note a request, in the transaction of its effects; a status of None: the connection was cut."""
         self._store.db.execute(
-            "INSERT INTO request (id, at, method, path, idempotency_key, fingerprint, params, status, outcome,"
-            " fault) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO request (id, at, method, path, idempotency_key, fingerprint, params, status,"
+            " outcome, fault) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(exchange.request_id, utc_text(), exchange.method, exchange.path, exchange.key),
                 *(
@@ -124,8 +124,8 @@ class Keys:
     def requests(self, key: str | None, path: str | None, method: str | None) -> list[dict[str, Any]]:
         """The log of POST and DELETE requests, oldest first; `path` may have `*`."""
         rows = self._store.db.execute(
-            "SELECT * FROM request WHERE (?1 IS NULL OR idempotency_key = ?1) AND (?2 IS NULL OR path GLOB ?2)"
-            " AND (?3 IS NULL OR method = ?3) ORDER BY seq",
+            "SELECT * FROM request WHERE (?1 IS NULL OR idempotency_key = ?1)"
+            " AND (?2 IS NULL OR path GLOB ?2) AND (?3 IS NULL OR method = ?3) ORDER BY seq",
             (key, path, method),
         )
         return [dict(row) | {"params": json.loads(row["params"])} for row in rows]
@@ -134,7 +134,8 @@ class Keys:
         """How often a request was executed, by key."""
         rows = self._store.db.execute(
             "SELECT idempotency_key AS key, count(*) AS n FROM request WHERE outcome = 'executed'"
-            " AND idempotency_key IS NOT NULL AND (?1 IS NULL OR idempotency_key = ?1) GROUP BY idempotency_key",
+            " AND idempotency_key IS NOT NULL AND (?1 IS NULL OR idempotency_key = ?1)"
+            " GROUP BY idempotency_key",
             (key,),
         )
         return {row["key"]: row["n"] for row in rows}

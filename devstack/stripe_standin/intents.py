@@ -84,11 +84,11 @@ class PaymentIntents:
             raise unexpected_state(
                 intent,
                 f"This PaymentIntent's {touched[0]} could not be updated because it has a status of"
-                f" {intent['status']}. You may only update the {touched[0]} of a PaymentIntent with one of the"
-                f" following statuses: {', '.join(_CONFIRMABLE)}.",
+                f" {intent['status']}. You may only update the {touched[0]} of a PaymentIntent with one of"
+                f" the following statuses: {', '.join(_CONFIRMABLE)}.",
             )
-        currency = check_currency(params.get("currency", intent["currency"]))
-        amount = params.get("amount", intent["amount"])
+        currency = check_currency(str(params.get("currency", intent["currency"])))
+        amount: int = params["amount"] if "amount" in params else intent["amount"]
         if touched:
             check_amount(amount, currency)
         changes = self._changes(intent, params) | {"amount": amount, "currency": currency}
@@ -101,8 +101,8 @@ class PaymentIntents:
         if intent["status"] == "succeeded":
             raise unexpected_state(
                 intent,
-                "You cannot confirm this PaymentIntent because it has already succeeded after being previously"
-                " confirmed.",
+                "You cannot confirm this PaymentIntent because it has already succeeded after being"
+                " previously confirmed.",
             )
         if intent["status"] not in _CONFIRMABLE:
             raise unexpected_state(
@@ -120,8 +120,8 @@ class PaymentIntents:
         if intent["status"] != "requires_capture":
             raise unexpected_state(
                 intent,
-                f"This PaymentIntent could not be captured because it has a status of {intent['status']}. Only"
-                " a PaymentIntent with one of the following statuses may be captured: requires_capture.",
+                f"This PaymentIntent could not be captured because it has a status of {intent['status']}."
+                " Only a PaymentIntent with one of the following statuses may be captured: requires_capture.",
             )
         amount = call.params.get("amount_to_capture")
         if amount is not None:
@@ -191,8 +191,8 @@ class PaymentIntents:
             raise unexpected_state(
                 intent,
                 "You cannot confirm this PaymentIntent because it's missing a payment method. You can either"
-                " update the PaymentIntent with a payment method and then confirm it again, or confirm it again"
-                " directly with a payment method or ConfirmationToken.",
+                " update the PaymentIntent with a payment method and then confirm it again, or confirm it"
+                " again directly with a payment method or ConfirmationToken.",
             )
         self._check_method(intent)
         card = intent["payment_method_options"].get("card") or {}

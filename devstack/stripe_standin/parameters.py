@@ -49,6 +49,9 @@ class Parameters:
             return self._one_of(spec["any"], given, path)
         if "enum" in spec:
             return _choice(spec["enum"], given, path)
+        return self._members(spec, given, path)
+
+    def _members(self, spec: Any, given: Any, path: str) -> Any:
         if not isinstance(given, dict):
             raise _empty(path) if given == "" else invalid_parameter(f"Invalid {_shape(spec)}", path)
         if "array" in spec:

@@ -78,8 +78,8 @@ class Refunds:
         before = fetch(self._store, "refund", call.object_id)
         if before["status"] != "requires_action":
             raise refused(
-                f"Refund {before['id']} cannot be canceled because it has a status of {before['status']}. Only"
-                " refunds with the status requires_action can be canceled."
+                f"Refund {before['id']} cannot be canceled because it has a status of {before['status']}."
+                " Only refunds with the status requires_action can be canceled."
             )
         self._store.change(before["id"], status="canceled")
         self._recount(self._store.get(before["charge"]))

@@ -170,10 +170,10 @@ def _method_details(intent: Object, used: Object) -> Object:
         details = {name: used[kind][name] for name in shown} | {"payment_reference": None}
         return {"type": kind, kind: details}
     card = used["card"]
-    shown = ("brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4")
+    same = ("brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4")
     return {
         "type": "card",
-        "card": {name: card[name] for name in shown}
+        "card": {name: card[name] for name in same}
         | {
             "amount_authorized": intent["amount"],
             "authorization_code": None,

@@ -1,4 +1,4 @@
-"""What happens by itself a moment later: a dispute after the capture, a refund that fails, a late movement."""
+"""What happens by itself a moment later: a dispute after a capture, a refund that fails, a late movement."""
 
 import asyncio
 from collections.abc import Callable
@@ -36,7 +36,8 @@ class Tasks:
 
     def timing(self) -> dict[str, float | None]:
         """Seconds that each kind of thing waits (None: until told)."""
-        return DEFAULT_SECONDS | self._store.setting(_TIMING, {})
+        changed: dict[str, float | None] = self._store.setting(_TIMING, {})
+        return DEFAULT_SECONDS | changed
 
     def set_timing(self, given: dict[str, float | None]) -> None:
         """Change some of them; refuses unknown names."""

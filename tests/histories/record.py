@@ -5,6 +5,7 @@ Run it when a workflow has a new path. A path whose recorded history no longer r
 """
 
 import asyncio
+import re
 import tempfile
 import uuid
 from pathlib import Path
@@ -37,7 +38,9 @@ class Recorder:
         if closed:
             await asyncio.wait_for(handle.result(), 60)
         history = await handle.fetch_history()
-        await asyncio.to_thread((FOLDER / f"{name}.json").write_text, history.to_json() + "\n")
+        # Who ran it is of no use to a replay, and names the machine.
+        text = re.sub(r'"\d+@[^"]*"', '"recorded"', history.to_json())
+        await asyncio.to_thread((FOLDER / f"{name}.json").write_text, text + "\n")
         print(f"{name:<40} {len(history.events):>4} events  {workflow_id}")
 
     async def sales(self) -> None:

@@ -1,4 +1,4 @@
-"""The real worker on a virtual clock: orders placed as the gateway places them, money moved at the stand-in."""
+"""The real worker on a virtual clock; orders are placed as the gateway places them, paid at the stand-in."""
 
 import asyncio
 import itertools
@@ -18,6 +18,7 @@ from temporalio.client import (
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
 
 from activities.verification import Finding, Verifier
@@ -261,7 +262,11 @@ class Bench:
 
     async def pending_attempt(self, workflow_id: str) -> int:
         """The attempt number of the activity that a workflow waits for; 0 when there is none."""
-        described = await self.workflow(workflow_id).describe()
+        try:
+            described = await self.workflow(workflow_id).describe()
+        except RPCError as error:
+            assert error.status == RPCStatusCode.NOT_FOUND
+            return 0
         pending = described.raw_description.pending_activities
         return max((activity.attempt for activity in pending), default=0)
 

@@ -1,0 +1,133 @@
+"""Access when the LMS is away, refuses for good, or is asked while the money goes back."""
+
+import asyncio
+from datetime import timedelta
+
+from domain import ids
+from models.queries import entitlements
+from tests.workflows.bench import Bench, Buyer, Placed, until
+
+COURSE = "python-101"
+
+
+def access_workflow(buyer: Buyer) -> str:
+    return ids.entitlement_workflow_id(buyer.user_id, COURSE)
+
+
+async def changes(bench: Bench, buyer: Buyer) -> list[str]:
+    """What changed at the LMS for the buyer, oldest first."""
+    return [entry.operation for entry in await bench.lms.log(buyer.lms_user_id, COURSE) if entry.changed]
+
+
+async def enrolled(bench: Bench, buyer: Buyer) -> bool:
+    return bool(await bench.lms.enrolments(buyer.lms_user_id, COURSE))
+
+
+async def refunded(bench: Bench, order: Placed) -> None:
+    refund_id = await bench.refund(order.id, order.buyer.user_id)
+    result = await asyncio.wait_for(bench.workflow(ids.refund_workflow_id(refund_id)).result(), 20)
+    assert result == "succeeded"
+
+
+async def test_an_lms_that_is_away_for_three_days_grants_exactly_once_afterwards(bench: Bench) -> None:
+    buyer = await bench.buyer()
+    await bench.lms.fault("grant", "server_error", count=2, user_id=buyer.lms_user_id)
+    await bench.lms.fault("grant", "cut", count=2, user_id=buyer.lms_user_id)
+    await bench.lms.fault(
+        "grant", "rate_limited", retry_after=str(12 * 3600), count=None, user_id=buyer.lms_user_id
+    )
+    order = await bench.buy(COURSE, buyer=buyer)
+    await bench.wait_for_status(order.id, "fulfilling")
+    workflow_id = access_workflow(buyer)
+    await until(lambda: bench.pending_attempt(workflow_id), lambda attempt: attempt > 1, "a retry")
+    handle = bench.workflow(workflow_id)
+
+    await bench.skipper.fast_forward(handle, timedelta(days=3))
+    assert str((await bench.order(order.id)).status) == "fulfilling"
+    assert (await bench.access(buyer, COURSE)).status == "granting"
+    asked = len(await bench.lms.log(buyer.lms_user_id, COURSE))
+    assert asked >= 9, "four quick attempts, then one every twelve hours"
+    assert await changes(bench, buyer) == []
+
+    await bench.lms.clear_faults()
+    await bench.skipper.fast_forward(handle, timedelta(hours=13))
+    assert await asyncio.wait_for(bench.order_workflow(order.id).result(), 20) == "fulfilled"
+    assert await changes(bench, buyer) == ["grant"]
+    assert await enrolled(bench, buyer)
+    published = await bench.query(
+        "SELECT type FROM outbound_event WHERE data->>'lms_user_id' = %s AND type LIKE 'entitlement.%%'",
+        buyer.lms_user_id,
+    )
+    assert published == [{"type": "entitlement.granted"}]
+
+
+async def test_a_grant_whose_answers_are_lost_changes_the_lms_once(bench: Bench) -> None:
+    buyer = await bench.buyer()
+    await bench.lms.fault("grant", "error_after_effect", count=2, user_id=buyer.lms_user_id)
+    order = await bench.buy(COURSE, buyer=buyer)
+    workflow_id = access_workflow(buyer)
+    await until(lambda: bench.pending_attempt(workflow_id), lambda attempt: attempt > 1, "a retry")
+    await bench.skipper.fast_forward(bench.workflow(workflow_id), timedelta(minutes=1))
+    assert await asyncio.wait_for(bench.order_workflow(order.id).result(), 20) == "fulfilled"
+    assert await changes(bench, buyer) == ["grant"]
+
+
+async def test_a_refusal_for_good_fails_the_fulfilment_and_a_retry_mends_it(bench: Bench) -> None:
+    buyer = await bench.buyer()
+    await bench.lms.suspend(buyer.lms_user_id)
+    order = await bench.buy(COURSE, buyer=buyer)
+    await bench.wait_for_status(order.id, "fulfillment_failed")
+    access = await bench.access(buyer, COURSE)
+    assert access.status == "failed"
+    assert access.failure_code == "user_not_ready"
+    assert len(await bench.lms.log(buyer.lms_user_id, COURSE)) == 1, "a refusal is not asked again"
+
+    await bench.lms.suspend(buyer.lms_user_id, suspended=False)
+    async with bench.resources.database.transaction() as session:
+        await entitlements.ask_retry(session, access.id)
+    await bench.resources.dispatcher.wake_entitlement(buyer.user_id, COURSE)
+    assert await asyncio.wait_for(bench.order_workflow(order.id).result(), 20) == "fulfilled"
+    assert await changes(bench, buyer) == ["grant"]
+    assert (await bench.access(buyer, COURSE)).failure_code is None
+
+
+async def test_a_refund_while_the_grant_is_retried_ends_without_access(bench: Bench) -> None:
+    buyer = await bench.buyer()
+    await bench.lms.fault("grant", "server_error", count=None, user_id=buyer.lms_user_id)
+    order = await bench.buy(COURSE, buyer=buyer)
+    workflow_id = access_workflow(buyer)
+    await until(lambda: bench.pending_attempt(workflow_id), lambda attempt: attempt > 1, "a retry")
+    await refunded(bench, order)
+    handle = bench.workflow(workflow_id)
+    await until(lambda: bench.access(buyer, COURSE), lambda row: row.status == "revoked", "the revocation")
+    await bench.lms.clear_faults()
+    assert await asyncio.wait_for(handle.result(), 20) == "revoked"
+    assert not await enrolled(bench, buyer)
+    assert await changes(bench, buyer) == []
+    await bench.wait_for_status(order.id, "refunded")
+    assert await asyncio.wait_for(bench.order_workflow(order.id).result(), 20) == "refunded"
+
+
+async def test_a_refund_while_the_answer_of_a_grant_is_lost_takes_the_access_back(bench: Bench) -> None:
+    """The LMS has enrolled, and nobody here knows it: the refund must revoke all the same."""
+    buyer = await bench.buyer()
+    await bench.lms.fault("grant", "error_after_effect", count=None, user_id=buyer.lms_user_id)
+    order = await bench.buy(COURSE, buyer=buyer)
+    workflow_id = access_workflow(buyer)
+    await until(lambda: bench.pending_attempt(workflow_id), lambda attempt: attempt > 1, "a retry")
+    assert await enrolled(bench, buyer)
+    await refunded(bench, order)
+    await until(lambda: bench.access(buyer, COURSE), lambda row: row.status == "revoked", "the revocation")
+    assert not await enrolled(bench, buyer)
+    assert await changes(bench, buyer) == ["grant", "revoke"]
+
+
+async def test_a_second_purchase_after_a_refund_grants_again(bench: Bench) -> None:
+    first = await bench.bought(COURSE)
+    await refunded(bench, first)
+    await until(
+        lambda: bench.access(first.buyer, COURSE), lambda row: row.status == "revoked", "the revocation"
+    )
+    second = await bench.buy(COURSE, buyer=first.buyer)
+    assert await asyncio.wait_for(bench.order_workflow(second.id).result(), 20) == "fulfilled"
+    assert await changes(bench, first.buyer) == ["grant", "revoke", "grant"]

@@ -1,0 +1,234 @@
+"""Outbound events: the whole schedule of retries, and what ends it."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowHandle
+
+from models.queries import outbox, webhook_endpoints
+from models.queries.outbox import Publication
+from tests.workflows.bench import SECRET, Bench, until
+from workflows.webhook_delivery import PAUSES
+
+TYPE = "order.paid"
+
+
+@dataclass
+class Stream:
+    """One stream of one endpoint of its own at the payout receiver."""
+
+    bench: Bench
+    name: str
+    endpoint_id: str
+
+    async def publish(self, *keys: str) -> list[str]:
+        """Write the events, wake nobody; returns their ids."""
+        async with self.bench.resources.database.transaction() as session:
+            events = [Publication(f"{self.name}/{key}", TYPE, self.name, {"key": key}) for key in keys]
+            await outbox.publish(session, events)
+        rows = await self.bench.query(
+            "SELECT id FROM outbound_event WHERE stream = %s ORDER BY stream_seq DESC LIMIT %s",
+            self.name,
+            len(keys),
+        )
+        return [str(row["id"]) for row in reversed(rows)]
+
+    async def start(self) -> WorkflowHandle[Any, Any]:
+        """Wake the delivery."""
+        return await self.bench.start_delivery(self.endpoint_id, self.name)
+
+    async def deliveries(self) -> list[tuple[str, int]]:
+        """(status, attempts) of each event, in the stream's order."""
+        rows = await self.bench.query(
+            "SELECT d.status, d.attempts FROM webhook_delivery d JOIN outbound_event e ON e.id = d.event_id "
+            "WHERE d.endpoint_id = %s AND e.stream = %s ORDER BY e.stream_seq",
+            self.endpoint_id,
+            self.name,
+        )
+        return [(row["status"], row["attempts"]) for row in rows]
+
+    async def attempts(self, event_id: str) -> int:
+        """How often the receiver was asked to take the event."""
+        return len(await self.bench.payout.attempts(event_id))
+
+    async def arrived(self) -> list[str]:
+        """The events that it took, in order of arrival."""
+        return [event.webhook_id for event in await self.bench.payout.events(stream=self.name)]
+
+
+MakeStream = Callable[[], Awaitable[Stream]]
+
+
+@pytest.fixture
+def make_stream(bench: Bench) -> MakeStream:
+    async def make() -> Stream:
+        endpoint_id, name = str(uuid.uuid4()), f"order/{uuid.uuid4()}"
+        entries = json.dumps([{"secret": SECRET, "expires_at": None}]).encode()
+        async with bench.resources.database.transaction() as session:
+            await webhook_endpoints.insert(
+                session,
+                endpoint_id,
+                url=bench.payout.webhook_url,
+                description="of a test",
+                event_types=[TYPE],
+                secret_sealed=bench.resources.sealer.seal(entries, f"webhook-endpoint/{endpoint_id}"),
+            )
+        return Stream(bench, name, endpoint_id)
+
+    return make
+
+
+async def pauses_of(handle: WorkflowHandle[Any, Any]) -> list[timedelta]:
+    """The timers that the workflow has set, from its history."""
+    return [
+        event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+        async for event in handle.fetch_history_events()
+        if event.HasField("timer_started_event_attributes")
+    ]
+
+
+async def test_after_ten_attempts_the_event_is_given_up_and_the_next_one_is_delivered(
+    bench: Bench, make_stream: MakeStream
+) -> None:
+    stream = await make_stream()
+    first, second, third = await stream.publish("first", "second", "third")
+    await bench.payout.fault(status=500, count=10, stream=stream.name)
+    handle = await stream.start()
+    await until(stream.deliveries, lambda found: found[0] == ("pending", 1), "the first attempt")
+
+    await bench.skipper.fast_forward(handle, timedelta(days=3))
+    assert (await stream.deliveries())[0] == ("pending", 9)
+    assert await stream.arrived() == []
+
+    await bench.skipper.fast_forward(handle, timedelta(hours=4))
+    assert await asyncio.wait_for(handle.result(), 20) == 13
+    assert await stream.deliveries() == [("failed", 10), ("delivered", 1), ("delivered", 1)]
+    assert await stream.attempts(first) == 10
+    assert await stream.arrived() == [second, third]
+    assert await pauses_of(handle) == list(PAUSES)
+    assert sum(PAUSES, timedelta()) == timedelta(days=3, hours=3, minutes=35, seconds=5)
+
+
+async def test_a_receiver_that_comes_back_gets_everything_in_order_once(
+    bench: Bench, make_stream: MakeStream
+) -> None:
+    stream = await make_stream()
+    published = await stream.publish(*(f"event {number}" for number in range(5)))
+    await bench.payout.fault(cut=True, count=3, stream=stream.name)
+    handle = await stream.start()
+    await until(stream.deliveries, lambda found: found[0] == ("pending", 1), "the first attempt")
+    await bench.skipper.fast_forward(handle, timedelta(hours=1))
+    await asyncio.wait_for(handle.result(), 20)
+    assert await stream.deliveries() == [("delivered", 4)] + [("delivered", 1)] * 4
+    assert await stream.arrived() == published
+
+
+async def test_an_event_whose_answer_was_lost_is_sent_again_under_the_same_id(
+    bench: Bench, make_stream: MakeStream
+) -> None:
+    stream = await make_stream()
+    (event,) = await stream.publish("only")
+    await bench.payout.fault(status=500, after_effect=True, stream=stream.name)
+    handle = await stream.start()
+    await until(stream.deliveries, lambda found: found[0] == ("pending", 1), "the first attempt")
+    await bench.skipper.fast_forward(handle, timedelta(seconds=6))
+    await asyncio.wait_for(handle.result(), 20)
+    assert [attempt.outcome for attempt in await bench.payout.attempts(event)] == ["stored", "duplicate"]
+    assert await stream.arrived() == [event]
+
+
+@pytest.mark.parametrize(
+    ("asked", "pause"),
+    [
+        ("3600", timedelta(hours=1)),
+        ("1", PAUSES[0]),
+        ("9999999", timedelta(hours=24)),
+        ("soon", PAUSES[0]),
+    ],
+    ids=["longer", "shorter than ours", "longer than a day", "unreadable"],
+)
+async def test_retry_after_lengthens_the_pause(
+    bench: Bench, make_stream: MakeStream, asked: str, pause: timedelta
+) -> None:
+    stream = await make_stream()
+    await stream.publish("only")
+    await bench.payout.fault(status=503, retry_after=asked, stream=stream.name)
+    handle = await stream.start()
+    await until(stream.deliveries, lambda found: found[0] == ("pending", 1), "the first attempt")
+    if pause > PAUSES[0]:
+        await bench.skipper.fast_forward(handle, pause - timedelta(minutes=1))
+        assert await stream.deliveries() == [("pending", 1)]
+        await bench.skipper.fast_forward(handle, timedelta(minutes=2))
+    else:
+        await bench.skipper.fast_forward(handle, timedelta(seconds=10))
+    await asyncio.wait_for(handle.result(), 20)
+    assert await stream.deliveries() == [("delivered", 2)]
+    assert await pauses_of(handle) == [pause]
+
+
+async def test_410_disables_the_endpoint_and_nothing_more_is_sent(
+    bench: Bench, make_stream: MakeStream
+) -> None:
+    stream = await make_stream()
+    first, second = await stream.publish("first", "second")
+    await bench.payout.fault(status=410, stream=stream.name)
+    handle = await stream.start()
+    await asyncio.wait_for(handle.result(), 20)
+    row = await bench.one(
+        "SELECT active, disabled_reason FROM webhook_endpoint WHERE id = %s", stream.endpoint_id
+    )
+    assert row == {"active": False, "disabled_reason": "the receiver answered 410 Gone"}
+    assert await stream.deliveries() == [("failed", 1), ("pending", 0)]
+    await asyncio.wait_for((await stream.start()).result(), 20)
+    assert (await stream.attempts(first), await stream.attempts(second)) == (1, 0)
+
+    await bench.query("UPDATE webhook_endpoint SET active = true WHERE id = %s", stream.endpoint_id)
+    await asyncio.wait_for((await stream.start()).result(), 20)
+    assert await stream.arrived() == [second]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_is_a_failure_and_is_not_followed(
+    bench: Bench, make_stream: MakeStream, status: int
+) -> None:
+    stream = await make_stream()
+    (event,) = await stream.publish("only")
+    await bench.payout.fault(status=status, location=bench.payout.webhook_url, stream=stream.name)
+    handle = await stream.start()
+    await until(stream.deliveries, lambda found: found[0] == ("pending", 1), "the first attempt")
+    row = await bench.one(
+        "SELECT last_error FROM webhook_delivery WHERE endpoint_id = %s", stream.endpoint_id
+    )
+    assert row["last_error"] == f"answered {status}; redirects are not followed"
+    assert await stream.attempts(event) == 1
+    await bench.skipper.fast_forward(handle, timedelta(seconds=6))
+    await asyncio.wait_for(handle.result(), 20)
+    assert await stream.arrived() == [event]
+
+
+async def test_a_stream_in_trouble_does_not_hold_up_another(bench: Bench, make_stream: MakeStream) -> None:
+    troubled, other = await make_stream(), await make_stream()
+    await troubled.publish("only")
+    (event,) = await other.publish("only")
+    await bench.payout.fault(status=500, count=None, stream=troubled.name)
+    stuck = await troubled.start()
+    await asyncio.wait_for((await other.start()).result(), 20)
+    assert await other.arrived() == [event]
+    assert await troubled.arrived() == []
+    await stuck.terminate()
+
+
+async def test_a_wake_up_during_the_last_look_is_not_lost(bench: Bench, make_stream: MakeStream) -> None:
+    stream = await make_stream()
+    published = []
+    for number in range(20):
+        published += await stream.publish(f"event {number}")
+        await stream.start()
+    await until(stream.arrived, lambda found: len(found) == 20, "all events")
+    assert await stream.arrived() == published

@@ -31,7 +31,7 @@ async def test_a_paid_course_is_granted_and_booked(shop: Shop) -> None:
         "FROM journal_entry e WHERE order_id = %s ORDER BY id",
         order["id"],
     )
-    assert journals[0] == {"kind": "payment_captured", "debit": order["total"]["amount"]}
+    assert {"kind": "payment_captured", "debit": order["total"]["amount"]} in journals
     kinds = [event["kind"] for event in await learner.timeline(order["id"])]
     assert kinds[0] == "order_placed"
     assert "order_paid" in kinds

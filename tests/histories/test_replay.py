@@ -9,6 +9,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from domain import messages
+from domain.messages import OrderInput
 from worker import WORKFLOWS
 
 RECORDED = sorted((Path(__file__).parent.parent / "data" / "histories").glob("*.json"))
@@ -49,12 +50,12 @@ async def test_a_recorded_history_replays(path: Path) -> None:
     await Replayer(workflows=WORKFLOWS).replay_workflow(history)
 
 
-@workflow.defn(name=messages.CHECKOUT)
+@workflow.defn(name=messages.CHECKOUT, sandboxed=False)
 class ChangedCheckout:
     """What a careless change looks like: another first command."""
 
     @workflow.run
-    async def run(self, order: object) -> str:
+    async def run(self, order: OrderInput) -> str:
         await asyncio.sleep(60)
         return "changed"
 

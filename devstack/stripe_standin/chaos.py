@@ -1,5 +1,6 @@
 """What goes wrong with webhook deliveries on request."""
 
+import time
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
@@ -68,6 +69,13 @@ class Chaos:
             self.save(store)
         return current
 
-    def first_pause(self) -> float:
-        """Seconds before the first attempt."""
-        return self.delay_seconds + (_REORDER_WINDOW_SECONDS if self.reorder else 0.0)
+    def first_due(self, store: Store) -> float:
+        """When a new delivery is due (real time); reordered ones gather until the first of them is due."""
+        now = time.time()
+        if not self.reorder:
+            return now + self.delay_seconds
+        row = store.db.execute(
+            "SELECT min(due_at) AS at FROM delivery WHERE state = 'pending' AND attempts = 0 AND due_at > ?",
+            (now,),
+        ).fetchone()
+        return float(row["at"] or now + self.delay_seconds + _REORDER_WINDOW_SECONDS)

@@ -1,6 +1,5 @@
 """Events, made in the transaction of the change they tell of, and queued for the endpoints."""
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +84,7 @@ class Events:
     def _queue(self, event: Object, endpoints: list[Object]) -> None:
         chaos = self._chaos.take(self._store)
         dropped = event["type"] in chaos.drop or "*" in chaos.drop
+        due_at = chaos.first_due(self._store)
         for endpoint in endpoints:
             for _ in range(1 if dropped else 1 + chaos.duplicate):
                 self._store.db.execute(
@@ -92,6 +92,6 @@ class Events:
                     " VALUES (?, ?, ?, ?, ?)",
                     (
                         *(event["id"], endpoint["id"], event["type"]),
-                        *("dropped" if dropped else "pending", time.time() + chaos.first_pause()),
+                        *("dropped" if dropped else "pending", due_at),
                     ),
                 )

@@ -36,6 +36,7 @@ class AccessOutcome:
     status: EntitlementStatus
     failure_code: str | None = None
     failure_detail: str | None = None
+    failed_action: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ class EntitlementActivities:
             outcome.status,
             failure_code=outcome.failure_code,
             failure_detail=outcome.failure_detail,
+            failed_action=outcome.failed_action,
         )
         for order_id in await entitlements.waiting_orders(tx.session, row.id):
             detail = f"Access to {row.lms_course_id}: {outcome.status}."
@@ -205,8 +207,13 @@ class EntitlementActivities:
 
 
 def _action(row: EntitlementRow) -> str:
+    """What to ask of the LMS. What it refused for good waits for a person, not for another try."""
+    if row.status is EntitlementStatus.FAILED:
+        refused = row.failed_action or "grant"
+        wanted = "grant" if row.justified else "revoke"
+        return "none" if refused == wanted else wanted
     if row.justified:
         return "grant" if row.status in _TO_GRANT else "none"
     if row.status in _TO_REVOKE:
         return "revoke"
-    return "forget" if row.status in (EntitlementStatus.PENDING, EntitlementStatus.FAILED) else "none"
+    return "forget" if row.status is EntitlementStatus.PENDING else "none"

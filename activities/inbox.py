@@ -1,12 +1,16 @@
 """Recovery of what a crash left behind: undispatched events, missed ones, deliveries, lost workflows."""
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from temporalio import activity
 
 from activities.boundary import Transactions, translated
 from domain import ids
+from domain.errors import Unavailable
 from domain.messages import StoredEvent
 from integrations.dispatch import Dispatcher
 from integrations.payments import StripePayments
@@ -17,6 +21,7 @@ log = logging.getLogger(__name__)
 # Events may appear in the processor's list a little after their own time.
 _OVERLAP = timedelta(minutes=10)
 _FIRST_LOOK = timedelta(days=3)
+_SIDE_BY_SIDE = 20
 
 
 class InboxActivities:
@@ -41,7 +46,7 @@ class InboxActivities:
                 if await inbox.known(tx.session, inbox.STRIPE, event["id"]):
                     continue
                 await inbox.store(tx.session, inbox.STRIPE, event, inbox.order_of(event["data"]["object"]))
-                missed += 1
+            missed += 1
         async with self._transactions.begin() as tx:
             await inbox.set_read_until(tx.session, inbox.STRIPE, started)
         return missed
@@ -52,9 +57,17 @@ class InboxActivities:
         """Send events that were stored but reached no workflow, in order of arrival."""
         async with self._transactions.begin() as tx:
             events = await inbox.leftovers(tx.session)
+        dispatched = 0
         for event in events:
-            await self._dispatch(event)
-        return len(events)
+            try:
+                await self._dispatch(event)
+                dispatched += 1
+            except Unavailable:
+                raise
+            except Exception:
+                # One event that can't be read must not keep the others waiting; `verify` names it.
+                log.exception("event %s can't be dispatched", event.inbox_id)
+        return dispatched
 
     async def _dispatch(self, event: StoredEvent) -> None:
         if event.source == inbox.STRIPE:
@@ -71,12 +84,16 @@ class InboxActivities:
     @activity.defn
     @translated
     async def wake_deliveries(self) -> int:
-        """Wake every delivery that still has something pending."""
+        """Wake every delivery that has something pending and no workflow that would send it."""
         async with self._transactions.begin() as tx:
             wakes = await outbox.unfinished(tx.session)
-        for wake in wakes:
-            await self._dispatcher.wake_delivery(wake.endpoint_id, wake.stream)
-        return len(wakes)
+        return await self._resume_each(
+            (
+                ids.delivery_workflow_id(wake.endpoint_id, wake.stream),
+                partial(self._dispatcher.wake_delivery, wake.endpoint_id, wake.stream),
+            )
+            for wake in wakes
+        )
 
     @activity.defn
     @translated
@@ -84,21 +101,32 @@ class InboxActivities:
         """Start a workflow for every row that is not at its end and has none running."""
         async with self._transactions.begin() as tx:
             unfinished = await recovery.unfinished(tx.session)
-        resumed = 0
-        for order_id in unfinished.order_ids:
-            if not await self._dispatcher.is_running(ids.order_workflow_id(order_id)):
-                await self._dispatcher.resume_order(order_id)
-                resumed += 1
-        for refund_id in unfinished.refund_ids:
-            if not await self._dispatcher.is_running(ids.refund_workflow_id(refund_id)):
-                await self._dispatcher.resume_refund(refund_id)
-                resumed += 1
-        for user_id, course_id in unfinished.entitlements:
-            if not await self._dispatcher.is_running(ids.entitlement_workflow_id(user_id, course_id)):
-                await self._dispatcher.wake_entitlement(user_id, course_id)
-                resumed += 1
-        for line_id in unfinished.line_ids:
-            if await self._dispatcher.is_running(ids.split_workflow_id(line_id)) is None:
-                await self._dispatcher.start_split(line_id)
-                resumed += 1
-        return resumed
+        send = self._dispatcher
+        return await self._resume_each(
+            [
+                *((ids.order_workflow_id(o), partial(send.resume_order, o)) for o in unfinished.order_ids),
+                *((ids.refund_workflow_id(r), partial(send.resume_refund, r)) for r in unfinished.refund_ids),
+                *(
+                    (ids.entitlement_workflow_id(user, course), partial(send.wake_entitlement, user, course))
+                    for user, course in unfinished.entitlements
+                ),
+                *((ids.split_workflow_id(li), partial(send.resume_split, li)) for li in unfinished.line_ids),
+                *(
+                    (ids.late_payment_workflow_id(i), partial(send.resume_late_payment, o, i))
+                    for o, i in unfinished.late_payments
+                ),
+            ]
+        )
+
+    async def _resume_each(self, wanted: Iterable[tuple[str, Callable[[], Awaitable[None]]]]) -> int:
+        """Resume what is not running; returns how many. Some questions are asked side by side."""
+        gate = asyncio.Semaphore(_SIDE_BY_SIDE)
+
+        async def look(workflow_id: str, resume: Callable[[], Awaitable[None]]) -> int:
+            async with gate:
+                if await self._dispatcher.is_running(workflow_id):
+                    return 0
+                await resume()
+                return 1
+
+        return sum(await asyncio.gather(*(look(*one) for one in wanted)))

@@ -7,17 +7,18 @@ from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
 from activities.capture import Capture
-from domain.errors import CommerceError
+from domain.errors import CommerceError, Conflict
 from domain.ledger import refund_unapplied, unapply_payment
 from domain.messages import LatePaymentInput
 from domain.orders import PaymentState
 from integrations.dispatch import Dispatcher
-from models.queries import catalog, inbox, ledger, orders, payments, promotions, refunds
+from models.queries import catalog, entitlements, inbox, ledger, orders, payments, promotions, refunds
 from models.queries.orders import OrderRow
 from models.queries.payments import PaymentRow
 
 REVIVED = "revived"
 REFUNDED = "refunded"
+RESUMED = "resumed"
 APPLIED = "applied already"
 
 
@@ -59,6 +60,8 @@ class LatePaymentActivities:
             refund_id = await refunds.of_unapplied(tx.session, payment.id)
             if refund_id is not None:
                 return Decision(row.id, REFUNDED, "it was decided before", refund_id)
+            if _waits_for(row, amount, currency):
+                return Decision(row.id, RESUMED, "the order is still open, and its workflow was lost")
             why_not = await self._revive(tx, row, payment, intent, amount, currency)
             if why_not is None:
                 return Decision(row.id, REVIVED, "the order had expired, and its seats were free")
@@ -84,7 +87,7 @@ class LatePaymentActivities:
         try:
             async with tx.session.begin_nested():
                 await _take_again(tx, row)
-        except _CannotRevive as reason:
+        except (_CannotRevive, Conflict) as reason:
             return str(reason)
         await payments.set_succeeded(
             tx.session,
@@ -103,13 +106,21 @@ class LatePaymentActivities:
     @translated
     async def carry_out(self, decision: Decision) -> None:
         """Start what follows from the decision."""
-        if decision.outcome == REVIVED:
+        if decision.outcome in (REVIVED, RESUMED):
             await self._dispatcher.resume_order(decision.order_id)
         elif decision.refund_id is not None:
             await self._dispatcher.resume_refund(decision.refund_id)
 
 
+def _waits_for(row: OrderRow, amount: int, currency: str) -> bool:
+    open_states = (PaymentState.PENDING, PaymentState.PROCESSING)
+    return row.payment_state in open_states and (amount, currency) == (row.total, row.currency)
+
+
 async def _take_again(tx: Transaction, row: OrderRow) -> None:
+    courses = {line.lms_course_id for line in await orders.lines(tx.session, row.id)}
+    if courses <= set(await entitlements.owns(tx.session, row.user_id, sorted(courses))):
+        raise _CannotRevive("the order had expired, and its courses were bought again")
     for line_id, item_id in await orders.seated_lines(tx.session, row.id):
         if not await catalog.take_seat(tx.session, item_id):
             raise _CannotRevive("the order had expired, and its seat was sold")

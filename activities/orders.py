@@ -63,6 +63,8 @@ class Placement:
 
     state: OrderState | None
     refusal: Refusal | None = None
+    # Successes that the inbox holds and no payment row has: the run that was told of them was lost.
+    unapplied_events: list[PaymentEvent] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ class OrderActivities:
             async with self._transactions.begin() as tx:
                 existing = await orders.get(tx.session, order.order_id)
                 if existing is not None:
-                    return Placement(await _state(tx.session, existing))
+                    waiting = await inbox.unapplied_successes(tx.session, existing.id)
+                    return Placement(await _state(tx.session, existing), unapplied_events=waiting)
                 await self._place(tx.session, order.order_id)
                 placed = await _require(tx.session, order.order_id)
                 return Placement(await _state(tx.session, placed))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 
-from activities.boundary import Transactions, translated
+from activities.boundary import Transaction, Transactions, translated
 from domain import ids
 from domain.errors import CommerceError, ProcessorUnavailable
 from domain.ledger import processor_fee
@@ -13,9 +13,14 @@ from domain.messages import BalanceTransactionInput, OrderInput
 from domain.orders import PaymentState
 from integrations.payments import IntentNotCancelable, PaymentIntent, StripePayments
 from models.queries import ledger, orders, payments
+from models.queries.orders import OrderRow
+from models.queries.payments import PaymentRow
 
 # Stripe keeps an idempotency key for 24 hours at least: before a retry that may be older, look first.
 _KEY_LIFE = timedelta(hours=20)
+
+# Intents in these states will not move again, and we know it.
+_DECIDED = frozenset({"succeeded", "canceled"})
 
 # What a balance transaction may be for us to post its fee; anything else waits for a person.
 KNOWN_CATEGORIES = frozenset({"charge", "refund", "refund_failure"})
@@ -78,76 +83,80 @@ class PaymentActivities:
     @activity.defn
     @translated
     async def cancel_intent(self, given: CancelIntentInput) -> IntentState:
-        """Cancel the order's intent at the processor; a refusal tells what it has become instead."""
+        """Cancel the order's open intents at the processor; a refusal tells what one has become instead.
+
+        An intent that has succeeded without paying for the order is not the order's any more.
+        """
         async with self._transactions.begin() as tx:
             of_order = await payments.of_order(tx.session, given.order_id)
-        if not of_order:
-            return IntentState(None, "canceled")
-        payment = of_order[-1]
-        intent_id = payment.intent_id
-        if intent_id is None:
-            intent = await self._find_intent(given.order_id, payment.created_at)
-            if intent is None:
-                # A creation whose answer was lost may still land: the same key returns it, then it can go.
-                created = await self.create_intent(OrderInput(given.order_id))
-                intent_id = created.intent_id
-            else:
-                intent_id = intent.id
-        if intent_id is None:
+        state = IntentState(None, "canceled")
+        for payment in of_order:
+            if payment.status in _DECIDED:
+                continue
+            intent_id = payment.intent_id or await self._intent_of_lost_answer(given.order_id, payment)
+            try:
+                await self._api.cancel_intent(intent_id)
+            except IntentNotCancelable as refusal:
+                state = IntentState(intent_id, refusal.intent.status)
+        return state
+
+    async def _intent_of_lost_answer(self, order_id: str, payment: PaymentRow) -> str:
+        """The intent of a creation whose answer never came: it may exist, and must not be left open."""
+        found = await self._find_intent(order_id, payment.created_at)
+        if found is not None:
+            return found.id
+        # The same key makes it, or returns it if it is still on its way; then it can go.
+        made = await self.create_intent(OrderInput(order_id))
+        if made.intent_id is None:
             raise ProcessorUnavailable("the intent is not known yet")
-        try:
-            canceled = await self._api.cancel_intent(
-                intent_id, ids.intent_cancel_key(intent_id, given.reason)
-            )
-        except IntentNotCancelable as refusal:
-            return IntentState(intent_id, refusal.intent.status)
-        return IntentState(intent_id, canceled.status)
+        return made.intent_id
 
     @activity.defn
     @translated
     async def refresh_payment(self, order: OrderInput) -> IntentState:
-        """Follow an intent that is not decided: events only say that something moved, not in which order.
+        """Follow intents that are not decided: events only say that something moved, not in which order.
 
         Success is never taken from here: only a verified event posts money.
         """
         async with self._transactions.begin() as tx:
             of_order = await payments.of_order(tx.session, order.order_id)
-        intent_ids = [payment.intent_id for payment in of_order if payment.intent_id]
-        if not intent_ids:
-            return IntentState(None, "creating")
-        intent = await self._api.get_intent(intent_ids[0])
+        found = [
+            (payment, await self._api.get_intent(payment.intent_id))
+            for payment in of_order
+            if payment.intent_id is not None and payment.status not in _DECIDED
+        ]
         async with self._transactions.begin() as tx:
             row = await orders.get(tx.session, order.order_id, lock=True)
             if row is None:
                 raise CommerceError(f"order {order.order_id} has no row")
-            if intent.status != "succeeded":
-                await payments.set_status(
-                    tx.session,
-                    of_order[0].id,
-                    intent.status,
-                    failure_code=intent.last_error_code,
-                    failure_message=intent.last_error_message,
-                )
-            if row.payment_state is PaymentState.PENDING and intent.status == "processing":
-                await orders.set_payment_state(tx.session, row.id, PaymentState.PROCESSING)
-                await orders.note(
-                    tx.session,
-                    row.id,
-                    "processing",
-                    "payment_processing",
-                    "The payment is being processed; the seat stays held.",
-                )
-            elif row.payment_state is PaymentState.PROCESSING and intent.status == "requires_payment_method":
-                await orders.set_payment_state(tx.session, row.id, PaymentState.PENDING)
-            if intent.last_error_code is not None and intent.status == "requires_payment_method":
-                await orders.note(
-                    tx.session,
-                    row.id,
-                    f"declined/{intent.id}/{activity.info().activity_id}",
-                    "payment_failed",
-                    f"Payment declined: {intent.last_error_code}.",
-                )
-        return IntentState(intent.id, intent.status)
+            for payment, intent in found:
+                await self._follow(tx, row, payment, intent)
+            await _move_payment_axis(tx, row, {intent.status for _, intent in found})
+        if not found:
+            return IntentState(None, "unknown")
+        first = found[0][1]
+        return IntentState(first.id, first.status)
+
+    async def _follow(
+        self, tx: Transaction, row: OrderRow, payment: PaymentRow, intent: PaymentIntent
+    ) -> None:
+        if intent.status == "succeeded":
+            return
+        await payments.set_status(
+            tx.session,
+            payment.id,
+            intent.status,
+            failure_code=intent.last_error_code,
+            failure_message=intent.last_error_message,
+        )
+        if intent.last_error_code is not None and intent.status == "requires_payment_method":
+            await orders.note(
+                tx.session,
+                row.id,
+                f"declined/{intent.id}/{activity.info().activity_id}",
+                "payment_failed",
+                f"Payment declined: {intent.last_error_code}.",
+            )
 
     @activity.defn
     @translated
@@ -184,3 +193,18 @@ class PaymentActivities:
                 effective_at=datetime.fromtimestamp(found.created, UTC),
             )
             return f"posted a fee of {found.fee} {found.currency}"
+
+
+async def _move_payment_axis(tx: Transaction, row: OrderRow, statuses: set[str]) -> None:
+    """A payment under way stops the window; when it failed, the order waits for another."""
+    if row.payment_state is PaymentState.PENDING and "processing" in statuses:
+        await orders.set_payment_state(tx.session, row.id, PaymentState.PROCESSING)
+        await orders.note(
+            tx.session,
+            row.id,
+            "processing",
+            "payment_processing",
+            "The payment is being processed; the seat stays held.",
+        )
+    elif row.payment_state is PaymentState.PROCESSING and not statuses & {"processing", "succeeded"}:
+        await orders.set_payment_state(tx.session, row.id, PaymentState.PENDING)

@@ -260,7 +260,7 @@ class RefundActivities:
     async def tell_concerned(self, state: RefundState) -> None:
         """Wake whoever reads rows that the refund changed; nothing depends on the order of arrival."""
         for line_id in state.line_ids:
-            await self._dispatcher.line_changed(line_id)
+            await self._dispatcher.resume_split(line_id)
         for course_id in state.course_ids:
             await self._dispatcher.wake_entitlement(state.user_id, course_id)
         await self._dispatcher.order_entitlement_changed(state.order_id)

@@ -70,23 +70,24 @@ class SplitActivities:
         """Hand the line's held earnings on to the payout system, once."""
         async with self._transactions.begin() as tx:
             line, order = await _require(tx.session, given.line_id, lock=True)
-            if line.released_at is not None:
-                return
             outcome = release(ledger_of(line, order.currency))
             await post_outcome(tx, outcome, order, [line], reason="the hold ended")
             await orders.mark_released(tx.session, line.id)
             await orders.note(
                 tx.session,
                 order.id,
-                f"released/{line.id}",
+                f"released/{line.id}/{outcome.lines[0].releases}",
                 "earnings_released",
                 f"Earnings of {line.title} released to the payout system.",
             )
 
 
 async def _require(session: Session, line_id: str, *, lock: bool = False) -> tuple[LineRow, OrderRow]:
-    line = await orders.line(session, line_id, lock=lock)
-    order = None if line is None else await orders.get(session, line.order_id)
+    line = await orders.line(session, line_id)
+    # The order before its lines, as everybody locks them: so nobody waits in a circle.
+    order = None if line is None else await orders.get(session, line.order_id, lock=lock)
+    if lock:
+        line = await orders.line(session, line_id, lock=True)
     if line is None or order is None:
         raise CommerceError(f"order line {line_id} has no row")
     return line, order
@@ -96,16 +97,18 @@ async def _line_state(session: Session, line: LineRow, order: OrderRow) -> LineS
     def state(step: str, at: float, waiting_for: str, ended: str | None = None) -> LineState:
         return LineState(order.number, line.lms_course_id, step, at, waiting_for, ended)
 
-    if line.released_at is not None:
-        return state(RELEASE, 0, "nothing", ended="released")
     if order.payment_state is not PaymentState.PAID or line.ledger is None:
         return state(RECOGNIZE, 0, "nothing", ended="never paid")
     books = ledger_of(line, order.currency)
-    if books.nothing_left:
+    holds = any(payee.held for payee in books.payees)
+    if books.nothing_left and not holds:
         return state(RELEASE, 0, "nothing", ended="refunded")
     if not books.recognized:
         at, why = await _recognition_due(session, line, order)
         return state(RECOGNIZE, at, why)
+    # Shares that a withdrawn refund gave back are released like any others, a second time.
+    if line.released_at is not None and not holds:
+        return state(RELEASE, 0, "nothing", ended="released")
     accrued_at = line.accrued_at or order.paid_at or datetime.now(UTC)
     release_at = accrued_at + timedelta(seconds=line.hold_seconds)
     return state(

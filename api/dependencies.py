@@ -33,6 +33,8 @@ class Services:
     """Built once per process by `api.main`."""
 
     database: Database
+    # For what commits on its own while a request holds its session: never waits for that pool.
+    commands: Database
     temporal: Client
     task_queue: str
     dispatcher: Dispatcher

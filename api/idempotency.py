@@ -92,7 +92,7 @@ async def _run_once(
     caller = _caller(request, body, registers=reruns)
     key = read_key(request)
     prints = services.sealer.fingerprints(_fingerprinted(request, body))
-    fresh = await idempotency.claim(services.database, caller, key, prints[0])
+    fresh = await idempotency.claim(services.commands, caller, key, prints[0])
     record = await idempotency.lock(session, caller, key)
     if record.fingerprint not in prints:
         raise InvalidInput(
@@ -135,16 +135,17 @@ def _caller(request: Request, body: bytes, *, registers: bool) -> str:
     if not registers:
         return user_caller(authenticate(request).user_id)
     try:
-        email = json.loads(body)["email"]
-    except (ValueError, KeyError, TypeError):
+        email = str(json.loads(body)["email"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         email = ""
-    return email_caller(str(email)[:320])
+    # What is no address is refused by the route; until then it only has to be a key.
+    return email_caller(email[:320] if email.isprintable() and email.isascii() else "")
 
 
 def _fingerprinted(request: Request, body: bytes) -> bytes:
     try:
         parsed = json.loads(body) if body else None
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = body.decode(errors="replace")
     if isinstance(parsed, dict):
         parsed = {name: value for name, value in parsed.items() if name not in _UNFINGERPRINTED}

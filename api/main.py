@@ -30,6 +30,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database = Database(settings.database_url.get_secret_value(), pool_size=30)
+        commands = Database(settings.database_url.get_secret_value(), pool_size=10)
         http = make_http_client()
         payments = StripePayments(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)
         temporal = await connect(
@@ -46,6 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
         app.state.services = Services(
             database=database,
+            commands=commands,
             temporal=temporal,
             task_queue=settings.temporal_task_queue,
             dispatcher=Dispatcher(temporal, settings.temporal_task_queue),
@@ -75,6 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         finally:
             await payments.aclose()
             await http.aclose()
+            await commands.aclose()
             await database.aclose()
 
     app = FastAPI(title="Commerce", version="0.1.0", lifespan=lifespan)

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -129,6 +129,8 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 def _database_error(request: Request, error: Exception) -> JSONResponse:
     """A database that is away is no bug: nothing was committed, and a retry goes on."""
+    if isinstance(error, DataError):
+        return problem_response(request, InvalidInput("a value can't be stored"))
     sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
     if isinstance(error, DBAPIError) and sqlstate is not None and sqlstate[:2] not in ("08", "57", "53"):
         return _unexpected(request, error)
@@ -157,8 +159,12 @@ class RequestEnvelope:
         request_id = given if _SANE_REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
         _request_id.set(request_id)
 
+        started = False
+
         async def send_with_id(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
@@ -177,7 +183,12 @@ class RequestEnvelope:
             sent = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app(scope, replay, send_with_id)
+        try:
+            await self._app(scope, replay, send_with_id)
+        except Exception as error:
+            if started:
+                raise
+            await _unexpected(Request(scope), error)(scope, receive, send_with_id)
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes | None:
@@ -202,5 +213,4 @@ def install(app: FastAPI, public_url: str) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(DBAPIError, _database_error)
     app.add_exception_handler(PoolTimeoutError, _database_error)
-    app.add_exception_handler(Exception, _unexpected)
     app.add_middleware(RequestEnvelope)

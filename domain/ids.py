@@ -62,11 +62,6 @@ def intent_key(order_id: str, attempt: int) -> str:
     return f"order/{order_id}/intent/{attempt}"
 
 
-def intent_cancel_key(intent_id: str, reason: str) -> str:
-    """Cancellation of an intent; the reason is `expired` or `canceled`."""
-    return f"intent/{intent_id}/cancel/{reason}"
-
-
 def refund_issue_key(refund_id: str, attempt: int) -> str:
     """The n-th issue of a refund (a failed one is issued again under a new key)."""
     return f"refund/{refund_id}/issue/{attempt}"

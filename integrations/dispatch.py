@@ -47,8 +47,8 @@ class Dispatcher:
                 messages.SIGNAL_REFUND,
                 messages.RefundEvent(event.inbox_id, event.type),
             )
-            if not sent and event.type == "refund.failed":  # it had succeeded, and failed after all
-                await self.resume_refund(refund_id)
+            if not sent and event.type in ("refund.updated", "refund.failed"):
+                await self.resume_refund(refund_id)  # it had closed, and the processor moved it again
             return f"{outcome}; refund {'signalled' if sent else 'had closed'}"
         return "ignored: a type that nothing here acts on"
 
@@ -91,10 +91,21 @@ class Dispatcher:
             ids.delivery_workflow_id(endpoint_id, stream),
         )
 
-    async def start_split(self, line_id: str) -> None:
-        """Start recognition and split of a line, if that never happened."""
-        await self._start_once(
-            messages.REVENUE_SPLIT, messages.LineInput(line_id), ids.split_workflow_id(line_id)
+    async def resume_split(self, line_id: str) -> None:
+        """Have the split of a line read its row, also when it had ended: a refund may have been undone."""
+        await self._resume(
+            messages.REVENUE_SPLIT,
+            messages.LineInput(line_id),
+            ids.split_workflow_id(line_id),
+            signal=messages.SIGNAL_LINE,
+        )
+
+    async def resume_late_payment(self, order_id: str, intent_id: str) -> None:
+        """Decide on money whose decision was lost."""
+        await self._resume(
+            messages.LATE_PAYMENT,
+            messages.LatePaymentInput(order_id, intent_id),
+            ids.late_payment_workflow_id(intent_id),
         )
 
     async def line_changed(self, line_id: str) -> bool:
@@ -146,7 +157,7 @@ class Dispatcher:
                 message,
                 id=workflow_id,
                 task_queue=self._task_queue,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 rpc_timeout=_RPC_TIMEOUT,
             )

@@ -16,8 +16,6 @@ _FINAL = (
     stripe.CardError,
     stripe.InvalidRequestError,
     stripe.IdempotencyError,
-    stripe.AuthenticationError,
-    stripe.PermissionError,
 )
 
 
@@ -76,7 +74,11 @@ class IntentNotCancelable(ProcessorRejected):
 
 
 async def _call(request: Awaitable[R]) -> R:
-    """Translate the SDK's errors: final ones are rejections, all others leave the outcome open."""
+    """Translate the SDK's errors: final ones are rejections, all others leave the outcome open.
+
+    A wrong or rotating key (401, 403) is our mistake, not an answer about this payment: it is tried again
+    until somebody has mended the setting.
+    """
     try:
         return await request
     except _FINAL as error:
@@ -200,16 +202,13 @@ class StripePayments:
         """The intent as it stands now."""
         return _intent(await _call(self._client.v1.payment_intents.retrieve_async(intent_id)))
 
-    async def cancel_intent(self, intent_id: str, idempotency_key: str) -> PaymentIntent:
-        """Cancel; a canceled one is success. Raises IntentNotCancelable with the state it has instead."""
+    async def cancel_intent(self, intent_id: str) -> PaymentIntent:
+        """Cancel; a canceled one is success. Raises IntentNotCancelable with the state it has instead.
+
+        Without an idempotency key: Stripe would replay a refusal whose reason has passed.
+        """
         try:
-            return _intent(
-                await _call(
-                    self._client.v1.payment_intents.cancel_async(
-                        intent_id, {}, {"idempotency_key": idempotency_key}
-                    )
-                )
-            )
+            return _intent(await _call(self._client.v1.payment_intents.cancel_async(intent_id)))
         except ProcessorRejected as refusal:
             if refusal.processor_code != "payment_intent_unexpected_state":
                 raise
@@ -250,9 +249,7 @@ class StripePayments:
 
     async def find_refund(self, refund_id: str, intent_id: str) -> Refund | None:
         """The refund of this intent whose metadata names ours: found even when a key has expired."""
-        page = await _call(
-            self._client.v1.refunds.list_async({"payment_intent": intent_id, "limit": _PAGE})
-        )
+        page = await _call(self._client.v1.refunds.list_async({"payment_intent": intent_id, "limit": _PAGE}))
         found = (_refund(entry) for entry in page.data)
         return next((refund for refund in found if refund.metadata.get("refund_id") == refund_id), None)
 

@@ -28,6 +28,7 @@ class Entitlement(SQLModel, table=True):
     version: int = whole(default=0)
     failure_code: str | None
     failure_detail: str | None
+    failed_action: str | None
     retry_asked: int = whole(default=0)
     created_at: datetime = created()
     changed_at: datetime = created()

@@ -63,6 +63,7 @@ class CheckoutWorkflow:
         if self._state.payment is PaymentState.PAID:
             await self._fulfil()
         await self._hand_on_late_events()
+        self._cancel_open = False
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._state.status
 
@@ -123,11 +124,18 @@ class CheckoutWorkflow:
             return False
         return self._state.intent_id is not None or self._state.total == 0 or not self._open
 
+    @property
+    def _success_waits(self) -> bool:
+        return any(event.type == "payment_intent.succeeded" for event in self._events)
+
     async def _place(self) -> None:
         placement = await workflow.execute_local_activity_method(
             OrderActivities.place_order, self._order, **options.DATABASE
         )
         self._refusal = placement.refusal
+        # A run before this one may have been lost with what it was told; the inbox still has it.
+        for event in placement.unapplied_events:
+            self.payment_event(event)
         if placement.state is not None:
             self._follow(placement.state)
 
@@ -146,7 +154,7 @@ class CheckoutWorkflow:
                 await self._apply(self._events.pop(0))
             elif self._cancel_open:
                 await self._close(PaymentState.CANCELED, self._cancel_by or "customer")
-            elif self._window_left() <= timedelta(0) and not self._decision_awaited:
+            elif self._window_is_over and not self._decision_awaited:
                 await self._close(PaymentState.EXPIRED, "the payment window")
             else:
                 await self._sleep_until_something_happens()
@@ -163,7 +171,7 @@ class CheckoutWorkflow:
         )
         try:
             await workflow.wait_condition(
-                lambda: task.done() or self._cancel_open or bool(self._events),
+                lambda: task.done() or self._cancel_open or self._success_waits,
                 timeout=max(self._window_left(), timedelta(seconds=1)),
                 timeout_summary="End of the payment window",
             )
@@ -315,6 +323,12 @@ class CheckoutWorkflow:
             )
         except WorkflowAlreadyStartedError:
             return
+
+    @property
+    def _window_is_over(self) -> bool:
+        """The window stands still while a payment is being processed."""
+        waits = self._state is not None and self._state.payment is PaymentState.PENDING
+        return waits and self._window_left() <= timedelta(0)
 
     def _window_left(self) -> timedelta:
         assert self._state is not None

@@ -75,7 +75,11 @@ class EntitlementWorkflow:
             if not isinstance(cause, ApplicationError):
                 return
             outcome = AccessOutcome(
-                plan.entitlement_id, EntitlementStatus.FAILED, cause.type or "lms_rejected", cause.message
+                plan.entitlement_id,
+                EntitlementStatus.FAILED,
+                cause.type or "lms_rejected",
+                cause.message,
+                plan.action,
             )
         await self._record(outcome)
 

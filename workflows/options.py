@@ -62,3 +62,8 @@ MESSAGE = RemoteOptions(
         maximum_interval=timedelta(seconds=30),
     ),
 )
+
+# Recovery comes again every 30 seconds: one try a step, and time for a long list.
+RECOVERY = RemoteOptions(
+    start_to_close_timeout=timedelta(minutes=5), retry_policy=RetryPolicy(maximum_attempts=1)
+)

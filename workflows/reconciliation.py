@@ -1,6 +1,9 @@
 """Keeping the books in step with the processor, and nothing lost: fees, missed events, lost wake-ups."""
 
+from collections.abc import Awaitable, Callable
+
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.inbox import InboxActivities
@@ -31,23 +34,21 @@ class InboxRecoveryWorkflow:
 
     @workflow.run
     async def run(self) -> str:
-        """Returns what was found, for the operator."""
-        missed = await workflow.execute_activity_method(
-            InboxActivities.fetch_missed_events,
-            summary="Read the processor's list of events",
-            **options.PROCESSOR,
-        )
-        dispatched = await workflow.execute_activity_method(
-            InboxActivities.dispatch_leftovers,
-            summary="Dispatch events that reached no workflow",
-            **options.MESSAGE,
-        )
-        woken = await workflow.execute_activity_method(
-            InboxActivities.wake_deliveries, summary="Wake deliveries", **options.MESSAGE
-        )
-        resumed = await workflow.execute_activity_method(
-            InboxActivities.resume_lost_workflows,
-            summary="Start workflows that Temporal does not know",
-            **options.MESSAGE,
-        )
-        return f"{missed} missed, {dispatched} dispatched, {woken} deliveries woken, {resumed} resumed"
+        """Returns what was found, for the operator. A step that fails does not keep the others waiting;
+        the next run of the Schedule tries it again."""
+        found = [
+            await self._step("missed", InboxActivities.fetch_missed_events, "Read the processor's events"),
+            await self._step(
+                "dispatched", InboxActivities.dispatch_leftovers, "Dispatch what was only stored"
+            ),
+            await self._step("woken", InboxActivities.wake_deliveries, "Wake deliveries"),
+            await self._step("resumed", InboxActivities.resume_lost_workflows, "Start lost workflows"),
+        ]
+        return ", ".join(found)
+
+    async def _step(self, name: str, method: Callable[..., Awaitable[int]], why: str) -> str:
+        try:
+            count: int = await workflow.execute_activity(method, summary=why, **options.RECOVERY)
+        except ActivityError as error:
+            return f"{name}: failed ({error.cause})"
+        return f"{name}: {count}"

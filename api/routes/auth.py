@@ -88,11 +88,11 @@ async def refresh(
 ) -> Session:
     """Exchange a refresh token. One that was used before revokes its whole family."""
     spent = await people.spend_refresh_token(session, hash_refresh_token(body.refresh_token))
-    # Before the refusal, which would roll the revocation back.
-    await session.commit()
     user = None if spent is None or not spent.good else await people.get(session, spent.user_id)
     if spent is None or user is None:
+        await session.commit()  # the refusal would roll the revocation back
         raise Unauthenticated("the refresh token is not valid", code="invalid_refresh_token")
+    # The old token is spent and the new one made in one transaction: an honest retry finds either.
     return await _tokens(services, session, user, family_id=spent.family_id)
 
 

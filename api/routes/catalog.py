@@ -107,7 +107,7 @@ async def create_item(
     """Add an item."""
     members = [parse_id(member) for member in body.members]
     found = await catalog.by_ids(session, members)
-    if len(found) != len(set(members)) or any(row.type is ItemType.BUNDLE for row in found.values()):
+    if len(found) != len(members) or any(row.type is ItemType.BUNDLE for row in found.values()):
         raise InvalidInput("a bundle's members are items that are no bundles", code="invalid_members")
     columns = body.model_dump(exclude={"prices", "members"}, exclude_none=True)
     prices = [Price(price.currency, price.amount) for price in body.prices]

@@ -28,7 +28,7 @@ async def checkout(
 
     A second checkout of the same cart, from another tab, is `cart_empty`.
     """
-    async with services.database.transaction() as first:
+    async with services.commands.transaction() as first:
         if await orders.command(first, order_id) is None:
             cart_id = await carts.open_id(first, caller.user_id)
             if cart_id is None:

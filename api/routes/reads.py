@@ -90,7 +90,7 @@ async def retry_entitlement(
     command_id: NewObjectId,
 ) -> EntitlementView:
     """Have a failed grant tried again, once its cause is mended."""
-    async with services.database.transaction() as first:
+    async with services.commands.transaction() as first:
         row = await entitlements.get(first, parse_id(entitlement_id))
         if row is None:
             raise NotFound("no such entitlement")

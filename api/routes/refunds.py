@@ -35,7 +35,7 @@ async def create_refund(
         await _within_learners_right(session, row, body)
     if body.amount is not None and body.amount.currency != row.currency:
         raise InvalidInput(f"the order is in {row.currency}", code="currency_mismatch")
-    async with services.database.transaction() as first:
+    async with services.commands.transaction() as first:
         await orders.record_command(
             first,
             refund_id,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import Field
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from api.dependencies import Services, ServicesDep
 from api.idempotency import CommerceRoute, without_key
@@ -75,10 +75,13 @@ async def receive_payout_event(request: Request, services: ServicesDep) -> Store
 
 async def _store(services: Services, source: str, event: dict[str, Any], order_id: str | None) -> StoredEvent:
     try:
-        async with services.database.transaction() as session:
+        async with services.commands.transaction() as session:
             if source == inbox.LMS:
                 await completions.take_in(session, event)
             return await inbox.store(session, source, event, order_id)
+    except (DataError, LookupError, TypeError, ValueError) as error:
+        # Signed, but not what it should be: asking the sender to send it again would not mend it.
+        raise BadSignature("the event can't be read") from error
     except SQLAlchemyError as error:
         raise Unavailable("the event could not be stored") from error
 
@@ -93,7 +96,7 @@ async def _dispatch_stripe(services: Services, event: StoredEvent) -> None:
 
 async def _dispatch_lms(services: Services, event: StoredEvent) -> None:
     try:
-        async with services.database.transaction() as session:
+        async with services.commands.transaction() as session:
             concerned = await completions.concerned(session, event)
         for user_id, course_id in concerned:
             await services.dispatcher.wake_entitlement(user_id, course_id)
@@ -103,5 +106,5 @@ async def _dispatch_lms(services: Services, event: StoredEvent) -> None:
 
 
 async def _mark(services: Services, event: StoredEvent, outcome: str) -> None:
-    async with services.database.transaction() as session:
+    async with services.commands.transaction() as session:
         await inbox.mark_dispatched(session, event.inbox_id, outcome)

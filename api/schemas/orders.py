@@ -164,6 +164,9 @@ class RefundBody(Body):
     def _one_way(self) -> "RefundBody":
         if self.lines is not None and self.amount is not None:
             raise ValueError("give lines or an amount, not both")
+        named = [line.line_id for line in self.lines or []]
+        if len(set(named)) != len(named):
+            raise ValueError("name each line once")
         return self
 
 

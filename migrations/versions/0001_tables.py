@@ -317,6 +317,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("failure_code", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("failure_detail", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("failed_action", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("retry_asked", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),

@@ -22,6 +22,7 @@ class EntitlementRow:
     version: int
     failure_code: str | None
     failure_detail: str | None
+    failed_action: str | None
     retry_asked: int
     justified: bool
     created_at: datetime
@@ -44,6 +45,7 @@ def _entitlement(row: Row[Any]) -> EntitlementRow:
         version=row.version,
         failure_code=row.failure_code,
         failure_detail=row.failure_detail,
+        failed_action=row.failed_action,
         retry_asked=row.retry_asked,
         justified=row.justified,
         created_at=row.created_at,
@@ -134,6 +136,7 @@ async def set_status(
     *,
     failure_code: str | None = None,
     failure_detail: str | None = None,
+    failed_action: str | None = None,
 ) -> int:
     """Move the entitlement and return its new version; the version grows with every change."""
     return int(
@@ -141,20 +144,28 @@ async def set_status(
             await session.execute(
                 text(
                     "UPDATE entitlement SET status = :status, failure_code = :code, "
-                    "failure_detail = :detail, changed_at = now(), version = version + 1 "
+                    "failure_detail = :detail, failed_action = :action, changed_at = now(), "
+                    "version = version + 1 "
                     "WHERE id = :id RETURNING version"
                 ),
-                {"id": entitlement_id, "status": status, "code": failure_code, "detail": failure_detail},
+                {
+                    "id": entitlement_id,
+                    "status": status,
+                    "code": failure_code,
+                    "detail": failure_detail,
+                    "action": failed_action,
+                },
             )
         ).scalar_one()
     )
 
 
 async def ask_retry(session: Session, entitlement_id: str) -> None:
-    """An operator wants a failed grant tried again."""
+    """An operator wants what the LMS refused tried again."""
     await session.execute(
         text(
-            "UPDATE entitlement SET retry_asked = retry_asked + 1, status = 'pending', "
+            "UPDATE entitlement SET retry_asked = retry_asked + 1, failed_action = NULL, "
+            "status = CASE WHEN failed_action = 'revoke' THEN 'revoking' ELSE 'pending' END, "
             "changed_at = now(), version = version + 1 WHERE id = :id AND status = 'failed'"
         ),
         {"id": entitlement_id},
@@ -184,12 +195,15 @@ async def lines_of(session: Session, entitlement_id: str) -> list[str]:
 
 
 async def owns(session: Session, user_id: str, course_ids: list[str]) -> list[str]:
-    """Which of these courses the user has a right to already."""
+    """Which of these courses the user has a right to already, or is paying for in an open order."""
     rows = await session.execute(
         text(
-            "SELECT DISTINCT e.lms_course_id FROM entitlement e JOIN justification j "
+            "SELECT e.lms_course_id FROM entitlement e JOIN justification j "
             "ON j.entitlement_id = e.id WHERE e.user_id = :user_id AND j.active "
-            "AND e.lms_course_id = ANY(:courses)"
+            "AND e.lms_course_id = ANY(:courses) UNION "
+            "SELECT l.lms_course_id FROM orders o JOIN order_line l ON l.order_id = o.id "
+            "WHERE o.user_id = :user_id AND o.payment_state IN ('pending', 'processing') "
+            "AND l.lms_course_id = ANY(:courses)"
         ),
         {"user_id": user_id, "courses": course_ids},
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from domain.messages import StoredEvent
+from domain.messages import PaymentEvent, StoredEvent
 from models.database import Session
 
 STRIPE = "stripe"
@@ -129,3 +129,17 @@ async def succeeded_intent(session: Session, intent_id: str) -> dict[str, Any] |
         )
     ).scalar_one_or_none()
     return None if value is None else dict(value)
+
+
+async def unapplied_successes(session: Session, order_id: str) -> list[PaymentEvent]:
+    """Stored successes of the order's intents that no payment row knows as succeeded."""
+    rows = await session.execute(
+        text(
+            "SELECT e.id, e.payload->'data'->'object'->>'id' AS intent_id FROM inbound_event e "
+            "WHERE e.order_id = :id AND e.source = 'stripe' AND e.type = 'payment_intent.succeeded' "
+            "AND NOT EXISTS (SELECT FROM payment p WHERE p.status = 'succeeded' "
+            "AND p.intent_id = e.payload->'data'->'object'->>'id') ORDER BY e.received_at"
+        ),
+        {"id": order_id},
+    )
+    return [PaymentEvent(str(row.id), "payment_intent.succeeded", row.intent_id) for row in rows]

@@ -31,6 +31,20 @@ DATABASE_INVARIANTS = (
         "GROUP BY currency HAVING sum(amount) <> 0",
     ),
     Invariant(
+        "ledger.facts_posted_once",
+        "each business fact has one journal entry",
+        "SELECT 'fact ' || event_key || ' is posted ' || count(*) || ' times' FROM journal_entry "
+        "GROUP BY entity, event_key HAVING count(*) > 1",
+    ),
+    Invariant(
+        "ledger.capture_equals_paid",
+        "what the ledger captured for an order is what was paid for it",
+        "SELECT 'order ' || o.number || ' was paid ' || o.amount_paid || ', captured ' || coalesce(c.amount, 0) "
+        "FROM orders o LEFT JOIN LATERAL (SELECT sum(p.amount) AS amount FROM journal_entry e "
+        "JOIN posting p ON p.entry_id = e.id AND p.account = '1010' WHERE e.order_id = o.id "
+        "AND e.kind = 'payment_captured') c ON true WHERE coalesce(c.amount, 0) <> o.amount_paid",
+    ),
+    Invariant(
         "orders.one_applied_payment",
         "a paid order has one applied payment of its total in its currency; a free one has none",
         "SELECT 'order ' || o.number || ': ' || count(p.id) || ' applied payments, ' || "

@@ -18,44 +18,50 @@ class Unfinished:
     refund_ids: list[str]
     entitlements: list[tuple[str, str]]
     line_ids: list[str]
+    late_payments: list[tuple[str, str]]
 
 
-async def unfinished(session: Session, limit: int = 1000) -> Unfinished:
+_ORDERS = (
+    "SELECT id::text, NULL FROM orders WHERE (payment_state IN ('pending', 'processing') OR "
+    "(payment_state = 'paid' AND fulfilment_state <> 'fulfilled')) "
+    f"AND created_at < now() - {_SETTLING} ORDER BY id"
+)
+_REFUNDS = (
+    "SELECT id::text, NULL FROM refund WHERE status = 'pending' "
+    f"AND created_at < now() - {_SETTLING} ORDER BY id"
+)
+_ACCESS = (
+    "SELECT user_id::text, lms_course_id FROM entitlement "
+    "WHERE status IN ('pending', 'granting', 'revoking') "
+    f"AND changed_at < now() - {_SETTLING} ORDER BY id"
+)
+_LINES = (
+    "SELECT l.id::text, NULL FROM order_line l JOIN orders o ON o.id = l.order_id "
+    "WHERE o.payment_state = 'paid' AND l.list_net > 0 AND l.released_at IS NULL "
+    "AND (o.amount_paid = 0 OR o.amount_refunded < o.amount_paid) "
+    f"AND o.paid_at < now() - {_SETTLING} ORDER BY l.id"
+)
+_LATE = (
+    "SELECT DISTINCT o.id::text, e.payload->'data'->'object'->>'id' FROM inbound_event e "
+    "JOIN orders o ON o.id = e.order_id "
+    "LEFT JOIN payment p ON p.intent_id = e.payload->'data'->'object'->>'id' "
+    "WHERE e.source = 'stripe' AND e.type = 'payment_intent.succeeded' "
+    "AND o.payment_state NOT IN ('pending', 'processing') AND (p.id IS NULL OR (NOT p.applied "
+    "AND NOT EXISTS (SELECT FROM refund r WHERE r.payment_id = p.id AND r.kind = 'unapplied'))) "
+    f"AND e.received_at < now() - {_SETTLING}"
+)
+
+
+async def unfinished(session: Session) -> Unfinished:
     """Everything that waits for something and is older than half a minute."""
-    orders = await session.execute(
-        text(
-            "SELECT id FROM orders WHERE (payment_state IN ('pending', 'processing') OR "
-            "(payment_state = 'paid' AND fulfilment_state <> 'fulfilled')) "
-            f"AND created_at < now() - {_SETTLING} ORDER BY id LIMIT :limit"
-        ),
-        {"limit": limit},
-    )
-    refunds = await session.execute(
-        text(
-            f"SELECT id FROM refund WHERE status = 'pending' AND created_at < now() - {_SETTLING} "
-            "ORDER BY id LIMIT :limit"
-        ),
-        {"limit": limit},
-    )
-    access = await session.execute(
-        text(
-            "SELECT user_id, lms_course_id FROM entitlement "
-            "WHERE status IN ('pending', 'granting', 'revoking') "
-            f"AND changed_at < now() - {_SETTLING} ORDER BY id LIMIT :limit"
-        ),
-        {"limit": limit},
-    )
-    lines = await session.execute(
-        text(
-            "SELECT l.id FROM order_line l JOIN orders o ON o.id = l.order_id "
-            "WHERE o.payment_state = 'paid' AND l.list_net > 0 AND l.released_at IS NULL "
-            f"AND o.amount_refunded = 0 AND o.paid_at < now() - {_SETTLING} ORDER BY l.id LIMIT :limit"
-        ),
-        {"limit": limit},
-    )
+
+    async def pairs(query: str) -> list[tuple[str, str]]:
+        return [(row[0], row[1]) for row in await session.execute(text(query))]
+
     return Unfinished(
-        [str(row.id) for row in orders],
-        [str(row.id) for row in refunds],
-        [(str(row.user_id), row.lms_course_id) for row in access],
-        [str(row.id) for row in lines],
+        order_ids=[first for first, _ in await pairs(_ORDERS)],
+        refund_ids=[first for first, _ in await pairs(_REFUNDS)],
+        entitlements=await pairs(_ACCESS),
+        line_ids=[first for first, _ in await pairs(_LINES)],
+        late_payments=await pairs(_LATE),
     )

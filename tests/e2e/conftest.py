@@ -8,13 +8,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from devstack.stripe_standin.control import StripeControl
 from psycopg.rows import dict_row
 
 from devstack.lms_standin.control import LmsControl
 from devstack.payout_receiver.control import PayoutControl
 from devstack.shopper import Shopper
 from devstack.stack import Stack
+from devstack.stripe_standin.control import StripeControl
 
 _numbers = itertools.count(1)
 

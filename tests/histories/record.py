@@ -10,7 +10,6 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from devstack.stripe_standin.control import StripeControl
 from temporalio.client import Client
 
 from devstack.lms_standin.control import LmsControl
@@ -18,6 +17,7 @@ from devstack.logs import LogSink
 from devstack.payout_receiver.control import PayoutControl
 from devstack.shopper import ApiProblem, wait_for
 from devstack.stack import Stack, StackSettings
+from devstack.stripe_standin.control import StripeControl
 from tests.e2e.conftest import Shop
 from tests.e2e.processor import pay_behind_our_back
 

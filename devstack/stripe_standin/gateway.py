@@ -30,6 +30,8 @@ CORS = {
     "access-control-expose-headers": "request-id, idempotent-replayed",
 }
 
+_MAKE_METHOD = "POST /v1/payment_methods"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -192,6 +194,9 @@ class Gateway:
         browser: dict[str, Any] = {}
         if publishable:
             browser = _browser_parameters(given, operation)
+            if isinstance(browser.get("payment_method_data"), dict):
+                data = browser["payment_method_data"]
+                browser["payment_method_data"] = self._account.parameters.read(_MAKE_METHOD, data)
         params = self._account.parameters.read(operation.name, given) | browser
         return operation, Call(exchange.path, params, object_id, origin, publishable)
 

@@ -1,4 +1,4 @@
-"""One stand-in for a test process, driven by the official SDK; whatever it answers is held against the schema."""
+"""One stand-in for a test process, driven by the official SDK; its answers are held against the schema."""
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,15 @@ class Standin:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(10)
         return time.monotonic() - began
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 8) -> None:
+    """Wait until it is true."""
+    for _ in range(int(seconds / 0.02)):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not become true")
 
 
 @dataclass(frozen=True)

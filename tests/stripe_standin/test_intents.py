@@ -239,6 +239,9 @@ async def test_a_browser_confirms_with_the_client_secret_alone(api: Api, standin
         paid = await browser.post(f"{url}/confirm", data=secret | card)
         assert paid.json()["status"] == "succeeded"
         assert paid.headers["access-control-allow-origin"] == "*"
+        used = await api.v1.payment_methods.retrieve_async(paid.json()["payment_method"])
+        assert used.card is not None
+        assert used.card.exp_month == 12
         forbidden = await browser.get(f"{standin.url}/v1/charges")
         assert (forbidden.status_code, forbidden.json()["error"]["code"]) == (403, "secret_key_required")
 

@@ -10,7 +10,7 @@ import stripe
 from devstack.stripe_standin.control import StripeControl
 from devstack.stripe_standin.endpoints import CONFIGURED_ID
 from tests.stripe_standin.conftest import Api
-from tests.stripe_standin.process import SECRET, Received, Receiver
+from tests.stripe_standin.process import SECRET, Received, Receiver, eventually
 
 
 def verified(delivery: Received, secret: str = SECRET) -> stripe.Event:
@@ -42,8 +42,7 @@ async def test_a_delivery_is_repeated_until_it_is_taken(
 ) -> None:
     receiver.failures_left = 2
     intent = await api.intent()
-    while len(receiver.about(intent.id)) < 3:
-        await asyncio.sleep(0.02)
+    await eventually(lambda: len(receiver.about(intent.id)) >= 3)
     copies = receiver.about(intent.id)
     assert len({copy.payload for copy in copies}) == 1
     event_id = copies[0].event["id"]
@@ -56,8 +55,7 @@ async def test_duplicates_delay_and_wearing_off(api: Api, control: StripeControl
     await control.chaos(duplicate=4, delay_seconds=0.3, count=1)
     began = time.time()
     spoilt, healthy = await api.intent(), await api.intent()
-    while len(receiver.about(spoilt.id)) < 5:
-        await asyncio.sleep(0.02)
+    await eventually(lambda: len(receiver.about(spoilt.id)) >= 5)
     assert min(copy.at for copy in receiver.about(spoilt.id)) >= began + 0.3
     assert len(receiver.about(healthy.id)) == 1
 
@@ -122,8 +120,7 @@ async def test_sending_an_event_again(api: Api, control: StripeControl, receiver
     intent = await api.intent()
     first = await receiver.wait_for(intent.id, "payment_intent.created")
     assert await control.send_again(first.event["id"]) >= 1
-    while len(receiver.about(intent.id)) < 2:
-        await asyncio.sleep(0.02)
+    await eventually(lambda: len(receiver.about(intent.id)) >= 2)
     assert receiver.about(intent.id)[1].payload == first.payload
 
 
@@ -136,8 +133,7 @@ async def test_endpoints_by_the_api(api: Api, receiver: Receiver) -> None:
     assert "secret" not in (await api.v1.webhook_endpoints.retrieve_async(made.id)).to_dict()
     customer = await api.v1.customers.create_async({"email": "a@example.com"})
     intent = await api.intent()
-    while len(receiver.about(customer.id)) < 2:
-        await asyncio.sleep(0.02)
+    await eventually(lambda: len(receiver.about(customer.id)) >= 2)
     secrets = [SECRET, made.secret]
     good = [secret for secret in secrets for one in receiver.about(customer.id) if _verifies(one, secret)]
     assert sorted(good) == sorted(secrets)

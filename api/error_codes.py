@@ -67,6 +67,27 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "unsafe_url": ErrorDoc(422, "Unsafe address", "A webhook may not go to this address."),
     "lms_invalid_input": ErrorDoc(422, "The LMS refuses a field", "The detail is the LMS's own."),
     "rate_limited": ErrorDoc(429, "Too many requests", "Come back after Retry-After."),
+    "slug_taken": ErrorDoc(409, "Slug taken", "Another item has this slug."),
+    "code_taken": ErrorDoc(409, "Code taken", "Another promotion has this code."),
+    "invalid_members": ErrorDoc(
+        422, "Invalid members", "A bundle has items of its own currencies, each once."
+    ),
+    "capacity_below_taken": ErrorDoc(422, "Capacity too low", "More seats than that are taken already."),
+    "limit_below_uses": ErrorDoc(422, "Limit too low", "The promotion was used more often already."),
+    "split_rule_invalid": ErrorDoc(
+        422, "Split rule invalid", "Shares exceed the whole, or name a payee twice."
+    ),
+    "share_too_small": ErrorDoc(409, "Share too small", "The payee has less than that of this line."),
+    "lms_rejected": ErrorDoc(422, "The LMS refuses", "The LMS said no for a reason of its own."),
+    "lms_misconfigured": ErrorDoc(
+        422, "LMS misconfigured", "Settings or permissions at the LMS: an operator's task."
+    ),
+    "unknown_user": ErrorDoc(422, "Unknown user", "The LMS does not know this user."),
+    "unknown_course": ErrorDoc(422, "Unknown course", "The LMS does not know this course."),
+    "user_not_ready": ErrorDoc(422, "User not ready", "The account at the LMS is unconfirmed or suspended."),
+    "dispute_unknown": ErrorDoc(422, "Unknown dispute", "These lines know of no such dispute."),
+    "refund_unknown": ErrorDoc(422, "Unknown refund", "These lines know of no such refund."),
+    "share_lowered": ErrorDoc(409, "Share lowered", "The payee's share was lowered by a refund meanwhile."),
     "internal": ErrorDoc(500, "Internal error", "Our mistake; the request id finds it in the log."),
     "unavailable": ErrorDoc(503, "Not available now", "Nothing is lost: ask again with the same key."),
     "lms_unavailable": ErrorDoc(503, "LMS not available", "The LMS can't be reached now."),

@@ -39,7 +39,8 @@ DATABASE_INVARIANTS = (
     Invariant(
         "ledger.capture_equals_paid",
         "what the ledger captured for an order is what was paid for it",
-        "SELECT 'order ' || o.number || ' was paid ' || o.amount_paid || ', captured ' || coalesce(c.amount, 0) "
+        "SELECT 'order ' || o.number || ' was paid ' || o.amount_paid || ', captured ' || "
+        "coalesce(c.amount, 0) "
         "FROM orders o LEFT JOIN LATERAL (SELECT sum(p.amount) AS amount FROM journal_entry e "
         "JOIN posting p ON p.entry_id = e.id AND p.account = '1010' WHERE e.order_id = o.id "
         "AND e.kind = 'payment_captured') c ON true WHERE coalesce(c.amount, 0) <> o.amount_paid",

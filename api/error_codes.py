@@ -80,7 +80,7 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "share_too_small": ErrorDoc(409, "Share too small", "The payee has less than that of this line."),
     "lms_rejected": ErrorDoc(422, "The LMS refuses", "The LMS said no for a reason of its own."),
     "lms_misconfigured": ErrorDoc(
-        422, "LMS misconfigured", "Settings or permissions at the LMS: an operator's task."
+        422, "LMS misconfigured", "Settings or permissions at the LMS: for an operator."
     ),
     "unknown_user": ErrorDoc(422, "Unknown user", "The LMS does not know this user."),
     "unknown_course": ErrorDoc(422, "Unknown course", "The LMS does not know this course."),
@@ -89,7 +89,9 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "refund_unknown": ErrorDoc(422, "Unknown refund", "These lines know of no such refund."),
     "share_lowered": ErrorDoc(409, "Share lowered", "The payee's share was lowered by a refund meanwhile."),
     "unknown_currency": ErrorDoc(422, "Unknown currency", "No currency of ISO 4217 that we know."),
-    "amount_not_chargeable": ErrorDoc(422, "Amount can't be charged", "It is off the currency's charge step."),
+    "amount_not_chargeable": ErrorDoc(
+        422, "Amount can't be charged", "It is off the currency's charge step."
+    ),
     "processor_rejected": ErrorDoc(422, "Processor refuses", "The payment processor said no for good."),
     "internal": ErrorDoc(500, "Internal error", "Our mistake; the request id finds it in the log."),
     "unavailable": ErrorDoc(503, "Not available now", "Nothing is lost: ask again with the same key."),

@@ -11,8 +11,9 @@ router = APIRouter()
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:3rem auto;padding:0 1rem;color:#222}"
-    "h1{font-size:1.6rem}table{border-collapse:collapse;width:100%}"
-    "td,th{text-align:left;padding:.45rem .6rem;border-bottom:1px solid #ddd;vertical-align:top}code{font-size:.9em}tr:target{background:#fff6d6}"
+    "h1{font-size:1.6rem} table{border-collapse:collapse;width:100%} code{font-size:.9em}"
+    "td,th{text-align:left;padding:.45rem .6rem;border-bottom:1px solid #ddd;vertical-align:top}"
+    "tr:target{background:#fff6d6}"
 )
 
 
@@ -26,7 +27,7 @@ async def error_codes() -> HTMLResponse:
     )
     return HTMLResponse(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Error codes</title>'
-        f"<style>{_STYLE}</style></head><body><h1>Error codes</h1><p>Errors are problem documents (RFC 9457); "
-        "their <code>code</code> is stable.</p><table><tr><th>Code</th><th>Status</th><th>Meaning</th></tr>"
+        f"<style>{_STYLE}</style></head><body><h1>Error codes</h1>"
+        "<p>Errors are problem documents (RFC 9457); their <code>code</code> is stable.</p><table><tr><th>Code</th><th>Status</th><th>Meaning</th></tr>"
         f"{rows}</table></body></html>"
     )

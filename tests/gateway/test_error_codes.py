@@ -8,8 +8,12 @@ from api.error_codes import ERROR_CODES
 ROOT = Path(__file__).parent.parent.parent
 # Codes of the processor, and of mistakes inside: those reach a caller as `internal`.
 FOREIGN = {
-    "payment_intent_unexpected_state", "external_error", "ledger_error", "not_allocatable", "invalid_document",
-}  # fmt: skip
+    "external_error",
+    "invalid_document",
+    "ledger_error",
+    "not_allocatable",
+    "payment_intent_unexpected_state",
+}
 
 
 def test_every_code_in_the_source_is_documented() -> None:

@@ -102,12 +102,16 @@ class Receiver:
         self.received: list[Received] = []
         self.status = 200
         self.failures_left = 0
+        self.slow_type: bytes | None = None
+        """An event type that takes a moment to be noted."""
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 payload = self.rfile.read(int(self.headers["content-length"]))
                 status = receiver.take_status()
+                if receiver.slow_type is not None and receiver.slow_type in payload:
+                    time.sleep(0.2)
                 signature = self.headers["stripe-signature"]
                 receiver.received.append(Received(payload, signature, time.time()))
                 self.send_response(status)

@@ -29,7 +29,8 @@ async def test_a_card_pays_and_the_fee_is_taken(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "fee"), [(1000, 59), (50, 31), (1034, 60), (1035, 60), (99_999_999, 2_900_030)]
+    ("amount", "fee"),
+    [(1000, 59), (500, 45), (1500, 74), (50, 31), (1034, 60), (1035, 60), (99_999_999, 2_900_030)],
 )
 async def test_the_fee_is_rounded_half_up(api: Api, amount: int, fee: int) -> None:
     paid = await api.pay(await api.intent(amount), expand=["latest_charge.balance_transaction"])

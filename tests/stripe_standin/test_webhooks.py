@@ -82,8 +82,12 @@ async def test_a_pause_and_then_the_reverse_order(
     await asyncio.sleep(0.1)
     assert receiver.about(intent.id) == []
     await control.chaos(reorder=True)
-    await control.resume_deliveries()
-    await receiver.wait_for(intent.id, "payment_intent.created")
+    receiver.slow_type = b"payment_intent.succeeded"
+    try:
+        await control.resume_deliveries()
+        await receiver.wait_for(intent.id, "payment_intent.created")
+    finally:
+        receiver.slow_type = None
     assert receiver.types_about(intent.id) == ["payment_intent.succeeded", "payment_intent.created"]
 
 

@@ -25,9 +25,10 @@ async def error_codes() -> HTMLResponse:
         f"<td>{escape(doc.title)}. {escape(doc.meaning)}</td></tr>"
         for code, doc in sorted(ERROR_CODES.items())
     )
+    head = f'<meta charset="utf-8"><title>Error codes</title><style>{_STYLE}</style>'
+    lead = "Errors are problem documents (RFC 9457); their <code>code</code> is stable."
+    columns = "<tr><th>Code</th><th>Status</th><th>Meaning</th></tr>"
     return HTMLResponse(
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Error codes</title>'
-        f"<style>{_STYLE}</style></head><body><h1>Error codes</h1>"
-        "<p>Errors are problem documents (RFC 9457); their <code>code</code> is stable.</p><table><tr><th>Code</th><th>Status</th><th>Meaning</th></tr>"
-        f"{rows}</table></body></html>"
+        f'<!doctype html><html lang="en"><head>{head}</head><body><h1>Error codes</h1><p>{lead}</p>'
+        f"<table>{columns}{rows}</table></body></html>"
     )

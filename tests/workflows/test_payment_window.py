@@ -71,6 +71,8 @@ async def test_processing_stops_the_window_and_succeeds_days_later(bench: Bench)
     assert row.payment_state == "processing"
     assert await seats_taken(bench) == seats + 1
     assert await intent_status(bench, order) == "processing"
+    cancel = f"/v1/payment_intents/{order.intent_id}/cancel"
+    assert await bench.stripe.requests(path=cancel) == [], "the processor may cancel a processing intent"
 
     await bench.stripe.settle(order.intent_id)
     await bench.take_events_in()

@@ -120,7 +120,8 @@ class PartsBuilder:
             found.append(self._standin("stripe", "stripe_standin", ports.stripe_standin, *signing))
         if not uses_real_lms(self.settings.environment):
             signing = ("--webhook-secret", credentials.lms_webhook_secret)
-            arguments = (*signing, "--token", credentials.lms_token)
+            # One word: a token may begin with a dash.
+            arguments = (*signing, f"--token={credentials.lms_token}")
             found.append(self._standin("lms", "lms_standin", ports.lms_standin, *arguments))
         secret = self.env["PAYOUT_WEBHOOK_SECRET"].split(",")[0].strip()
         checking = ("--secret", credentials.payout_receiver_secret)

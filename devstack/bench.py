@@ -8,14 +8,13 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
-from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from devstack.bare_workflow import LOCAL_STEPS, REMOTE_STEPS, BareWorkflow, nothing
 from devstack.logs import LogSink
 from devstack.shopper import Shopper
 from devstack.stack import Stack, StackSettings
@@ -23,27 +22,6 @@ from devstack.stripe_standin.control import StripeControl
 
 QUEUE = "bench"
 CALLERS = (1, 20)
-# As many as a paid order of one course runs: local ones for the database, the rest through the server.
-LOCAL_STEPS = 11
-REMOTE_STEPS = 6
-
-
-@activity.defn
-async def nothing() -> None:
-    """An empty step."""
-
-
-@workflow.defn
-class BareWorkflow:
-    """The engine's own cost: the same number of steps, and nothing in them."""
-
-    @workflow.run
-    async def run(self) -> None:
-        """Run the empty steps one after the other."""
-        for _ in range(REMOTE_STEPS):
-            await workflow.execute_activity(nothing, start_to_close_timeout=timedelta(seconds=10))
-        for _ in range(LOCAL_STEPS):
-            await workflow.execute_local_activity(nothing, start_to_close_timeout=timedelta(seconds=10))
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ async def broken(bench: Bench) -> dict[str, list[str]]:
 
 async def place_with_a_lost_answer(bench: Bench) -> Placed:
     """The processor makes the intent, and its answer is lost: the worker asks again."""
-    await bench.stripe.fault("POST", "/v1/payment_intents", "cut_after", count=3, kept=True)
+    await bench.stripe.fault("POST", "/v1/payment_intents", "cut_after", kept=True)
     return await bench.place(COURSE)
 
 

@@ -3,10 +3,12 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from devstack.seed import seed
 from models.database import Database, Session
@@ -27,22 +29,31 @@ def no_faults() -> None:
 
 @pytest.fixture
 async def database(servers: Servers, fresh_database: str) -> AsyncIterator[Database]:
-    """A seeded database with a connection for each racer."""
+    """A seeded database."""
     url = servers.database_url(fresh_database)
     await seed(url)
-    database = Database(url, pool_size=RACERS)
+    database = Database(url, pool_size=2)
     yield database
     await database.aclose()
 
 
-async def race(database: Database, take: Callable[[Session, int], Awaitable[bool]]) -> int:
-    """How many of the racers won; all have their connection before the first one starts."""
-    ready = asyncio.Barrier(RACERS)
+Racers = list[AsyncConnection]
+
+
+@pytest.fixture
+async def racers(servers: Servers, fresh_database: str, database: Database) -> AsyncIterator[Racers]:
+    """A connection for each racer, kept for all rounds."""
+    engine = create_async_engine(servers.database_url(fresh_database), pool_size=RACERS)
+    async with AsyncExitStack() as cleanup:
+        yield [await cleanup.enter_async_context(engine.connect()) for _ in range(RACERS)]
+    await engine.dispose()
+
+
+async def race(racers: Racers, take: Callable[[Session, int], Awaitable[bool]]) -> int:
+    """How many of the racers won; each on a connection and in a transaction of its own."""
 
     async def one(number: int) -> bool:
-        async with database.transaction() as session:
-            await session.connection()
-            await ready.wait()
+        async with Session(racers[number]) as session, session.begin():
             return await take(session, number)
 
     return sum(await asyncio.gather(*(one(number) for number in range(RACERS))))
@@ -84,26 +95,30 @@ async def seats_taken(database: Database, item_id: str) -> int:
     return found.seats_taken
 
 
-async def test_the_last_seat_goes_to_one_buyer_every_time(database: Database) -> None:
+async def test_the_last_seat_goes_to_one_buyer_every_time(database: Database, racers: Racers) -> None:
     for number in range(ROUNDS):
         item_id = await only_seat(database)
-        winners = await race(database, lambda session, _, i=item_id: catalog.take_seat(session, i))  # type: ignore[misc]
+        winners = await race(racers, lambda session, _, i=item_id: catalog.take_seat(session, i))  # type: ignore[misc]
         assert winners == 1, f"round {number}"
         assert await seats_taken(database, item_id) == 1
 
 
-async def test_planted_looking_before_taking_oversells(database: Database, owner_of_own: Owner) -> None:
+async def test_planted_looking_before_taking_oversells(
+    database: Database, racers: Racers, owner_of_own: Owner
+) -> None:
     """Without the table's own rule; it shows that the race above can be lost."""
     owner_of_own.execute("ALTER TABLE catalog_item DROP CONSTRAINT seats_within_capacity")
     item_id = await only_seat(database)
-    assert await race(database, lambda session, _: naive_take_seat(session, item_id)) > 1
+    assert await race(racers, lambda session, _: naive_take_seat(session, item_id)) > 1
     assert await seats_taken(database, item_id) > 1
 
 
-async def test_planted_looking_before_taking_is_refused_by_the_table(database: Database) -> None:
+async def test_planted_looking_before_taking_is_refused_by_the_table(
+    database: Database, racers: Racers
+) -> None:
     item_id = await only_seat(database)
     with pytest.raises(IntegrityError, match="seats_within_capacity"):
-        await race(database, lambda session, _: naive_take_seat(session, item_id))
+        await race(racers, lambda session, _: naive_take_seat(session, item_id))
     assert await seats_taken(database, item_id) <= 1
 
 
@@ -137,7 +152,7 @@ async def naive_reserve(session: Session, promotion_id: str, order_id: str, user
 
 
 async def test_the_last_promotion_use_goes_to_one_order_every_time(
-    database: Database, owner_of_own: Owner
+    database: Database, racers: Racers, owner_of_own: Owner
 ) -> None:
     entrants = await make_orders(database)
     async with database.transaction() as session:
@@ -146,7 +161,7 @@ async def test_the_last_promotion_use_goes_to_one_order_every_time(
     promotion_id = promotion.id
     for number in range(ROUNDS):
         winners = await race(
-            database, lambda session, i: promotions.reserve(session, promotion_id, *entrants[i])
+            racers, lambda session, i: promotions.reserve(session, promotion_id, *entrants[i])
         )
         assert winners == 1, f"round {number}"
         async with database.transaction() as session:
@@ -158,11 +173,13 @@ async def test_the_last_promotion_use_goes_to_one_order_every_time(
         assert after.uses == 1
 
 
-async def test_planted_looking_before_using_overuses(database: Database, owner_of_own: Owner) -> None:
+async def test_planted_looking_before_using_overuses(
+    database: Database, racers: Racers, owner_of_own: Owner
+) -> None:
     owner_of_own.execute("ALTER TABLE promotion DROP CONSTRAINT uses_within_limit")
     async with database.transaction() as session:
         promotion = await promotions.by_code(session, "LASTONE")
     assert promotion is not None
     promotion_id = promotion.id
-    winners = await race(database, lambda session, _: naive_reserve(session, promotion_id, "", ""))
+    winners = await race(racers, lambda session, _: naive_reserve(session, promotion_id, "", ""))
     assert winners > 1

@@ -1,4 +1,4 @@
-"""One worker and one set of stand-ins for a module, on a virtual clock."""
+"""A worker for each module, on a virtual clock, and one set of stand-ins."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -10,9 +10,9 @@ from tests.workflows.bench import Bench
 from tests.workflows.running import Standins, running_bench, running_standins
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def standins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standins]:
-    """Stand-ins of the module."""
+    """One set for all: each user, order and stream is a test's own."""
     with running_standins(tmp_path_factory.mktemp("standins")) as found:
         yield found
 

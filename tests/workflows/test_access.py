@@ -34,7 +34,7 @@ async def test_an_lms_that_is_away_for_three_days_grants_exactly_once_afterwards
     await bench.lms.fault("grant", "server_error", count=2, user_id=buyer.lms_user_id)
     await bench.lms.fault("grant", "cut", count=2, user_id=buyer.lms_user_id)
     await bench.lms.fault(
-        "grant", "rate_limited", retry_after=str(12 * 3600), count=None, user_id=buyer.lms_user_id
+        "grant", "rate_limited", retry_after=str(24 * 3600), count=None, user_id=buyer.lms_user_id
     )
     order = await bench.buy(COURSE, buyer=buyer)
     await bench.wait_for_status(order.id, "fulfilling")
@@ -46,11 +46,11 @@ async def test_an_lms_that_is_away_for_three_days_grants_exactly_once_afterwards
     assert str((await bench.order(order.id)).status) == "fulfilling"
     assert (await bench.access(buyer, COURSE)).status == "granting"
     asked = len(await bench.lms.log(buyer.lms_user_id, COURSE))
-    assert asked >= 9, "four quick attempts, then one every twelve hours"
+    assert asked >= 7, "four quick attempts, then one a day"
     assert await changes(bench, buyer) == []
 
     await bench.lms.clear_faults()
-    await bench.skipper.fast_forward(handle, timedelta(hours=13))
+    await bench.skipper.fast_forward(handle, timedelta(hours=25))
     assert await asyncio.wait_for(bench.order_workflow(order.id).result(), 20) == "fulfilled"
     assert await changes(bench, buyer) == ["grant"]
     assert await enrolled(bench, buyer)

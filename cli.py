@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 if TYPE_CHECKING:
@@ -18,6 +20,22 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and chec
 console = Console()
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+
+
+def _settings() -> "Settings":
+    """Settings from the environment, or those of the embedded stack of this directory."""
+    from config import Settings  # noqa: PLC0415
+
+    embedded = Path(os.environ.get("COMMERCE_DATA_DIR", ".commerce")) / "run" / "product.env"
+    try:
+        if "DATABASE_URL" not in os.environ and embedded.exists():
+            return Settings(_env_file=embedded)
+        return Settings()
+    except ValidationError as error:
+        names = ", ".join(".".join(map(str, problem["loc"])).upper() for problem in error.errors())
+        sys.stderr.write(f"commerce: settings are missing or wrong: {names or error}\n")
+        sys.stderr.write("Set them (docs/operations.md), or run this beside `make demo` or `make dev`.\n")
+        raise typer.Exit(1) from error
 
 
 @app.command()
@@ -73,10 +91,9 @@ def migrate() -> None:
 @app.command()
 def seed() -> None:
     """Fill the catalogue with the demo's items (development only)."""
-    from config import Settings  # noqa: PLC0415
     from devstack.seed import seed as seed_catalogue  # noqa: PLC0415
 
-    settings = Settings()
+    settings = _settings()
     if settings.commerce_env == "production":
         console.print("[red]seed is for development; COMMERCE_ENV is production[/red]")
         raise typer.Exit(1)
@@ -100,10 +117,10 @@ async def verify_with(settings: "Settings", progress: Callable[[str], None] = la
 def verify(as_json: JsonOption = False) -> None:
     """Check the invariants on the live database against the processor, the LMS and Temporal."""
     from activities.verification import NOT_CHECKED_YET  # noqa: PLC0415
-    from config import Settings  # noqa: PLC0415
 
+    settings = _settings()
     with console.status("checking") as status:
-        report = asyncio.run(verify_with(Settings(), lambda name: status.update(f"checking {name}")))
+        report = asyncio.run(verify_with(settings, lambda name: status.update(f"checking {name}")))
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict()) + "\n")
         raise typer.Exit(0 if report.clean else 1)
@@ -120,10 +137,9 @@ def verify(as_json: JsonOption = False) -> None:
 @app.command()
 def recover() -> None:
     """Start what is missing: a workflow for every row that is not at its end."""
-    from config import Settings  # noqa: PLC0415
     from worker import recover_with  # noqa: PLC0415
 
-    console.print(asyncio.run(recover_with(Settings())))
+    console.print(asyncio.run(recover_with(_settings())))
 
 
 @app.command()

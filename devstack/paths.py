@@ -23,6 +23,8 @@ class DataDir:
         self.root = root.absolute()
         self.logs = self.root / "logs"
         self.run = self.root / "run"
+        # What gateway and worker get, so that `commerce verify` and its like can ask the same servers.
+        self.product_settings = self.run / "product.env"
         self.temporal = self.root / "temporal"
         self.postgres = self.root / "postgres"
         self.credentials = self.root / "credentials.json"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from config import Settings
 from devstack.accounts import account_for_postgres
 from devstack.credentials import Credentials
 from devstack.environment import StackUrls, product_environment, servers_of, urls_of
@@ -110,6 +111,7 @@ class Stack:
         servers = servers_of(self.settings, postgres)
         self.urls = urls_of(self.settings, servers)
         self.env = product_environment(self.settings, self.credentials, servers, self.urls)
+        self._write_product_settings()
         build = PartsBuilder(self.settings, self.layout, self.credentials, self.urls, self.env, self.log)
         services = [*build.standins(), *build.product()]
         if postgres is not None:
@@ -119,6 +121,12 @@ class Stack:
         self._ready = {name: asyncio.Event() for name in (*self._services, *self._jobs)}
         names = [port for part in self._services for port in _PORTS_OF.get(part, ())]
         require_free({name: getattr(self.settings.ports, name) for name in names})
+
+    def _write_product_settings(self) -> None:
+        names = {name.upper() for name in Settings.model_fields}
+        lines = [f"{name}='{value}'\n" for name, value in sorted(self.env.items()) if name in names]
+        self.layout.product_settings.touch(mode=0o600)
+        self.layout.product_settings.write_text("".join(lines), encoding="utf-8")
 
     def _postgres(self) -> Postgres:
         account = account_for_postgres(self.layout.postgres)

@@ -53,6 +53,8 @@ class Dispatcher:
         return "ignored: a type that nothing here acts on"
 
     async def _payment_event(self, event: StoredEvent, intent_id: str, order_id: str) -> str:
+        if event.type == "payment_intent.created":
+            return "ignored: we have the processor's answer, or ask for it"
         message = messages.PaymentEvent(event.inbox_id, event.type, intent_id)
         if await self._signal(ids.order_workflow_id(order_id), messages.SIGNAL_PAYMENT, message):
             return "order signalled"

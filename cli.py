@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,6 @@ from pydantic import ValidationError
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from activities.verification import Report
     from config import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and check Commerce.")
@@ -100,23 +98,11 @@ def seed() -> None:
     asyncio.run(seed_catalogue(settings.database_url.get_secret_value()))
 
 
-async def verify_with(settings: "Settings", progress: Callable[[str], None] = lambda _: None) -> "Report":
-    """Check every invariant with clients of its own."""
-    from activities.verification import Verifier  # noqa: PLC0415
-    from worker import WorkerResources, connect_to_temporal  # noqa: PLC0415
-
-    resources = WorkerResources(settings, await connect_to_temporal(settings))
-    try:
-        verifier = Verifier(resources.database, resources.payments, resources.lms, resources.dispatcher)
-        return await verifier.verify(progress)
-    finally:
-        await resources.aclose()
-
-
 @app.command()
 def verify(as_json: JsonOption = False) -> None:
     """Check the invariants on the live database against the processor, the LMS and Temporal."""
     from activities.verification import NOT_CHECKED_YET  # noqa: PLC0415
+    from worker import verify_with  # noqa: PLC0415
 
     settings = _settings()
     with console.status("checking") as status:

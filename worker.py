@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from activities.orders import OrderActivities
 from activities.payments import PaymentActivities
 from activities.refunds import RefundActivities
 from activities.splits import SplitActivities
+from activities.verification import Report, Verifier
 from config import Settings
 from integrations.dispatch import Dispatcher
 from integrations.http import make_http_client
@@ -166,6 +168,16 @@ async def connect_to_temporal(settings: Settings) -> Client:
         tls_key=None if settings.temporal_tls_key is None else settings.temporal_tls_key.get_secret_value(),
         api_key=None if settings.temporal_api_key is None else settings.temporal_api_key.get_secret_value(),
     )
+
+
+async def verify_with(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Report:
+    """Check every invariant with clients of its own: `commerce verify`."""
+    resources = WorkerResources(settings, await connect_to_temporal(settings))
+    try:
+        verifier = Verifier(resources.database, resources.payments, resources.lms, resources.dispatcher)
+        return await verifier.verify(progress)
+    finally:
+        await resources.aclose()
 
 
 async def recover_with(settings: Settings) -> str:

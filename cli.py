@@ -11,6 +11,8 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from domain.errors import CommerceError
+
 if TYPE_CHECKING:
     from config import Settings
 
@@ -34,6 +36,36 @@ def _settings() -> "Settings":
         sys.stderr.write(f"commerce: settings are missing or wrong: {names or error}\n")
         sys.stderr.write("Set them (docs/operations.md), or run this beside `make demo` or `make dev`.\n")
         raise typer.Exit(1) from error
+
+
+lms_app = typer.Typer(no_args_is_help=True, help="The LMS.")
+app.add_typer(lms_app, name="lms")
+
+
+@lms_app.command("check")
+def lms_check() -> None:
+    """Say whether the LMS can be reached and takes our token; needs only the LMS_* settings."""
+    from config import LmsSettings  # noqa: PLC0415
+    from integrations.http import make_http_client  # noqa: PLC0415
+    from integrations.lms import make_lms  # noqa: PLC0415
+
+    async def check(settings: LmsSettings) -> bool:
+        async with make_http_client() as http:
+            lms = make_lms(
+                settings.lms_kind, settings.lms_base_url, settings.lms_token.get_secret_value(), http
+            )
+            found = await lms.check()
+            hint = "" if found.setting is None else f" (look at {found.setting})"
+            console.print(f"{found.address}: {found.detail}{hint}", soft_wrap=True)
+            return found.ok
+
+    try:
+        settings = LmsSettings()
+        good = asyncio.run(check(settings))
+    except (ValidationError, CommerceError) as error:
+        sys.stderr.write(f"commerce: {error}\n")
+        raise typer.Exit(1) from error
+    raise typer.Exit(0 if good else 1)
 
 
 @app.command()
@@ -126,6 +158,17 @@ def recover() -> None:
     from worker import recover_with  # noqa: PLC0415
 
     console.print(asyncio.run(recover_with(_settings())))
+
+
+@app.command()
+def chaos(
+    rounds: Annotated[int, typer.Option(help="Purchases, each with a crash in it.")] = 50,
+    seed: Annotated[int | None, typer.Option(help="Run the same crashes again.")] = None,
+) -> None:
+    """Kill parts of an embedded stack of its own during purchases, then ask the oracle."""
+    from devstack.chaos import run_chaos  # noqa: PLC0415
+
+    raise typer.Exit(asyncio.run(run_chaos(rounds=rounds, seed=seed)))
 
 
 @app.command()

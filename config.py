@@ -86,6 +86,16 @@ class Settings(BaseSettings):
         return self
 
 
+class LmsSettings(BaseSettings):
+    """What `commerce lms check` needs."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+
+    lms_kind: Literal["standin", "moodle", "openedx"] = "standin"
+    lms_base_url: str
+    lms_token: SecretStr
+
+
 class OwnerSettings(BaseSettings):
     """What migrations need: the owner's connection, which the application never gets."""
 

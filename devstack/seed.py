@@ -1,10 +1,12 @@
 """A small believable catalogue for development: courses, a dated registration, a bundle, promotions, rules.
 
-Idempotent: everything has a fixed id, and what is there stays as it is.
+Idempotent: everything has a fixed id, and what is there stays as it is; only the payout receiver's address
+follows the stack's ports.
 """
 
 import json
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -198,13 +200,16 @@ async def _seed_taxes(session: Session) -> None:
 
 
 async def _seed_payout_receiver(session: Session, url: str, secret: str, sealer: Sealer) -> None:
-    endpoint_id = _id("payout-receiver")
+    endpoint_id, url = _id("payout-receiver"), f"{url}/webhooks/commerce"
     entries = json.dumps([{"secret": secret, "expires_at": None}]).encode()
     await webhook_endpoints.insert(
         session,
         endpoint_id,
-        url=f"{url}/webhooks/commerce",
+        url=url,
         description="the payout system",
         event_types=PAYOUT_EVENTS,
         secret_sealed=sealer.seal(entries, f"webhook-endpoint/{endpoint_id}"),
     )
+    existing = await webhook_endpoints.get(session, endpoint_id, lock=True)
+    if existing is not None and existing.url != url:  # its port was moved since
+        await webhook_endpoints.save(session, replace(existing, url=url))

@@ -156,9 +156,13 @@ class TaxRate(SQLModel, table=True):
 
 
 class SplitRule(SQLModel, table=True):
-    """One version of a revenue-split rule; never edited. An empty scope is the platform's default."""
+    """One version of a revenue-split rule; never edited. An empty scope is the platform's default.
+
+    Versions of one scope and priority never overlap in time: an exclusion constraint (migration 0003).
+    """
 
     __tablename__ = "split_rule"
+    __table_args__ = (CheckConstraint("valid_to IS NULL OR valid_to > valid_from", name="split_rule_period"),)
 
     id: UUID = primary_key()
     item_id: UUID | None = reference("catalog_item.id", nullable=True)

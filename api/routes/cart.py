@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Request, Response
 
 from api.dependencies import NewObjectId, Principal, Services, ServicesDep, SessionDep, SignedIn
+from api.etags import check_match
 from api.idempotency import CommerceRoute
 from api.paging import parse_id
 from api.routes.cart_view import cart_view
@@ -13,6 +14,7 @@ from api.schemas.shop import CartItemBody, CartLinePatch, CartView, PromoBody
 from domain.errors import Conflict, NotFound, PromoInvalid
 from models.database import Session
 from models.queries import carts, catalog, quotes
+from models.queries.carts import CartRow
 from models.queries.quotes import CartQuote
 
 router = APIRouter(route_class=CommerceRoute, tags=["cart"])
@@ -24,9 +26,21 @@ async def _priced(session: Session, services: Services, cart_id: str) -> CartQuo
     )
 
 
+def _etag(cart: CartRow) -> str:
+    """With the id: after a checkout, the next cart begins at the same version."""
+    return f'"{cart.id}-{cart.version}"'
+
+
+async def _locked(session: Session, caller: Principal, request: Request) -> CartRow:
+    """The open cart, to be changed; 412 when the caller has seen another version of it."""
+    cart = await carts.open_cart(session, caller.user_id, lock=True)
+    check_match(request, _etag(cart))
+    return cart
+
+
 async def _answer(session: Session, services: Services, caller: Principal, response: Response) -> CartView:
     cart = await carts.open_cart(session, caller.user_id)
-    response.headers["ETag"] = f'"{cart.id}-{cart.version}"'
+    response.headers["ETag"] = _etag(cart)
     return cart_view(cart, await _priced(session, services, cart.id))
 
 
@@ -41,6 +55,7 @@ async def get_cart(
 @router.post("/v1/cart/items", status_code=201, operation_id="add_cart_item")
 async def add_cart_item(
     body: Annotated[CartItemBody, Body()],
+    request: Request,
     caller: SignedIn,
     services: ServicesDep,
     session: SessionDep,
@@ -51,16 +66,17 @@ async def add_cart_item(
     item = await catalog.find(session, parse_id(body.item_id))
     if item is None:
         raise NotFound("no such item")
-    cart = await carts.open_cart(session, caller.user_id, lock=True)
+    cart = await _locked(session, caller, request)
     currency = cart.currency or body.currency or item.prices[0].currency
     if body.currency not in (None, currency):
         raise Conflict(f"the cart is in {currency}", code="currency_mismatch")
     if item.price_in(currency) is None:
         raise Conflict(f"{item.title} has no price in {currency}", code="currency_mismatch")
     await carts.add_line(session, cart.id, line_id, item.id, currency)
+    # Under another key it may have been there before, as a line of its own id.
+    added = [line.id for line in await carts.lines(session, cart.id) if line.item_id == item.id]
     for problem in (await _priced(session, services, cart.id)).problems:
-        added = next((line for line in await carts.lines(session, cart.id) if line.item_id == item.id), None)
-        if added is not None and problem.line_id == added.id:
+        if problem.line_id in added:
             raise Conflict(problem.detail, code=problem.code)
     return await _answer(session, services, caller, response)
 
@@ -69,13 +85,14 @@ async def add_cart_item(
 async def change_cart_item(
     line_id: str,
     body: Annotated[CartLinePatch, Body()],
+    request: Request,
     caller: SignedIn,
     services: ServicesDep,
     session: SessionDep,
     response: Response,
 ) -> CartView:
     """Change a line's quantity; 0 takes it out."""
-    cart = await carts.open_cart(session, caller.user_id, lock=True)
+    cart = await _locked(session, caller, request)
     wanted = parse_id(line_id)
     if wanted not in [line.id for line in await carts.lines(session, cart.id)]:
         raise NotFound("no such line in your cart")
@@ -86,10 +103,15 @@ async def change_cart_item(
 
 @router.delete("/v1/cart/items/{line_id}", operation_id="remove_cart_item")
 async def remove_cart_item(
-    line_id: str, caller: SignedIn, services: ServicesDep, session: SessionDep, response: Response
+    line_id: str,
+    request: Request,
+    caller: SignedIn,
+    services: ServicesDep,
+    session: SessionDep,
+    response: Response,
 ) -> CartView:
     """Take a line out."""
-    cart = await carts.open_cart(session, caller.user_id, lock=True)
+    cart = await _locked(session, caller, request)
     if not await carts.remove_line(session, cart.id, parse_id(line_id)):
         raise NotFound("no such line in your cart")
     return await _answer(session, services, caller, response)
@@ -98,13 +120,14 @@ async def remove_cart_item(
 @router.put("/v1/cart/promo", operation_id="set_promo")
 async def set_promo(
     body: Annotated[PromoBody, Body()],
+    request: Request,
     caller: SignedIn,
     services: ServicesDep,
     session: SessionDep,
     response: Response,
 ) -> CartView:
     """Use a promotion code, if it applies to the cart now."""
-    cart = await carts.open_cart(session, caller.user_id, lock=True)
+    cart = await _locked(session, caller, request)
     await carts.set_promo(session, cart.id, body.code.strip().upper())
     for problem in (await _priced(session, services, cart.id)).problems:
         if problem.code == "promo_invalid":
@@ -114,9 +137,9 @@ async def set_promo(
 
 @router.delete("/v1/cart/promo", operation_id="clear_promo")
 async def clear_promo(
-    caller: SignedIn, services: ServicesDep, session: SessionDep, response: Response
+    request: Request, caller: SignedIn, services: ServicesDep, session: SessionDep, response: Response
 ) -> CartView:
     """Take the promotion code off."""
-    cart = await carts.open_cart(session, caller.user_id, lock=True)
+    cart = await _locked(session, caller, request)
     await carts.set_promo(session, cart.id, None)
     return await _answer(session, services, caller, response)

@@ -75,11 +75,17 @@ async def list_items(
     currency: Annotated[str | None, Query(pattern=r"^[A-Z]{3}$")] = None,
     limit: Limit = 20,
 ) -> ItemList:
-    """Items on sale, newest first; `q` looks into title and description."""
-    rows = await catalog.page(
-        session, item_type=type, words=q, currency=currency, before=cursor, limit=limit + 1
-    )
+    """Items, newest first; `q` looks into title and description. Operators also see what is not for sale."""
     operator = _is_operator(request)
+    rows = await catalog.page(
+        session,
+        hidden_too=operator,
+        item_type=type,
+        words=q,
+        currency=currency,
+        before=cursor,
+        limit=limit + 1,
+    )
     return ItemList(
         data=[await _view(session, row, for_operator=operator) for row in rows[:limit]],
         next_cursor=next_cursor([row.id for row in rows], limit),
@@ -105,14 +111,11 @@ async def create_item(
     response: Response,
 ) -> ItemView:
     """Add an item."""
-    members = [parse_id(member) for member in body.members]
-    found = await catalog.by_ids(session, members)
-    if len(found) != len(members) or any(row.type is ItemType.BUNDLE for row in found.values()):
-        raise InvalidInput("a bundle's members are items that are no bundles", code="invalid_members")
+    members = await _members(session, body.members)
     columns = body.model_dump(exclude={"prices", "members"}, exclude_none=True)
     prices = [Price(price.currency, price.amount) for price in body.prices]
-    _require_member_prices(prices, list(found.values()))
-    await catalog.insert(session, item_id, columns, prices, members)
+    _require_member_prices(prices, members)
+    await catalog.insert(session, item_id, columns, prices, [member.id for member in members])
     return await _changed(session, item_id, response)
 
 
@@ -126,18 +129,23 @@ async def change_item(
     response: Response,
 ) -> ItemView:
     """Change an item; orders keep their snapshots. A stale If-Match is 412."""
-    item = await catalog.find(session, parse_id(item_id))
+    # Locked, so that no seat is taken between the look at the capacity and its change.
+    item = await catalog.find(session, parse_id(item_id), lock=True)
     if item is None:
         raise NotFound("no such item")
     version = expected_version(request, item.version)
+    if body.capacity is not None and item.type is not ItemType.REGISTRATION:
+        raise InvalidInput("only a registration has a capacity")
     if body.capacity is not None and body.capacity < item.seats_taken:
         raise InvalidInput(f"{item.seats_taken} seats are taken already", code="capacity_below_taken")
     given = body.model_dump(exclude={"prices"}, exclude_unset=True)
     columns = {name: value for name, value in given.items() if value is not None or name in _NULLABLE}
     await catalog.update(session, item.id, version, columns)
     if body.prices is not None:
-        prices = [Price(price.currency, price.amount) for price in body.prices]
-        await catalog.set_prices(session, item.id, prices)
+        await catalog.set_prices(
+            session, item.id, [Price(price.currency, price.amount) for price in body.prices]
+        )
+        await _check_bundles(session, item.id)
     return await _changed(session, item.id, response)
 
 
@@ -147,6 +155,27 @@ def _require_member_prices(prices: list[Price], members: list[ItemRow]) -> None:
         for member in members:
             if member.price_in(price.currency) is None:
                 raise InvalidInput(f"{member.slug} has no price in {price.currency}", code="invalid_members")
+
+
+async def _members(session: Session, ids: list[str]) -> list[ItemRow]:
+    """The items of a bundle in the order given; InvalidInput for what can't be one."""
+    try:
+        wanted = [parse_id(member) for member in ids]
+    except NotFound as error:
+        raise InvalidInput("a bundle's members are given by id", code="invalid_members") from error
+    found = await catalog.by_ids(session, wanted)
+    if len(found) != len(wanted) or any(row.type is ItemType.BUNDLE for row in found.values()):
+        raise InvalidInput("a bundle's members are items that are no bundles", code="invalid_members")
+    return [found[member] for member in wanted]
+
+
+async def _check_bundles(session: Session, item_id: str) -> None:
+    """After a change of prices: the item as a bundle, and the bundles that it is in, still divide."""
+    item = await catalog.find(session, item_id)
+    for bundle in [*([] if item is None else [item]), *await catalog.bundles_with(session, item_id)]:
+        _require_member_prices(
+            list(bundle.prices), list((await catalog.by_ids(session, list(bundle.members))).values())
+        )
 
 
 async def _changed(session: Session, item_id: str, response: Response) -> ItemView:

@@ -1,5 +1,6 @@
 """Promotion codes, for operators."""
 
+from datetime import datetime
 from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Body, Request, Response
@@ -11,10 +12,15 @@ from api.paging import Cursor, Limit, next_cursor, parse_id
 from api.schemas.shop import PromotionBody, PromotionList, PromotionPatch, PromotionView
 from domain.errors import InvalidInput, NotFound
 from models.database import Session
-from models.queries import promotions
+from models.queries import catalog, promotions
 from models.queries.promotions import PromotionRow
 
 router = APIRouter(route_class=CommerceRoute, tags=["promotions"])
+
+# What a change may set to null, which takes the limit off; null of anything else means: leave it.
+_NULLABLE = frozenset(
+    {"usage_limit", "usage_limit_per_user", "starts_at", "ends_at", "min_subtotal", "max_discount"}
+)
 
 
 def _view(row: PromotionRow) -> PromotionView:
@@ -49,6 +55,22 @@ async def _answer(session: Session, promotion_id: str, response: Response) -> Pr
     return _view(row)
 
 
+async def _items(session: Session, ids: list[str]) -> list[str]:
+    """The items that a promotion is for; InvalidInput when one does not exist."""
+    try:
+        wanted = list(dict.fromkeys(parse_id(item_id) for item_id in ids))
+    except NotFound as error:
+        raise InvalidInput("item_ids holds something that is no id") from error
+    if len(await catalog.by_ids(session, wanted)) != len(wanted):
+        raise InvalidInput("item_ids names an item that does not exist")
+    return wanted
+
+
+def _require_order_of_dates(starts_at: datetime | None, ends_at: datetime | None) -> None:
+    if starts_at is not None and ends_at is not None and ends_at <= starts_at:
+        raise InvalidInput("ends_at is after starts_at")
+
+
 @router.get("/v1/promotions", operation_id="list_promotions")
 async def list_promotions(
     caller: Operator, session: SessionDep, cursor: Cursor, limit: Limit = 20
@@ -77,9 +99,10 @@ async def create_promotion(
     response: Response,
 ) -> PromotionView:
     """Add a promotion; its code is kept in capitals."""
+    _require_order_of_dates(body.starts_at, body.ends_at)
     columns = body.model_dump()
     columns["code"] = body.code.upper()
-    columns["item_ids"] = [parse_id(item_id) for item_id in body.item_ids]
+    columns["item_ids"] = await _items(session, body.item_ids)
     await promotions.insert(session, promotion_id, columns)
     return await _answer(session, promotion_id, response)
 
@@ -93,15 +116,21 @@ async def change_promotion(
     session: SessionDep,
     response: Response,
 ) -> PromotionView:
-    """Change limits, dates or activity. A stale If-Match is 412."""
-    row = await promotions.get(session, parse_id(promotion_id))
+    """Change scope, limits, dates or activity. A stale If-Match is 412."""
+    # Locked, so that no use is reserved between the look at the limit and its change.
+    row = await promotions.get(session, parse_id(promotion_id), lock=True)
     if row is None:
         raise NotFound("no such promotion")
     version = expected_version(request, row.version)
-    given = body.model_dump(exclude_unset=True)
+    given = {
+        name: value
+        for name, value in body.model_dump(exclude_unset=True).items()
+        if value is not None or name in _NULLABLE
+    }
+    _require_order_of_dates(given.get("starts_at", row.starts_at), given.get("ends_at", row.ends_at))
+    if body.item_ids is not None:
+        given["item_ids"] = await _items(session, body.item_ids)
     if given.get("usage_limit") is not None and given["usage_limit"] < row.uses:
         raise InvalidInput(f"it was used {row.uses} times already", code="limit_below_uses")
-    if given.get("active", True) is None:
-        del given["active"]
     await promotions.update(session, row.id, version, given)
     return await _answer(session, row.id, response)

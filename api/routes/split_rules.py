@@ -1,16 +1,28 @@
 """Split rules, for operators: versions by date, never edited."""
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 
 from api.dependencies import NewObjectId, Operator, SessionDep
-from api.idempotency import CommerceRoute
+from api.idempotency import CommerceRoute, without_key
 from api.paging import Cursor, Limit, next_cursor, parse_id
-from api.schemas.revenue import Scope, SplitRuleBody, SplitRuleList, SplitRuleView
-from domain.errors import Conflict, InvalidInput, NotFound
-from domain.splits import SplitRule
+from api.schemas.orders import money
+from api.schemas.revenue import (
+    RuleTerms,
+    Scope,
+    SimulatedShare,
+    Simulation,
+    SimulationBody,
+    SplitRuleBody,
+    SplitRuleList,
+    SplitRuleView,
+)
+from domain.errors import InvalidInput, NotFound
+from domain.splits import SplitRule, allocate, basis_of
+from models.database import Session
 from models.queries import catalog, split_rules
 from models.queries.split_rules import SplitRuleRow
 
@@ -29,7 +41,7 @@ def _view(row: SplitRuleRow) -> SplitRuleView:
     )
 
 
-def _rule_of(body: SplitRuleBody) -> SplitRule:
+def _rule_of(body: RuleTerms) -> SplitRule:
     """The rule as `domain.splits` reads it; InvalidInput when it can exceed the whole."""
     shares: list[dict[str, Any]] = [share.model_dump() for share in body.shares]
     for extra, name, value in (
@@ -56,6 +68,11 @@ def _rule_of(body: SplitRuleBody) -> SplitRule:
     )
 
 
+async def _require_item(session: Session, item_id: str | None) -> None:
+    if item_id is not None and await catalog.find(session, item_id) is None:
+        raise NotFound("no such item")
+
+
 @router.post("/v1/split-rules", status_code=201, operation_id="create_split_rule")
 async def create_split_rule(
     body: Annotated[SplitRuleBody, Body()], caller: Operator, session: SessionDep, rule_id: NewObjectId
@@ -64,8 +81,7 @@ async def create_split_rule(
     if body.valid_to is not None and body.valid_to <= body.valid_from:
         raise InvalidInput("valid_to is after valid_from", code="split_rule_invalid")
     item_id = None if body.scope.item_id is None else parse_id(body.scope.item_id)
-    if item_id is not None and await catalog.find(session, item_id) is None:
-        raise NotFound("no such item")
+    await _require_item(session, item_id)
     scope: dict[str, Any] = {
         "item_id": item_id,
         "channel": body.scope.channel,
@@ -75,8 +91,6 @@ async def create_split_rule(
         "valid_to": body.valid_to,
     }
     rule = _rule_of(body)
-    if await split_rules.overlaps(session, **scope):
-        raise Conflict("another version is valid in this time", code="split_rule_overlap")
     await split_rules.insert(session, rule_id, {**scope, "rule": json.dumps(rule.to_dict())})
     row = await split_rules.get(session, rule_id)
     if row is None:
@@ -92,4 +106,29 @@ async def list_split_rules(
     rows = await split_rules.page(session, before=cursor, limit=limit + 1)
     return SplitRuleList(
         data=[_view(row) for row in rows[:limit]], next_cursor=next_cursor([row.id for row in rows], limit)
+    )
+
+
+@router.post("/v1/split-rules/simulate", operation_id="simulate_split")
+@without_key
+async def simulate_split(
+    body: Annotated[SimulationBody, Body()], caller: Operator, session: SessionDep
+) -> Simulation:
+    """Divide an amount as a sale would be. A read, although it is a POST."""
+    item_id = None if body.item_id is None else parse_id(body.item_id)
+    await _require_item(session, item_id)
+    row = None
+    if body.rule is not None:
+        rule = _rule_of(body.rule)
+    else:
+        row = await split_rules.rule_for(session, item_id, body.at or datetime.now(UTC), body.channel)
+        rule = SplitRule() if row is None else SplitRule.from_dict(row.rule)
+    basis, currency = basis_of(body.amount.amount, rule), body.amount.currency
+    return Simulation(
+        rule_id=None if row is None else row.id,
+        basis=money(basis, currency),
+        rows=[
+            SimulatedShare(kind=share.kind.value, payee=share.payee, amount=money(share.amount, currency))
+            for share in allocate(basis, rule)
+        ],
     )

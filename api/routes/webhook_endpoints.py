@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Request, Response
 
 from api.dependencies import NewObjectId, OperatorOrService, Services, ServicesDep, SessionDep
+from api.etags import check_match, etag_of
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
 from api.schemas.revenue import (
@@ -32,6 +33,8 @@ router = APIRouter(route_class=CommerceRoute, tags=["webhook endpoints"])
 # Both secrets sign while a receiver changes over.
 _OVERLAP = timedelta(hours=24)
 _SECRET_BYTES = 32
+# Each signs every delivery; somebody who rotates in a loop must not make the header grow without end.
+_MOST_OLD_SECRETS = 5
 
 
 def _view(row: EndpointRow) -> EndpointView:
@@ -68,6 +71,7 @@ async def create_endpoint(
     services: ServicesDep,
     session: SessionDep,
     endpoint_id: NewObjectId,
+    response: Response,
 ) -> EndpointWithSecret:
     """Add a receiver. Its secret is in this answer and nowhere else."""
     check_target(body.url, allow_private=services.allow_private_addresses)
@@ -81,6 +85,7 @@ async def create_endpoint(
         secret_sealed=_sealed(services, endpoint_id, [{"secret": secret, "expires_at": None}]),
     )
     row = await _require(session, endpoint_id)
+    response.headers["ETag"] = etag_of(row.version)
     return EndpointWithSecret(**_view(row).model_dump(), secret=secret)
 
 
@@ -96,21 +101,28 @@ async def list_endpoints(
 
 
 @router.get("/v1/webhook-endpoints/{endpoint_id}", operation_id="get_webhook_endpoint")
-async def get_endpoint(endpoint_id: str, caller: OperatorOrService, session: SessionDep) -> EndpointView:
+async def get_endpoint(
+    endpoint_id: str, caller: OperatorOrService, session: SessionDep, response: Response
+) -> EndpointView:
     """One receiver."""
-    return _view(await _require(session, endpoint_id))
+    row = await _require(session, endpoint_id)
+    response.headers["ETag"] = etag_of(row.version)
+    return _view(row)
 
 
 @router.patch("/v1/webhook-endpoints/{endpoint_id}", operation_id="change_webhook_endpoint")
 async def change_endpoint(
     endpoint_id: str,
     body: Annotated[EndpointPatch, Body()],
+    request: Request,
     caller: OperatorOrService,
     services: ServicesDep,
     session: SessionDep,
+    response: Response,
 ) -> EndpointView:
-    """Change address, types, description or activity."""
+    """Change address, types, description or activity. A stale If-Match is 412."""
     row = await _require(session, endpoint_id)
+    check_match(request, etag_of(row.version))
     if body.url is not None:
         check_target(body.url, allow_private=services.allow_private_addresses)
     active = row.active if body.active is None else body.active
@@ -123,6 +135,7 @@ async def change_endpoint(
         disabled_reason=None if active else row.disabled_reason,
     )
     await webhook_endpoints.save(session, changed)
+    response.headers["ETag"] = etag_of(row.version + 1)
     return _view(changed)
 
 
@@ -136,16 +149,24 @@ async def delete_endpoint(endpoint_id: str, caller: OperatorOrService, session: 
 
 @router.post("/v1/webhook-endpoints/{endpoint_id}/rotate-secret", operation_id="rotate_webhook_secret")
 async def rotate_secret(
-    endpoint_id: str, caller: OperatorOrService, services: ServicesDep, session: SessionDep
+    endpoint_id: str,
+    caller: OperatorOrService,
+    services: ServicesDep,
+    session: SessionDep,
+    response: Response,
 ) -> EndpointWithSecret:
-    """A new secret; the one before signs beside it for 24 hours."""
+    """A new secret; those before sign beside it, each for 24 hours from its own rotation."""
     row = await _require(session, endpoint_id)
-    entries = json.loads(services.sealer.open(row.secret_sealed, f"webhook-endpoint/{row.id}"))
-    until = (datetime.now(UTC) + _OVERLAP).isoformat()
+    newest, *older = json.loads(services.sealer.open(row.secret_sealed, f"webhook-endpoint/{row.id}"))
+    now = datetime.now(UTC)
     secret = _fresh_secret()
-    kept = [{"secret": entries[0]["secret"], "expires_at": until}]
+    kept = [
+        {"secret": newest["secret"], "expires_at": (now + _OVERLAP).isoformat()},
+        *(entry for entry in older if datetime.fromisoformat(entry["expires_at"]) > now),
+    ][:_MOST_OLD_SECRETS]
     sealed = _sealed(services, row.id, [{"secret": secret, "expires_at": None}, *kept])
     await webhook_endpoints.save(session, replace(row, secret_sealed=sealed))
+    response.headers["ETag"] = etag_of(row.version + 1)
     return EndpointWithSecret(**_view(row).model_dump(), secret=secret)
 
 

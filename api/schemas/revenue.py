@@ -1,7 +1,7 @@
 """Split rules, earnings, ledger, webhook endpoints."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -68,19 +68,50 @@ class FeeBody(Body):
     fixed: MinorUnits = 0
 
 
-class SplitRuleBody(Body):
-    """One version of a rule; never edited, only followed by another."""
+class RuleTerms(Body):
+    """Who gets what; the platform keeps the rest."""
 
-    scope: Scope
-    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    valid_from: AwareDatetime
-    valid_to: AwareDatetime | None = None
     shares: Annotated[list[ShareBody], Field(max_length=50)] = []
     fixed: Annotated[list[FixedBody], Field(max_length=50)] = []
     affiliate: AffiliateBody | None = None
     guarantee: GuaranteeBody | None = None
     tiers: TiersBody | None = None
     contractual_fee: FeeBody | None = None
+
+
+class SplitRuleBody(RuleTerms):
+    """One version of a rule; never edited, only followed by another."""
+
+    scope: Scope
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    valid_from: AwareDatetime
+    valid_to: AwareDatetime | None = None
+
+
+class SimulationBody(Body):
+    """A sale to divide, by the rule given or by the one that is in force: of an item, or the default."""
+
+    amount: Annotated[Money, Field(description="The line net of tax and discount.")]
+    rule: RuleTerms | None = None
+    item_id: Annotated[str, Field(max_length=64)] | None = None
+    channel: Annotated[ShortText, Field(max_length=50)] | None = None
+    at: AwareDatetime | None = None
+
+
+class SimulatedShare(Output):
+    """One row of the allocation; the platform's is the last."""
+
+    kind: Literal["off_top", "fixed", "share", "platform"]
+    payee: str
+    amount: Money
+
+
+class Simulation(Output):
+    """What the parties would get. Nothing is stored; tiers count from zero."""
+
+    rule_id: str | None
+    basis: Money
+    rows: list[SimulatedShare]
 
 
 class SplitRuleView(Output):

@@ -90,6 +90,8 @@ class ItemBody(_ItemFields):
             raise ValueError("a bundle has members, and nothing else has")
         if self.type == "registration" and self.capacity is None:
             raise ValueError("a registration has a capacity")
+        if self.type != "registration" and self.capacity is not None:
+            raise ValueError("only a registration has a capacity")
         return self
 
 
@@ -161,8 +163,15 @@ class PromotionBody(Body):
 
 
 class PromotionPatch(Body):
-    """What of a promotion may change; what it takes off may not."""
+    """What of a promotion may change; its code and what it takes off may not."""
 
+    item_ids: Annotated[list[IdText], Field(max_length=100)] | None = None
+    min_subtotal: MinorUnits | None = None
+    max_discount: MinorUnits | None = None
+    first_purchase_only: bool | None = None
+    funding: Literal["shared", "platform"] | None = None
+    stackable: bool | None = None
+    priority: Annotated[int, Field(ge=-1000, le=1000)] | None = None
     usage_limit: Count | None = None
     usage_limit_per_user: Count | None = None
     starts_at: AwareDatetime | None = None

@@ -5,7 +5,11 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from domain.errors import Conflict
 from models.database import Session
+
+# Each needs a whole checkout in between; two in a row do not happen to people.
+_OPEN_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +52,21 @@ async def open_id(session: Session, user_id: str) -> str | None:
 
 async def open_cart(session: Session, user_id: str, *, lock: bool = False) -> CartRow:
     """The user's open cart, made when missing; two tabs make one, because the index allows one."""
-    await session.execute(
-        text("INSERT INTO cart (user_id) VALUES (:user_id) ON CONFLICT (user_id) WHERE open DO NOTHING"),
-        {"user_id": user_id},
-    )
     suffix = " FOR UPDATE" if lock else ""
-    row = (
+    for _ in range(_OPEN_ATTEMPTS):
         await session.execute(
-            text("SELECT * FROM cart WHERE user_id = :user_id AND open" + suffix), {"user_id": user_id}
+            text("INSERT INTO cart (user_id) VALUES (:user_id) ON CONFLICT (user_id) WHERE open DO NOTHING"),
+            {"user_id": user_id},
         )
-    ).one()
-    return _cart(row)
+        row = (
+            await session.execute(
+                text("SELECT * FROM cart WHERE user_id = :user_id AND open" + suffix), {"user_id": user_id}
+            )
+        ).one_or_none()
+        if row is not None:
+            return _cart(row)
+        # A checkout closed it between the two statements, or while this one waited for its lock.
+    raise Conflict("the cart is being checked out again and again")
 
 
 async def lock_open(session: Session, cart_id: str) -> CartRow | None:

@@ -95,10 +95,13 @@ def _item(row: Row[Any]) -> ItemRow:
     )
 
 
-async def find(session: Session, id_or_slug: str) -> ItemRow | None:
+async def find(session: Session, id_or_slug: str, *, lock: bool = False) -> ItemRow | None:
     """One item by its id or its slug."""
+    suffix = " FOR UPDATE OF i" if lock else ""
     row = (
-        await session.execute(text(_SELECT + "WHERE i.slug = :key OR i.id::text = :key"), {"key": id_or_slug})
+        await session.execute(
+            text(_SELECT + "WHERE i.slug = :key OR i.id::text = :key" + suffix), {"key": id_or_slug}
+        )
     ).one_or_none()
     return None if row is None else _item(row)
 
@@ -109,19 +112,30 @@ async def by_ids(session: Session, ids: list[str]) -> dict[str, ItemRow]:
     return {str(row.id): _item(row) for row in rows}
 
 
+async def bundles_with(session: Session, item_id: str) -> list[ItemRow]:
+    """The bundles that the item is a member of."""
+    rows = await session.execute(
+        text(_SELECT + "JOIN bundle_member b ON b.bundle_id = i.id WHERE b.item_id = :id ORDER BY i.slug"),
+        {"id": item_id},
+    )
+    return [_item(row) for row in rows]
+
+
 async def page(
     session: Session,
     *,
+    hidden_too: bool,
     item_type: ItemType | None,
     words: str | None,
     currency: str | None,
     before: str | None,
     limit: int,
 ) -> list[ItemRow]:
-    """Items that are on sale, newest first, keyset."""
+    """Items, newest first, keyset; those taken off sale only with `hidden_too`."""
     rows = await session.execute(
         text(
-            _SELECT + "WHERE i.available AND (CAST(:type AS text) IS NULL OR i.type = :type) "
+            _SELECT
+            + "WHERE (i.available OR :hidden_too) AND (CAST(:type AS text) IS NULL OR i.type = :type) "
             "AND (CAST(:words AS text) IS NULL OR strpos(lower(i.title || ' ' || i.description), "
             "lower(:words)) > 0) "
             "AND (CAST(:currency AS text) IS NULL OR EXISTS (SELECT FROM item_price p "
@@ -130,6 +144,7 @@ async def page(
             "ORDER BY i.id DESC LIMIT :limit"
         ),
         {
+            "hidden_too": hidden_too,
             "type": item_type,
             "words": words,
             "currency": currency,

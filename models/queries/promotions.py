@@ -49,10 +49,11 @@ async def by_code(session: Session, code: str) -> PromotionRow | None:
     return None if row is None else _promotion(row)
 
 
-async def get(session: Session, promotion_id: str) -> PromotionRow | None:
+async def get(session: Session, promotion_id: str, *, lock: bool = False) -> PromotionRow | None:
     """One promotion."""
+    suffix = " FOR UPDATE" if lock else ""
     row = (
-        await session.execute(text("SELECT * FROM promotion WHERE id = :id"), {"id": promotion_id})
+        await session.execute(text("SELECT * FROM promotion WHERE id = :id" + suffix), {"id": promotion_id})
     ).one_or_none()
     return None if row is None else _promotion(row)
 
@@ -125,31 +126,50 @@ async def used_by(session: Session, promotion_id: str, user_id: str) -> int:
     )
 
 
-async def has_bought(session: Session, user_id: str) -> bool:
-    """Whether the user has an order that is paid, or on its way to be."""
+async def has_bought(session: Session, user_id: str, *, besides: str | None = None) -> bool:
+    """Whether the user has an order, `besides` this one, that is paid or on its way to be."""
     return bool(
         (
             await session.execute(
                 text(
                     "SELECT EXISTS (SELECT FROM orders WHERE user_id = :user_id "
-                    "AND payment_state IN ('pending', 'processing', 'paid'))"
+                    "AND payment_state IN ('pending', 'processing', 'paid') "
+                    "AND (CAST(:besides AS uuid) IS NULL OR id <> CAST(:besides AS uuid)))"
                 ),
-                {"user_id": user_id},
+                {"user_id": user_id, "besides": besides},
             )
         ).scalar_one()
     )
 
 
 async def reserve(session: Session, promotion_id: str, order_id: str, user_id: str) -> bool:
-    """Take one use for the order, if one is left: one statement, so the last one goes to one buyer.
+    """Take one use for the order, if it may have one; asked again, it has the same one.
 
-    The row lock of that statement also orders reservations of one user, so the limit per user holds.
+    The use is counted by one conditional statement, so the last one goes to one order. The row lock of
+    that statement orders all reservations of the promotion, so what is looked up after it (the uses and
+    orders of the user) can't change before the commit. A refusal leaves nothing behind.
     """
+    savepoint = await session.begin_nested()
+    fresh = await session.execute(
+        text(
+            "INSERT INTO promotion_use (promotion_id, order_id, user_id, state) "
+            "VALUES (:id, :order_id, :user_id, 'reserved') ON CONFLICT (promotion_id, order_id) "
+            "DO UPDATE SET state = 'reserved' WHERE promotion_use.state = 'released' RETURNING id"
+        ),
+        {"id": promotion_id, "order_id": order_id, "user_id": user_id},
+    )
+    granted = fresh.one_or_none() is None or await _count_use(session, promotion_id, order_id, user_id)
+    await (savepoint.commit() if granted else savepoint.rollback())
+    return granted
+
+
+async def _count_use(session: Session, promotion_id: str, order_id: str, user_id: str) -> bool:
     row = (
         await session.execute(
             text(
                 "UPDATE promotion SET uses = uses + 1 WHERE id = :id AND active "
-                "AND (usage_limit IS NULL OR uses < usage_limit) RETURNING usage_limit_per_user"
+                "AND (usage_limit IS NULL OR uses < usage_limit) "
+                "RETURNING usage_limit_per_user, first_purchase_only"
             ),
             {"id": promotion_id},
         )
@@ -157,21 +177,13 @@ async def reserve(session: Session, promotion_id: str, order_id: str, user_id: s
     if row is None:
         return False
     limit = row.usage_limit_per_user
-    if limit is not None and await used_by(session, promotion_id, user_id) >= limit:
-        raise Conflict("you have used this promotion already", code="promo_used_up")
-    await session.execute(
-        text(
-            "INSERT INTO promotion_use (promotion_id, order_id, user_id, state) "
-            "VALUES (:id, :order_id, :user_id, 'reserved') "
-            "ON CONFLICT (promotion_id, order_id) DO UPDATE SET state = 'reserved'"
-        ),
-        {"id": promotion_id, "order_id": order_id, "user_id": user_id},
-    )
-    return True
+    if limit is not None and await used_by(session, promotion_id, user_id) > limit:
+        return False
+    return not (row.first_purchase_only and await has_bought(session, user_id, besides=order_id))
 
 
 async def reserve_again(session: Session, order_id: str) -> bool:
-    """Take the released uses of an order again; True when it had none."""
+    """Take the released uses of an order again; False when one is not to be had any more."""
     rows = await session.execute(
         text("SELECT promotion_id, user_id FROM promotion_use WHERE order_id = :id AND state = 'released'"),
         {"id": order_id},

@@ -9,13 +9,11 @@ from sqlalchemy import text
 
 from domain.orders import ItemType
 from domain.pricing import PricedBundle, PricedLine, PricingRequest, Quote, QuotedLine, TaxBehavior, price
-from domain.promotions import FixedPromotion, Funding, PercentPromotion, Promotion
 from domain.tax import TaxRate, TaxTableRow, rates_for
 from models.database import Session
-from models.queries import carts, catalog, entitlements, promotions
+from models.queries import applied_promotion, carts, catalog, entitlements
 from models.queries.carts import CartLineRow, CartRow
 from models.queries.catalog import ItemRow
-from models.queries.promotions import PromotionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +88,11 @@ async def quote_cart(
     """Price a cart for a billing address; without one, no tax is added (the cart before checkout)."""
     del seller_country  # reverse charge needs it, once VAT ids are validated
     cart = await carts.get(session, cart_id)
-    if cart is None or cart.currency is None:
-        return _empty(cart)
+    if cart is None:
+        return _empty(None, None)
+    if cart.currency is None:
+        _, reason = await applied_promotion.of_cart(session, cart, [], {}, now)
+        return _empty(cart.promo_code, reason)
     rows = await carts.lines(session, cart_id)
     items = await catalog.by_ids(session, [row.item_id for row in rows])
     members = await catalog.by_ids(session, [m for item in items.values() for m in item.members])
@@ -101,9 +102,9 @@ async def quote_cart(
     ]
     sellable = [row for row in rows if items[row.item_id].price_in(cart.currency) is not None]
     table = [] if address is None else await _tax_table(session, str(address["country"]))
-    promotion, promo_problem = await _promotion(session, cart, sellable, items, now)
-    if promo_problem is not None:
-        problems.append(promo_problem)
+    promotion, reason = await applied_promotion.of_cart(session, cart, sellable, items, now)
+    if reason is not None:
+        problems.append(_promo_problem(cart.promo_code, reason))
     quote = price(
         PricingRequest(
             cart.currency,
@@ -111,10 +112,9 @@ async def quote_cart(
                 _priced(row, items[row.item_id], members, cart.currency, table, address, now)
                 for row in sellable
             ),
-            promotions=() if promotion is None else (_rule(promotion, sellable, items),),
+            promotions=() if promotion is None else (applied_promotion.rule_of(promotion, sellable, items),),
         )
     )
-    applied = promotion if promo_problem is None else None
     return CartQuote(
         currency=cart.currency,
         shown=tuple(_shown(row, items[row.item_id], cart.currency) for row in rows),
@@ -123,15 +123,19 @@ async def quote_cart(
         discount=quote.discount_net,
         tax=quote.tax,
         total=quote.gross,
-        promotion_id=None if applied is None else applied.id,
+        promotion_id=None if promotion is None else promotion.id,
         promo_code=cart.promo_code,
         problems=tuple(problems),
     )
 
 
-def _empty(cart: CartRow | None) -> CartQuote:
-    code = None if cart is None else cart.promo_code
-    return CartQuote("USD", (), (), 0, 0, 0, 0, None, code, ())
+def _empty(code: str | None, reason: str | None) -> CartQuote:
+    problems = () if reason is None else (_promo_problem(code, reason),)
+    return CartQuote("USD", (), (), 0, 0, 0, 0, None, code, problems)
+
+
+def _promo_problem(code: str | None, reason: str) -> Problem:
+    return Problem("promo_invalid", f"the code {code} can't be used: {reason}", reason=reason)
 
 
 def _shown(row: CartLineRow, item: ItemRow, currency: str) -> ShownLine:
@@ -200,87 +204,6 @@ async def _tax_table(session: Session, country: str) -> list[TaxTableRow]:
     ]
 
 
-async def _promotion(
-    session: Session,
-    cart: CartRow,
-    rows: list[CartLineRow],
-    items: Mapping[str, ItemRow],
-    now: datetime,
-) -> tuple[PromotionRow | None, Problem | None]:
-    """The cart's promotion when it applies, or why it does not."""
-    if cart.promo_code is None or cart.currency is None:
-        return None, None
-    found = await promotions.by_code(session, cart.promo_code)
-    reason = "unknown" if found is None or not found.active else None
-    if found is not None and reason is None:
-        reason = _why_not_now(found, now) or _why_not_here(found, cart.currency, rows, items)
-        if (
-            reason is None
-            and found.first_purchase_only
-            and await promotions.has_bought(session, cart.user_id)
-        ):
-            reason = "not_applicable"
-        per_user = found.usage_limit_per_user
-        if reason is None and per_user is not None:
-            used = await promotions.used_by(session, found.id, cart.user_id)
-            reason = "used_up" if used >= per_user else None
-    if reason is None:
-        return found, None
-    return None, Problem(
-        "promo_invalid", f"the code {cart.promo_code} can't be used: {reason}", reason=reason
-    )
-
-
-def _why_not_now(promotion: PromotionRow, now: datetime) -> str | None:
-    if promotion.starts_at is not None and now < promotion.starts_at:
-        return "not_started"
-    if promotion.ends_at is not None and promotion.ends_at <= now:
-        return "expired"
-    if promotion.usage_limit is not None and promotion.uses >= promotion.usage_limit:
-        return "used_up"
-    return None
-
-
-def _why_not_here(
-    promotion: PromotionRow, currency: str, rows: list[CartLineRow], items: Mapping[str, ItemRow]
-) -> str | None:
-    scoped = [row for row in rows if not promotion.item_ids or row.item_id in promotion.item_ids]
-    if not scoped or promotion.currency not in (None, currency):
-        return "not_applicable"
-    subtotal = sum(items[row.item_id].price_in(currency) or 0 for row in rows)
-    if promotion.min_subtotal is not None and subtotal < promotion.min_subtotal:
-        return "below_minimum"
-    return None
-
-
-def _rule(promotion: PromotionRow, rows: list[CartLineRow], items: Mapping[str, ItemRow]) -> Promotion:
-    scope = None
-    if promotion.item_ids:
-        scope = frozenset(
-            key
-            for row in rows
-            if row.item_id in promotion.item_ids
-            for key in _line_keys(row, items[row.item_id])
-        )
-    funding = Funding(promotion.funding)
-    if promotion.kind == "percent":
-        return PercentPromotion(
-            promotion.percent_bp or 0,
-            max_discount=promotion.max_discount,
-            lines=scope,
-            funding=funding,
-            id=promotion.id,
-            priority=promotion.priority,
-        )
-    return FixedPromotion(
-        promotion.amount_off or 0, lines=scope, funding=funding, id=promotion.id, priority=promotion.priority
-    )
-
-
-def _line_keys(row: CartLineRow, item: ItemRow) -> list[str]:
-    return [f"{row.id}/{member}" for member in item.members] or [row.id]
-
-
 def _priced(
     row: CartLineRow,
     item: ItemRow,
@@ -294,7 +217,7 @@ def _priced(
         rates: tuple[TaxRate, ...] = ()
         if address is not None:
             rates = tuple(
-                rates_for(table, str(address["country"]), address.get("state"), now.date(), part.tax_code)
+                rates_for(table, str(address["country"]), _state_of(address), now.date(), part.tax_code)
             )
         return PricedLine(
             key, part.price_in(currency) or 0, rates, tax_behavior=TaxBehavior(part.tax_behavior)
@@ -304,6 +227,12 @@ def _priced(
         return line(row.id, item)
     parts = tuple(line(f"{row.id}/{member}", members[member]) for member in item.members)
     return PricedBundle(parts, item.price_in(currency) or 0)
+
+
+def _state_of(address: Mapping[str, Any]) -> str | None:
+    """The second part of ISO 3166-2; a front end may send the whole of it (`US-NY`)."""
+    state = address.get("state")
+    return None if state is None else str(state).removeprefix(f"{address['country']}-")
 
 
 def _sold(

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from domain.errors import Conflict
 from models.database import Session
 
 
@@ -38,67 +39,46 @@ def _rule(row: Row[Any]) -> SplitRuleRow:
     )
 
 
-async def rule_for(session: Session, item_id: str, at: datetime) -> SplitRuleRow | None:
-    """The rule of an item at a moment: its own before the platform's."""
+async def rule_for(
+    session: Session, item_id: str | None, at: datetime, channel: str | None = None
+) -> SplitRuleRow | None:
+    """The rule of an item at a moment: the most specific scope wins, then the higher priority.
+
+    Without an item, the platform's default. A rule of a channel holds for sales of that channel only.
+    """
     row = (
         await session.execute(
             text(
                 "SELECT * FROM split_rule WHERE (item_id = :item_id OR item_id IS NULL) "
-                "AND channel IS NULL AND payee IS NULL AND valid_from <= :at "
+                "AND (channel = :channel OR channel IS NULL) AND payee IS NULL AND valid_from <= :at "
                 "AND (valid_to IS NULL OR :at < valid_to) "
-                "ORDER BY (item_id IS NOT NULL) DESC, priority DESC, id DESC LIMIT 1"
+                "ORDER BY (item_id IS NOT NULL) DESC, (channel IS NOT NULL) DESC, priority DESC, id DESC "
+                "LIMIT 1"
             ),
-            {"item_id": item_id, "at": at},
+            {"item_id": item_id, "channel": channel, "at": at},
         )
     ).one_or_none()
     return None if row is None else _rule(row)
 
 
-async def overlaps(
-    session: Session,
-    *,
-    item_id: str | None,
-    channel: str | None,
-    payee: str | None,
-    priority: int,
-    valid_from: datetime,
-    valid_to: datetime | None,
-) -> bool:
-    """Whether another version of the same scope and priority is valid in this time."""
-    return bool(
-        (
-            await session.execute(
-                text(
-                    "SELECT EXISTS (SELECT FROM split_rule "
-                    "WHERE item_id IS NOT DISTINCT FROM CAST(:item_id AS uuid) "
-                    "AND channel IS NOT DISTINCT FROM CAST(:channel AS text) "
-                    "AND payee IS NOT DISTINCT FROM CAST(:payee AS text) AND priority = :priority "
-                    "AND tstzrange(valid_from, valid_to) && "
-                    "tstzrange(CAST(:valid_from AS timestamptz), CAST(:valid_to AS timestamptz)))"
-                ),
-                {
-                    "item_id": item_id,
-                    "channel": channel,
-                    "payee": payee,
-                    "priority": priority,
-                    "valid_from": valid_from,
-                    "valid_to": valid_to,
-                },
-            )
-        ).scalar_one()
-    )
-
-
 async def insert(session: Session, rule_id: str, values: dict[str, Any]) -> None:
-    """Add a version; the keys of `values` are the columns, `rule` as JSON text."""
-    await session.execute(
-        text(
-            "INSERT INTO split_rule (id, item_id, channel, payee, priority, valid_from, valid_to, rule) "
-            "VALUES (:id, CAST(:item_id AS uuid), :channel, :payee, :priority, :valid_from, :valid_to, "
-            "CAST(:rule AS jsonb)) ON CONFLICT (id) DO NOTHING"
-        ),
-        {"id": rule_id, **values},
-    )
+    """Add a version; the keys of `values` are the columns, `rule` as JSON text.
+
+    Conflict when another version of the same scope and priority is valid in this time: the table's
+    exclusion constraint says so, to two writers at once, too.
+    """
+    made = (
+        await session.execute(
+            text(
+                "INSERT INTO split_rule (id, item_id, channel, payee, priority, valid_from, valid_to, rule) "
+                "VALUES (:id, CAST(:item_id AS uuid), :channel, :payee, :priority, :valid_from, :valid_to, "
+                "CAST(:rule AS jsonb)) ON CONFLICT DO NOTHING RETURNING id"
+            ),
+            {"id": rule_id, **values},
+        )
+    ).one_or_none()
+    if made is None and await get(session, rule_id) is None:
+        raise Conflict("another version is valid in this time", code="split_rule_overlap")
 
 
 async def get(session: Session, rule_id: str) -> SplitRuleRow | None:

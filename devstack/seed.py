@@ -1,17 +1,19 @@
 """A small believable catalogue for development: courses, a dated registration, a bundle, promotions, rules.
 
-Idempotent: everything has a fixed id, and what is there stays as it is; only the payout receiver's address
-follows the stack's ports.
+Idempotent: what is there, by id, slug or code, stays as it is; only the payout receiver's address follows
+the stack's ports.
 """
 
 import json
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
 
+from domain.errors import Conflict
 from domain.ids import instructor_payee
 from integrations.sealing import Sealer
 from models.database import Database, Session
@@ -73,7 +75,26 @@ _OTHER_RATES = (
 
 
 def _id(name: str) -> str:
-    return str(uuid.uuid5(_NAMESPACE, name))
+    """A fixed UUIDv7 of long ago: in lists, what was made later stands before it."""
+    moment = int(_LONG_AGO.timestamp() * 1000).to_bytes(6, "big")
+    rest = uuid.uuid5(_NAMESPACE, name).bytes[6:]
+    return str(uuid.UUID(bytes=moment + bytes([0x70 | rest[0] & 0x0F]) + rest[1:]))
+
+
+async def _insert_item(
+    session: Session, columns: dict[str, Any], prices: list[Price], members: tuple[str, ...] = ()
+) -> None:
+    slug = columns["slug"]
+    if await catalog.find(session, slug) is None:
+        ids = [await _item_id(session, member) for member in members]
+        await catalog.insert(session, _id(slug), columns, prices, ids)
+
+
+async def _item_id(session: Session, slug: str) -> str:
+    """By slug: an operator may have made the item, under another id."""
+    item = await catalog.find(session, slug)
+    assert item is not None, slug
+    return item.id
 
 
 async def seed(
@@ -108,10 +129,9 @@ async def _seed_items(session: Session) -> None:
             "description": description,
             "lms_course_id": slug,
         }
-        await catalog.insert(session, _id(slug), columns, [Price(c, a) for c, a in prices.items()], [])
-    await catalog.insert(
+        await _insert_item(session, columns, [Price(c, a) for c, a in prices.items()])
+    await _insert_item(
         session,
-        _id("live-workshop-2027"),
         {
             **common,
             "slug": "live-workshop-2027",
@@ -124,11 +144,9 @@ async def _seed_items(session: Session) -> None:
             "available_until": datetime(2027, 4, 9, tzinfo=UTC),
         },
         [Price("USD", 24900), Price("EUR", 22900)],
-        [],
     )
-    await catalog.insert(
+    await _insert_item(
         session,
-        _id("career-bundle"),
         {
             **common,
             "slug": "career-bundle",
@@ -137,7 +155,7 @@ async def _seed_items(session: Session) -> None:
             "description": "Three courses at the price of two.",
         },
         [Price("USD", 24900), Price("EUR", 22900)],
-        [_id(slug) for slug in _BUNDLE],
+        _BUNDLE,
     )
 
 
@@ -164,19 +182,17 @@ async def _seed_rules(session: Session) -> None:
         "web-design": {"shares": [{"payee": SECOND_INSTRUCTOR, "bps": 7000}]},
     }
     for slug, rule in rules.items():
-        await split_rules.insert(
-            session,
-            _id(f"rule/{slug}"),
-            {
-                "item_id": None if slug is None else _id(slug),
-                "channel": None,
-                "payee": None,
-                "priority": 0,
-                "valid_from": _LONG_AGO,
-                "valid_to": None,
-                "rule": json.dumps(rule),
-            },
-        )
+        columns = {
+            "item_id": None if slug is None else await _item_id(session, slug),
+            "channel": None,
+            "payee": None,
+            "priority": 0,
+            "valid_from": _LONG_AGO,
+            "valid_to": None,
+            "rule": json.dumps(rule),
+        }
+        with suppress(Conflict):  # an operator's rule stands
+            await split_rules.insert(session, _id(f"rule/{slug}"), columns)
 
 
 async def _seed_taxes(session: Session) -> None:

@@ -79,6 +79,8 @@ def linked_python(directory: Path) -> Path:
         _link(str(shared), str(directory / "lib" / shared.name))
     shutil.copytree(sysconfig.get_path("stdlib"), library, copy_function=_link, ignore=_NOT_NEEDED)
     shutil.copytree(packages, library / "site-packages", copy_function=_link, ignore=_NOT_NEEDED)
+    if not (library / "dist-packages").exists():  # where Debian's own interpreter looks
+        (library / "dist-packages").symlink_to("site-packages")
     return copied
 
 

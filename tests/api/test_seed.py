@@ -1,5 +1,7 @@
 """The seeded catalogue: what it has, and that seeding again changes nothing but an address."""
 
+from typing import Any
+
 import psycopg
 
 from devstack.seed import seed
@@ -12,9 +14,9 @@ TABLES = (
 )  # fmt: skip
 
 
-def rows(url: str, statement: str) -> list[tuple[object, ...]]:
+def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url.replace("+psycopg", "", 1)) as connection:
-        return connection.execute(statement).fetchall()  # type: ignore[call-overload,no-any-return]
+        return connection.execute(statement).fetchall()
 
 
 async def seed_at(url: str, payout_url: str) -> None:
@@ -36,12 +38,12 @@ async def test_the_catalogue_has_what_a_demonstration_needs(servers: Servers, fr
     assert prices["data-science", "KWD"] % 10 == 0
     seats = rows(url, "SELECT slug, capacity FROM catalog_item WHERE type = 'registration'")
     assert seats == [("live-workshop-2027", 20)]
-    codes = dict(rows(url, "SELECT code, coalesce(percent_bp, amount_off) FROM promotion"))
+    codes: dict[str, int] = dict(rows(url, "SELECT code, coalesce(percent_bp, amount_off) FROM promotion"))
     assert codes["WELCOME10"] == 1000
     assert codes["FREE100"] == 10_000
     assert codes["TAKE5"] == 500
     assert rows(url, "SELECT usage_limit FROM promotion WHERE code = 'LASTONE'") == [(1,)]
-    rates = dict(rows(url, "SELECT jurisdiction, ppm FROM tax_rate"))
+    rates: dict[str, int] = dict(rows(url, "SELECT jurisdiction, ppm FROM tax_rate"))
     assert len(rates) > 30
     assert (rates["DE"], rates["FI"], rates["GB"]) == (190_000, 255_000, 200_000)
     assert (rates["JP"], rates["US-NY"], rates["US-CA"]) == (100_000, 40_000, 72_500)

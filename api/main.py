@@ -9,8 +9,7 @@ from fastapi import FastAPI
 from api import problems
 from api.dependencies import Secrets, Services
 from api.openapi import describe
-from api.pages.errors import router as error_codes_page
-from api.routes import all_routers
+from api.routers import ALL_ROUTERS
 from api.tokens import TokenIssuer, parse_signing_keys
 from config import Settings
 from integrations.dispatch import Dispatcher
@@ -82,7 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await database.aclose()
 
     app = FastAPI(title="Commerce", version="0.1.0", lifespan=lifespan)
-    for router in [*all_routers(), error_codes_page]:
+    for router in ALL_ROUTERS:
         app.include_router(router)
     problems.install(app, settings.public_url)
     describe(app)

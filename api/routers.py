@@ -1,0 +1,41 @@
+"""Every router of the gateway, in the order of the documentation."""
+
+from fastapi import APIRouter
+
+from api.pages.errors import router as error_codes_page
+from api.routes import (
+    auth,
+    cart,
+    catalog,
+    checkout,
+    earnings,
+    health,
+    ledger,
+    orders,
+    promotions,
+    quote,
+    reads,
+    refunds,
+    split_rules,
+    webhook_endpoints,
+    webhooks,
+)
+
+ALL_ROUTERS: tuple[APIRouter, ...] = (
+    auth.router,
+    catalog.router,
+    promotions.router,
+    cart.router,
+    quote.router,
+    checkout.router,
+    orders.router,
+    refunds.router,
+    reads.router,
+    split_rules.router,
+    earnings.router,
+    ledger.router,
+    webhooks.router,
+    webhook_endpoints.router,
+    health.router,
+    error_codes_page,
+)

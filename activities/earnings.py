@@ -43,7 +43,7 @@ async def post_outcome(
     now = datetime.now(UTC)
     posted = await ledger.post(tx.session, outcome.entries, order_id=order.id, effective_at=now)
     for state in outcome.lines:
-        await orders.save_line_ledger(tx.session, state.line, state.to_dict())
+        await orders.save_line_ledger(tx.session, state)
     entry_ids = {entry.event_key: entry.id for entry in posted}
     by_id = {line.id: line for line in lines}
     for earning in outcome.earnings:

@@ -1,6 +1,6 @@
 """Recognition, accrual and release of one order line's revenue."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
@@ -8,11 +8,11 @@ from temporalio import activity
 from activities.boundary import Transactions, translated
 from activities.earnings import ledger_of, post_outcome
 from domain.errors import CommerceError
-from domain.ledger import recognize, release
+from domain.ledger import LineLedger, recognize, release
 from domain.messages import LineInput
 from domain.orders import EntitlementStatus, PaymentState
 from models.database import Session
-from models.queries import entitlements, orders
+from models.queries import entitlements, holds, orders
 from models.queries.orders import LineRow, OrderRow
 
 RECOGNIZE = "recognize"
@@ -21,7 +21,10 @@ RELEASE = "release"
 
 @dataclass(frozen=True)
 class LineState:
-    """The next step of a line and when it is due (seconds since the epoch); `ended` says why it is over."""
+    """The next step of a line and when it is due (seconds since the epoch); `ended` says why it is over.
+
+    `blocked`: the time has come, but a dispute or refund stands against it; its end is told by a signal.
+    """
 
     order_number: str
     course_id: str
@@ -29,6 +32,7 @@ class LineState:
     next_step_at: float
     waiting_for: str
     ended: str | None = None
+    blocked: bool = False
 
 
 class SplitActivities:
@@ -67,10 +71,14 @@ class SplitActivities:
     @activity.defn
     @translated
     async def release_line(self, given: LineInput) -> None:
-        """Hand the line's held earnings on to the payout system, once."""
+        """Hand the held earnings on to the payout system; nothing while a dispute or refund is open."""
         async with self._transactions.begin() as tx:
             line, order = await _require(tx.session, given.line_id, lock=True)
+            if await holds.reason_to_hold(tx.session, order.id) is not None:
+                return
             outcome = release(ledger_of(line, order.currency))
+            if not outcome.entries:
+                return
             await post_outcome(tx, outcome, order, [line], reason="the hold ended")
             await orders.mark_released(tx.session, line.id)
             await orders.note(
@@ -100,20 +108,28 @@ async def _line_state(session: Session, line: LineRow, order: OrderRow) -> LineS
     if order.payment_state is not PaymentState.PAID or line.ledger is None:
         return state(RECOGNIZE, 0, "nothing", ended="never paid")
     books = ledger_of(line, order.currency)
-    holds = any(payee.held for payee in books.payees)
-    if books.nothing_left and not holds:
-        return state(RELEASE, 0, "nothing", ended="refunded")
-    if not books.recognized:
+    if not books.awaits_revenue:
+        return state(RELEASE, 0, "nothing", ended=_how_it_ended(line, books))
+    if not any(payee.held for payee in books.payees):
         at, why = await _recognition_due(session, line, order)
         return state(RECOGNIZE, at, why)
+    reason = await holds.reason_to_hold(session, order.id)
+    if reason is None and books.frozen:
+        reason = "A dispute is open"
     # Shares that a withdrawn refund gave back are released like any others, a second time.
-    if line.released_at is not None and not holds:
-        return state(RELEASE, 0, "nothing", ended="released")
-    accrued_at = line.accrued_at or order.paid_at or datetime.now(UTC)
-    release_at = accrued_at + timedelta(seconds=line.hold_seconds)
-    return state(
-        RELEASE, release_at.timestamp(), f"Hold of the earnings ends {release_at:%Y-%m-%d %H:%M} UTC"
+    release_at = (line.accrued_at or order.paid_at or datetime.now(UTC)) + timedelta(
+        seconds=line.hold_seconds
     )
+    at = release_at.timestamp()
+    if reason is not None:
+        return replace(state(RELEASE, at, f"{reason}: the earnings stay on hold"), blocked=True)
+    return state(RELEASE, at, f"Hold of the earnings ends {release_at:%Y-%m-%d %H:%M} UTC")
+
+
+def _how_it_ended(line: LineRow, books: LineLedger) -> str:
+    if books.nothing_left:
+        return "refunded"
+    return "nothing to release" if line.released_at is None else "released"
 
 
 async def _recognition_due(session: Session, line: LineRow, order: OrderRow) -> tuple[float, str]:

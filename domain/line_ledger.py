@@ -112,6 +112,13 @@ class LineLedger:
         return self.captured and self.gross > 0 and self.refundable_gross == 0
 
     @property
+    def awaits_revenue(self) -> bool:
+        """Whether its recognition, or a release of held earnings, is still to come."""
+        if any(payee.held for payee in self.payees):
+            return True
+        return self.captured and not self.recognized and not self.nothing_left
+
+    @property
     def frozen(self) -> bool:
         """Whether a dispute holds the line's earnings."""
         return any(mark is DisputeMark.OPEN for _, mark in self.disputes)

@@ -119,7 +119,7 @@ class OrderLine(SQLModel, table=True):
     """One course sold. A bundle has been exploded; prices, tax and rules are snapshots.
 
     `ledger` is the line's state in the ledger (`domain.ledger.LineLedger` as JSON); whoever posts for
-    the line locks this row first.
+    the line locks this row first. `awaits_revenue` follows from it: recognition or a release is to come.
     """
 
     __tablename__ = "order_line"
@@ -153,6 +153,7 @@ class OrderLine(SQLModel, table=True):
     split_rule_id: UUID | None = reference("split_rule.id", nullable=True, index=False)
     split: dict[str, Any] = json_object()
     ledger: dict[str, Any] | None = json_object(nullable=True)
+    awaits_revenue: bool = flag(default=True)
     accrued_at: datetime | None = moment()
     released_at: datetime | None = moment()
 

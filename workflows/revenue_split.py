@@ -1,5 +1,6 @@
 """The revenue of one order line: recognized, accrued to its payees, held, released."""
 
+import contextlib
 from datetime import timedelta
 
 from temporalio import workflow
@@ -9,6 +10,9 @@ with workflow.unsafe.imports_passed_through():
     from domain import messages
     from domain.messages import LineInput
     from workflows import options, search_attributes
+
+# Whoever ends a dispute or refund tells the split; this is for a message that was lost.
+_LOOK_AGAIN = timedelta(days=7)
 
 
 @workflow.defn(name=messages.REVENUE_SPLIT)
@@ -31,10 +35,13 @@ class RevenueSplitWorkflow:
             self._show(state)
             if state.ended is not None:
                 return state.ended
-            if state.next_step_at <= workflow.now().timestamp():
+            if state.blocked:
+                await self._sleep(_LOOK_AGAIN, state.waiting_for)
+            elif state.next_step_at <= workflow.now().timestamp():
                 await self._step(state)
             else:
-                await self._sleep(state)
+                left = timedelta(seconds=state.next_step_at - workflow.now().timestamp())
+                await self._sleep(left, state.waiting_for)
 
     @workflow.signal(name=messages.SIGNAL_LINE)
     def line_changed(self) -> None:
@@ -51,14 +58,9 @@ class RevenueSplitWorkflow:
                 SplitActivities.release_line, self._line, **options.DATABASE
             )
 
-    async def _sleep(self, state: LineState) -> None:
-        left = timedelta(seconds=state.next_step_at - workflow.now().timestamp())
-        try:
-            await workflow.wait_condition(
-                lambda: self._changed, timeout=left, timeout_summary=state.waiting_for
-            )
-        except TimeoutError:
-            return
+    async def _sleep(self, left: timedelta, waiting_for: str) -> None:
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._changed, timeout=left, timeout_summary=waiting_for)
 
     def _show(self, state: LineState) -> None:
         workflow.upsert_search_attributes(

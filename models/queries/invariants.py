@@ -125,6 +125,19 @@ DATABASE_INVARIANTS = (
         "AND received_at < now() - interval '2 minutes'",
     ),
     Invariant(
+        "earnings.none_released_while_frozen",
+        "no earning was released between its freezing and its unfreezing",
+        """
+        SELECT 'earning ' || (r.data->>'earning_id') || ' was released while it was frozen'
+        FROM outbound_event f JOIN outbound_event r ON r.stream = f.stream AND r.stream_seq > f.stream_seq
+            AND r.type = 'earning.released' AND r.data->>'earning_id' = f.data->>'earning_id'
+        WHERE f.type = 'earning.frozen' AND NOT EXISTS (SELECT FROM outbound_event u
+            WHERE u.stream = f.stream AND u.type = 'earning.unfrozen'
+            AND u.data->>'earning_id' = f.data->>'earning_id'
+            AND u.stream_seq BETWEEN f.stream_seq AND r.stream_seq)
+        """,
+    ),
+    Invariant(
         "earnings.events_equal_ledger",
         "per payee and currency: accrued - released - reversed(held) is 2210, "
         "released - reversed(released) is 2220",

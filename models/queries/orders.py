@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from domain.ledger import LineLedger
 from domain.orders import DisputeState, FulfilmentState, OrderAxes, OrderStatus, PaymentState, order_status
 from models.database import Session
 
@@ -277,11 +278,14 @@ async def line(session: Session, line_id: str, *, lock: bool = False) -> LineRow
     return None if row is None else _line(row)
 
 
-async def save_line_ledger(session: Session, line_id: str, state: dict[str, Any]) -> None:
+async def save_line_ledger(session: Session, state: LineLedger) -> None:
     """Keep what the ledger has done for this line."""
     await session.execute(
-        text("UPDATE order_line SET ledger = CAST(:state AS jsonb) WHERE id = :id"),
-        {"id": line_id, "state": json.dumps(state)},
+        text(
+            "UPDATE order_line SET ledger = CAST(:state AS jsonb), awaits_revenue = :awaits_revenue "
+            "WHERE id = :id"
+        ),
+        {"id": state.line, "state": json.dumps(state.to_dict()), "awaits_revenue": state.awaits_revenue},
     )
 
 

@@ -37,8 +37,7 @@ _ACCESS = (
 )
 _LINES = (
     "SELECT l.id::text, NULL FROM order_line l JOIN orders o ON o.id = l.order_id "
-    "WHERE o.payment_state = 'paid' AND l.list_net > 0 AND l.released_at IS NULL "
-    "AND (o.amount_paid = 0 OR o.amount_refunded < o.amount_paid) "
+    "WHERE o.payment_state = 'paid' AND l.list_net > 0 AND l.awaits_revenue "
     f"AND o.paid_at < now() - {_SETTLING} ORDER BY l.id"
 )
 _LATE = (

@@ -149,14 +149,14 @@ class Bench:
             rpc_timeout=timedelta(seconds=20),
         )
 
-    async def refund(self, order_id: str, user_id: str) -> str:
-        """Ask for the whole order's money back; returns the refund's id once it is reserved."""
+    async def refund(self, order_id: str, user_id: str, amount: int | None = None) -> str:
+        """Ask for money back, all or an amount; returns the refund's id once it is reserved."""
         async with self.resources.database.transaction() as session:
             refund_id = await orders.new_id(session)
             body = {
                 "order_id": order_id,
                 "lines": None,
-                "amount": None,
+                "amount": amount,
                 "reason": "requested by the customer",
                 "keep_access": False,
             }

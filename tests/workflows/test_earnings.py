@@ -4,8 +4,14 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
+from activities import splits
+from activities.earnings import ledger_of, post_outcome
+from domain import earnings as earning_rules
 from domain import ids
-from models.queries import entitlements
+from domain.ledger import Outcome, open_dispute, win_dispute
+from models.queries import entitlements, orders
 from tests.workflows.bench import Bench, Placed, until
 
 COURSE = "python-101"
@@ -104,3 +110,98 @@ async def test_a_refund_during_the_hold_releases_nothing(bench: Bench) -> None:
     assert await asyncio.wait_for(split.result(), 20) == "refunded"
     assert await earning_events(bench, order) == ["earning.accrued", "earning.reversed"]
     assert (await bench.findings())["earnings.events_equal_ledger"].violations == []
+
+
+# --- what stands against a release -------------------------------------------------------------------------
+
+
+async def held(bench: Bench) -> tuple[Placed, str]:
+    """An order whose earnings are held, and the id of its split."""
+    order = await bench.bought(COURSE)
+    line = await the_line(bench, order)
+    await complete(bench, order)
+    await until(lambda: the_line(bench, order), lambda row: row["accrued_at"] is not None, "the accrual")
+    return order, ids.split_workflow_id(str(line["id"]))
+
+
+async def dispute(bench: Bench, order: Placed, state: str) -> None:
+    """Open or win a dispute, as its workflow does it: books, axis, message."""
+    async with bench.resources.transactions.begin() as tx:
+        row = await orders.get(tx.session, order.id, lock=True)
+        assert row is not None
+        lines = await orders.lines(tx.session, order.id, lock=True)
+        books = [ledger_of(line, row.currency) for line in lines]
+        outcome: Outcome
+        if state == "open":
+            outcome = open_dispute(f"dp_{order.id}", books, amount=row.total)
+        else:
+            outcome = win_dispute(f"dp_{order.id}", books, amount=row.total)
+        await post_outcome(tx, outcome, row, lines, reason="dispute")
+    await bench.query("UPDATE orders SET dispute_state = %s WHERE id = %s", state, order.id)
+    for line in lines:
+        await bench.resources.dispatcher.resume_split(line.id)
+
+
+async def test_a_dispute_freezes_earnings_past_their_hold_until_it_is_won(bench: Bench) -> None:
+    order, split = await held(bench)
+    await dispute(bench, order, "open")
+    await bench.skipper.fast_forward(bench.workflow(split), timedelta(days=31))
+    assert (await the_line(bench, order))["released_at"] is None
+    assert await earning_events(bench, order) == ["earning.accrued", "earning.frozen"]
+
+    await dispute(bench, order, "won")
+    assert await asyncio.wait_for(bench.workflow(split).result(), 20) == "released"
+    told = ["earning.accrued", "earning.frozen", "earning.unfrozen", "earning.released"]
+    assert await earning_events(bench, order) == told
+    findings = await bench.findings()
+    assert findings["earnings.none_released_while_frozen"].violations == []
+    assert findings["earnings.events_equal_ledger"].violations == []
+
+
+async def test_planted_a_naive_release_ignores_the_freeze_and_the_oracle_names_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, split = await held(bench)
+    await dispute(bench, order, "open")
+
+    async def nothing_stands_against_it(*_: Any) -> None:
+        return None
+
+    def naive(line: earning_rules.LineLedger) -> Outcome:
+        thawed = earning_rules.replace(line, disputes=())
+        return earning_rules.release(thawed)
+
+    monkeypatch.setattr(splits.holds, "reason_to_hold", nothing_stands_against_it)
+    monkeypatch.setattr(splits, "release", naive)
+    monkeypatch.setattr(earning_rules.LineLedger, "frozen", False)
+    await bench.resources.dispatcher.resume_split(split.removeprefix("split/"))
+    await bench.skipper.fast_forward(bench.workflow(split), timedelta(days=31))
+    await until(lambda: the_line(bench, order), lambda row: row["released_at"] is not None, "the release")
+    monkeypatch.undo()
+    (violation,) = (await bench.findings())["earnings.none_released_while_frozen"].violations
+    assert split.removeprefix("split/") in violation
+
+
+async def test_a_refund_under_way_keeps_the_rest_from_being_released(bench: Bench) -> None:
+    order = await bench.place(COURSE)
+    await bench.pay(order, "pm_card_pendingRefund")
+    assert await asyncio.wait_for(bench.order_workflow(order.id).result(), 20) == "fulfilled"
+    line = await the_line(bench, order)
+    split = bench.workflow(ids.split_workflow_id(str(line["id"])))
+    await complete(bench, order)
+    await until(lambda: the_line(bench, order), lambda row: row["accrued_at"] is not None, "the accrual")
+    refund_id = await bench.refund(order.id, order.buyer.user_id, amount=1000)
+    await until(
+        lambda: bench.one("SELECT * FROM refund WHERE id = %s", refund_id),
+        lambda row: row["provider_refund_id"] is not None,
+        "the processor's refund",
+    )
+    await bench.skipper.fast_forward(split, timedelta(days=31))
+    assert (await the_line(bench, order))["released_at"] is None
+
+    found = await bench.one("SELECT provider_refund_id FROM refund WHERE id = %s", refund_id)
+    await bench.stripe.settle_refund(found["provider_refund_id"])
+    await bench.take_events_in()
+    assert await asyncio.wait_for(split.result(), 20) == "released"
+    told = ["earning.accrued", "earning.reversed", "earning.released"]
+    assert await earning_events(bench, order) == told

@@ -314,8 +314,10 @@ class OrderActivities:
         """Compare the order with its entitlements and move the fulfilment axis when it is decided."""
         async with self._transactions.begin() as tx:
             row = await _require(tx.session, order.order_id, lock=True)
-            statuses = {e.status for e in await entitlements.of_order(tx.session, row.id)}
-            if statuses <= _SETTLED and row.fulfilment_state is not FulfilmentState.FULFILLED:
+            accesses = await entitlements.of_order(tx.session, row.id)
+            statuses = {access.status for access in accesses}
+            decided = all(access.decided for access in accesses)
+            if decided and row.fulfilment_state is not FulfilmentState.FULFILLED:
                 await self._become_fulfilled(tx, row, granted=EntitlementStatus.GRANTED in statuses)
             elif EntitlementStatus.FAILED in statuses and row.fulfilment_state is not FulfilmentState.FAILED:
                 await orders.set_fulfilment_state(tx.session, row.id, FulfilmentState.FAILED)
@@ -341,10 +343,6 @@ class OrderActivities:
                 {"order_id": row.id, "number": row.number, "user_id": row.user_id},
             )
         )
-
-
-# Nothing more is coming for these. A revoked one was refunded while the grant was under way.
-_SETTLED = frozenset({EntitlementStatus.GRANTED, EntitlementStatus.REVOKED})
 
 
 async def _require(session: Session, order_id: str, *, lock: bool = False) -> OrderRow:

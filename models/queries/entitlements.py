@@ -28,6 +28,16 @@ class EntitlementRow:
     created_at: datetime
     changed_at: datetime
 
+    @property
+    def decided(self) -> bool:
+        """Whether nothing more is coming: access is there, or taken back with no right to it left.
+
+        Revoked with a right to it is a course bought again, whose grant has not begun.
+        """
+        if self.status is EntitlementStatus.REVOKED:
+            return not self.justified
+        return self.status is EntitlementStatus.GRANTED
+
 
 _SELECT = (
     "SELECT e.*, u.lms_user_id, EXISTS (SELECT FROM justification j WHERE j.entitlement_id = e.id "

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-async def until(condition: Callable[[], bool], what: str, within_seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], what: str, within_seconds: float = 20.0) -> None:
     """Return as soon as the condition holds; fail when it does not in time."""
     end = time.monotonic() + within_seconds
     while not condition():

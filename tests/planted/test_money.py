@@ -67,7 +67,7 @@ async def test_planted_a_key_for_each_retry_makes_a_second_payment_that_the_orac
     assert len(made) > 1
 
     await bench.pay(order)
-    assert await asyncio.wait_for(bench.order_workflow(order.id).result(), 20) == "fulfilled"
+    assert await asyncio.wait_for(bench.order_workflow(order.id).result(), 60) == "fulfilled"
     orphan = next(intent for intent in made if intent.id != order.intent_id)
     await bench.stripe.confirm(orphan.id, "pm_card_visa")
     monkeypatch.setattr(verification, "_SETTLE_SECONDS", -60)
@@ -78,7 +78,7 @@ async def test_planted_a_key_for_each_retry_makes_a_second_payment_that_the_orac
     # Its event brings the money back to the customer: the order takes one payment only.
     await bench.take_events_in()
     late = bench.workflow(ids.late_payment_workflow_id(orphan.id))
-    assert (await asyncio.wait_for(late.result(), 20)).startswith("refund")
+    assert (await asyncio.wait_for(late.result(), 60)).startswith("refund")
 
 
 # --- (b) the unique key of a fact --------------------------------------------------------------------------
@@ -256,4 +256,4 @@ async def test_planted_cash_that_differs_is_named(own_bench: Bench) -> None:
 async def settled_fees(bench: Bench) -> None:
     async for transaction in bench.resources.payments.list_balance_transactions(created_gte=0):
         workflow_id = ids.balance_transaction_workflow_id(transaction.id)
-        await asyncio.wait_for(bench.workflow(workflow_id).result(), 20)
+        await asyncio.wait_for(bench.workflow(workflow_id).result(), 60)

@@ -73,7 +73,7 @@ class Standin:
         return time.monotonic() - began
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 8) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Wait until it is true."""
     for _ in range(int(seconds / 0.02)):
         if condition():

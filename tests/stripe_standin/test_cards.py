@@ -114,7 +114,7 @@ async def test_an_inquiry_moves_no_money(api: Api, control: StripeControl) -> No
 
 async def eventually_disputed(api: Api, intent_id: str) -> stripe.Dispute:
     """The intent's dispute, soon."""
-    for _ in range(100):
+    for _ in range(1000):
         found = (await api.v1.disputes.list_async({"payment_intent": intent_id})).data
         if found:
             return found[0]

@@ -141,6 +141,7 @@ async def test_endpoints_by_the_api(api: Api, receiver: Receiver) -> None:
     secrets = [SECRET, made.secret]
     good = [secret for secret in secrets for one in receiver.about(customer.id) if _verifies(one, secret)]
     assert sorted(good) == sorted(secrets)
+    await eventually(lambda: len(receiver.about(intent.id)) >= 1)
     assert len(receiver.about(intent.id)) == 1
     changed = await api.v1.webhook_endpoints.update_async(made.id, {"disabled": True})
     assert changed.status == "disabled"

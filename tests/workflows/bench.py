@@ -42,7 +42,7 @@ SECRET = "whsec_bG1zLXdlYmhvb2stc2VjcmV0LW9mLXRlc3Rz"
 
 
 async def until(
-    look: Callable[[], Awaitable[T]], good: Callable[[T], bool], what: str, seconds: float = 15
+    look: Callable[[], Awaitable[T]], good: Callable[[T], bool], what: str, seconds: float = 45
 ) -> T:
     """Look again until it is good; fail, with what was seen last, when it is not in time."""
     end = time.monotonic() + seconds
@@ -211,7 +211,7 @@ class Bench:
     async def bought(self, *slugs: str) -> Placed:
         """An order that is paid and fulfilled."""
         order = await self.buy(*slugs)
-        assert await asyncio.wait_for(self.order_workflow(order.id).result(), 20) == "fulfilled"
+        assert await asyncio.wait_for(self.order_workflow(order.id).result(), 60) == "fulfilled"
         return order
 
     # --- looking ---------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ async def test_after_ten_attempts_the_event_is_given_up_and_the_next_one_is_deli
     assert await stream.arrived() == []
 
     await bench.skipper.fast_forward(handle, timedelta(hours=4))
-    assert await asyncio.wait_for(handle.result(), 20) == 13
+    assert await asyncio.wait_for(handle.result(), 60) == 13
     assert await stream.deliveries() == [("failed", 10), ("delivered", 1), ("delivered", 1)]
     assert await stream.attempts(first) == 10
     assert await stream.arrived() == [second, third]
@@ -124,7 +124,7 @@ async def test_a_receiver_that_comes_back_gets_everything_in_order_once(
     handle = await stream.start()
     await until(stream.deliveries, lambda found: found[0] == ("pending", 1), "the first attempt")
     await bench.skipper.fast_forward(handle, timedelta(hours=1))
-    await asyncio.wait_for(handle.result(), 20)
+    await asyncio.wait_for(handle.result(), 60)
     assert await stream.deliveries() == [("delivered", 4)] + [("delivered", 1)] * 4
     assert await stream.arrived() == published
 
@@ -138,7 +138,7 @@ async def test_an_event_whose_answer_was_lost_is_sent_again_under_the_same_id(
     handle = await stream.start()
     await until(stream.deliveries, lambda found: found[0] == ("pending", 1), "the first attempt")
     await bench.skipper.fast_forward(handle, timedelta(seconds=6))
-    await asyncio.wait_for(handle.result(), 20)
+    await asyncio.wait_for(handle.result(), 60)
     assert [attempt.outcome for attempt in await bench.payout.attempts(event)] == ["stored", "duplicate"]
     assert await stream.arrived() == [event]
 
@@ -167,7 +167,7 @@ async def test_retry_after_lengthens_the_pause(
         await bench.skipper.fast_forward(handle, timedelta(minutes=2))
     else:
         await bench.skipper.fast_forward(handle, timedelta(seconds=10))
-    await asyncio.wait_for(handle.result(), 20)
+    await asyncio.wait_for(handle.result(), 60)
     assert await stream.deliveries() == [("delivered", 2)]
     assert await pauses_of(handle) == [pause]
 
@@ -179,17 +179,17 @@ async def test_410_disables_the_endpoint_and_nothing_more_is_sent(
     first, second = await stream.publish("first", "second")
     await bench.payout.fault(status=410, stream=stream.name)
     handle = await stream.start()
-    await asyncio.wait_for(handle.result(), 20)
+    await asyncio.wait_for(handle.result(), 60)
     row = await bench.one(
         "SELECT active, disabled_reason FROM webhook_endpoint WHERE id = %s", stream.endpoint_id
     )
     assert row == {"active": False, "disabled_reason": "the receiver answered 410 Gone"}
     assert await stream.deliveries() == [("failed", 1), ("pending", 0)]
-    await asyncio.wait_for((await stream.start()).result(), 20)
+    await asyncio.wait_for((await stream.start()).result(), 60)
     assert (await stream.attempts(first), await stream.attempts(second)) == (1, 0)
 
     await bench.query("UPDATE webhook_endpoint SET active = true WHERE id = %s", stream.endpoint_id)
-    await asyncio.wait_for((await stream.start()).result(), 20)
+    await asyncio.wait_for((await stream.start()).result(), 60)
     assert await stream.arrived() == [second]
 
 
@@ -208,7 +208,7 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(
     assert row["last_error"] == f"answered {status}; redirects are not followed"
     assert await stream.attempts(event) == 1
     await bench.skipper.fast_forward(handle, timedelta(seconds=6))
-    await asyncio.wait_for(handle.result(), 20)
+    await asyncio.wait_for(handle.result(), 60)
     assert await stream.arrived() == [event]
 
 
@@ -218,7 +218,7 @@ async def test_a_stream_in_trouble_does_not_hold_up_another(bench: Bench, make_s
     (event,) = await other.publish("only")
     await bench.payout.fault(status=500, count=None, stream=troubled.name)
     stuck = await troubled.start()
-    await asyncio.wait_for((await other.start()).result(), 20)
+    await asyncio.wait_for((await other.start()).result(), 60)
     assert await other.arrived() == [event]
     assert await troubled.arrived() == []
     await stuck.terminate()

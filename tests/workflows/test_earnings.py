@@ -61,7 +61,7 @@ async def test_earnings_are_released_only_after_the_hold(bench: Bench) -> None:
     assert await earning_events(bench, order) == ["earning.accrued"]
 
     await bench.skipper.fast_forward(split, timedelta(hours=2))
-    assert await asyncio.wait_for(split.result(), 20) == "released"
+    assert await asyncio.wait_for(split.result(), 60) == "released"
     assert (await the_line(bench, order))["released_at"] is not None
     assert await earning_events(bench, order) == ["earning.accrued", "earning.released"]
     findings = await bench.findings()
@@ -105,9 +105,9 @@ async def test_a_refund_during_the_hold_releases_nothing(bench: Bench) -> None:
     await complete(bench, order)
     await until(lambda: the_line(bench, order), lambda row: row["accrued_at"] is not None, "the accrual")
     refund_id = await bench.refund(order.id, order.buyer.user_id)
-    result = await asyncio.wait_for(bench.workflow(ids.refund_workflow_id(refund_id)).result(), 20)
+    result = await asyncio.wait_for(bench.workflow(ids.refund_workflow_id(refund_id)).result(), 60)
     assert result == "succeeded"
-    assert await asyncio.wait_for(split.result(), 20) == "refunded"
+    assert await asyncio.wait_for(split.result(), 60) == "refunded"
     assert await earning_events(bench, order) == ["earning.accrued", "earning.reversed"]
     assert (await bench.findings())["earnings.events_equal_ledger"].violations == []
 

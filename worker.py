@@ -1,6 +1,7 @@
 """The worker: builds clients and activities, and runs the workflows (composition root)."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -13,9 +14,11 @@ from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
+    ScheduleCalendarSpec,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
+    ScheduleRange,
     ScheduleSpec,
 )
 from temporalio.worker import Worker
@@ -24,9 +27,11 @@ from activities.boundary import Transactions
 from activities.capture import Capture
 from activities.deliveries import DeliveryActivities
 from activities.entitlements import EntitlementActivities
+from activities.identity import EarningsIdentityActivities
 from activities.inbox import InboxActivities
 from activities.late_payments import LatePaymentActivities
 from activities.orders import OrderActivities
+from activities.payees import PayeeActivities
 from activities.payments import PaymentActivities
 from activities.refunds import RefundActivities
 from activities.splits import SplitActivities
@@ -43,6 +48,7 @@ from models.database import Database
 from workflows.checkout import CheckoutWorkflow
 from workflows.entitlement import EntitlementWorkflow
 from workflows.late_payment import LatePaymentWorkflow
+from workflows.payees import CorrectionWorkflow, EarningsIdentityWorkflow, PayoutWorkflow
 from workflows.reconciliation import BalanceTransactionWorkflow, InboxRecoveryWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.revenue_split import RevenueSplitWorkflow
@@ -59,6 +65,9 @@ WORKFLOWS = [
     BalanceTransactionWorkflow,
     InboxRecoveryWorkflow,
     WebhookDeliveryWorkflow,
+    PayoutWorkflow,
+    CorrectionWorkflow,
+    EarningsIdentityWorkflow,
 ]
 _RECOVERY_EVERY = timedelta(seconds=30)
 _SHUTDOWN_GRACE = timedelta(seconds=3)
@@ -116,6 +125,8 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         RefundActivities(transactions, resources.payments, dispatcher, seller=seller),
         DeliveryActivities(transactions, resources.outbound, resources.sealer),
         InboxActivities(transactions, dispatcher, resources.payments),
+        PayeeActivities(transactions, dispatcher),
+        EarningsIdentityActivities(transactions),
     ]
 
 
@@ -144,19 +155,32 @@ def make_worker(settings: Settings, resources: WorkerResources) -> Worker:
     )
 
 
-async def ensure_recovery_schedule(settings: Settings, client: Client) -> None:
-    """Have the inbox recovery run on a Schedule; one is enough, whoever makes it first."""
-    schedule = Schedule(
-        action=ScheduleActionStartWorkflow(
-            InboxRecoveryWorkflow.run, id="inbox-recovery", task_queue=settings.temporal_task_queue
-        ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_RECOVERY_EVERY)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
+async def ensure_schedules(settings: Settings, client: Client) -> None:
+    """Have what recurs run on Schedules; one of each is enough, whoever makes it first."""
+    queue = settings.temporal_task_queue
+    every = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_RECOVERY_EVERY)])
+    nightly = ScheduleSpec(
+        calendars=[ScheduleCalendarSpec(hour=[ScheduleRange(2)], minute=[ScheduleRange(15)])]
     )
-    try:
-        await client.create_schedule("inbox-recovery", schedule)
-    except ScheduleAlreadyRunningError:
-        return
+    for name, spec, action in (
+        (
+            "inbox-recovery",
+            every,
+            ScheduleActionStartWorkflow(InboxRecoveryWorkflow.run, id="inbox-recovery", task_queue=queue),
+        ),
+        (
+            "earnings-identity",
+            nightly,
+            ScheduleActionStartWorkflow(
+                EarningsIdentityWorkflow.run, id="earnings-identity", task_queue=queue
+            ),
+        ),
+    ):
+        schedule = Schedule(
+            action=action, spec=spec, policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP)
+        )
+        with contextlib.suppress(ScheduleAlreadyRunningError):
+            await client.create_schedule(name, schedule)
 
 
 async def connect_to_temporal(settings: Settings) -> Client:
@@ -200,7 +224,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     resources = WorkerResources(settings, client)
     try:
         async with make_worker(settings, resources):
-            await ensure_recovery_schedule(settings, client)
+            await ensure_schedules(settings, client)
             log.info("worker started on task queue %s", settings.temporal_task_queue)
             ready_file = os.environ.get("WORKER_READY_FILE")
             if ready_file:

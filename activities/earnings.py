@@ -7,6 +7,7 @@ from typing import Any
 from activities.boundary import Transaction
 from domain.ids import payee_stream
 from domain.ledger import Earning, EarningType, LineLedger, Outcome, capture
+from domain.payee_share import PayeeShare, share_of
 from models.queries import ledger, orders
 from models.queries.orders import LineRow, OrderRow
 from models.queries.outbox import Publication
@@ -46,15 +47,18 @@ async def post_outcome(
         await orders.save_line_ledger(tx.session, state)
     entry_ids = {entry.event_key: entry.id for entry in posted}
     by_id = {line.id: line for line in lines}
+    states = {state.line: state for state in outcome.lines}
     for earning in outcome.earnings:
         line = by_id[earning.line]
         if earning.type is EarningType.ACCRUED:
             await orders.mark_accrued(tx.session, line.id)
-        tx.publish(_publication(earning, order, line, entry_ids, now, reason))
+        share = share_of(states[line.id], earning.payee)
+        tx.publish(_publication(earning, share, order, line, entry_ids, now, reason))
 
 
 def _publication(
     earning: Earning,
+    share: PayeeShare,
     order: OrderRow,
     line: LineRow,
     entry_ids: dict[str, str],
@@ -72,12 +76,12 @@ def _publication(
         "currency": earning.currency,
         "amount": earning.amount,
         "basis_amount": earning.basis,
+        "share": share.to_dict(),
         "rule_version": line.split_rule_id,
         "reason": reason,
+        "hold_until": ((line.accrued_at or now) + timedelta(seconds=line.hold_seconds)).isoformat(),
         "journal_entry_id": entry_id,
     }
-    if earning.type is EarningType.ACCRUED:
-        data["hold_until"] = (now + timedelta(seconds=line.hold_seconds)).isoformat()
     if earning.type is EarningType.REVERSED:
         data |= {"bucket": bucket, "cumulative_reversed": earning.cumulative_reversed}
     # The entry names the business fact; by one entry a payee may lose from both buckets, or on two lines.

@@ -72,6 +72,8 @@ class InboxActivities:
     async def _dispatch(self, event: StoredEvent) -> None:
         if event.source == inbox.STRIPE:
             outcome = await self._dispatcher.stripe_event(event)
+        elif event.source == inbox.PAYOUT:
+            outcome = await self._dispatcher.payout_event(event)
         else:
             async with self._transactions.begin() as tx:
                 concerned = await completions.concerned(tx.session, event)

@@ -112,10 +112,10 @@ def _operator_or_service(request: Request) -> Principal:
     return principal
 
 
-def _instructor(request: Request) -> Principal:
+def _instructor_or_operator(request: Request) -> Principal:
     principal = authenticate(request)
-    if Role.INSTRUCTOR not in principal.roles:
-        raise Forbidden("only an instructor has earnings")
+    if not principal.roles & {Role.INSTRUCTOR, Role.OPERATOR}:
+        raise Forbidden("only an instructor has earnings, and only an operator sees those of others")
     return principal
 
 
@@ -127,4 +127,4 @@ NewObjectId = Annotated[str, Depends(object_id_of)]
 SignedIn = Annotated[Principal, Depends(authenticate)]
 Operator = Annotated[Principal, Depends(_operator)]
 OperatorOrService = Annotated[Principal, Depends(_operator_or_service)]
-Instructor = Annotated[Principal, Depends(_instructor)]
+InstructorOrOperator = Annotated[Principal, Depends(_instructor_or_operator)]

@@ -78,6 +78,9 @@ ERROR_CODES: dict[str, ErrorDoc] = {
         422, "Split rule invalid", "Shares exceed the whole, or name a payee twice."
     ),
     "share_too_small": ErrorDoc(409, "Share too small", "The payee has less than that of this line."),
+    "write_off_exceeds_debt": ErrorDoc(
+        409, "Write-off exceeds debt", "A payee's debt is written off as far as it goes, not further."
+    ),
     "lms_rejected": ErrorDoc(422, "The LMS refuses", "The LMS said no for a reason of its own."),
     "lms_misconfigured": ErrorDoc(
         422, "LMS misconfigured", "Settings or permissions at the LMS: for an operator."

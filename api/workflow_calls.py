@@ -18,8 +18,9 @@ from api.dependencies import Services
 from api.problems import current_request_id
 from domain import ids
 from domain.errors import CommerceError, Conflict, InvalidInput, Unavailable
-from domain.messages import CancelRequest, CheckoutAnswer, OrderInput, RefundInput
+from domain.messages import CancelRequest, CheckoutAnswer, CorrectionInput, OrderInput, RefundInput
 from workflows.checkout import CheckoutWorkflow
+from workflows.payees import CorrectionWorkflow
 from workflows.refund import RefundWorkflow
 
 R = TypeVar("R")
@@ -68,6 +69,28 @@ async def ask_refund(services: Services, refund_id: str) -> str:
             RefundWorkflow.request,
             start_workflow_operation=start,
             id=ids.REFUND_UPDATE_ID,
+            rpc_timeout=_PATIENCE,
+        )
+    )
+
+
+async def ask_correction(services: Services, correction_id: str) -> str:
+    """Start a correction of a payee's money, or find it, and wait until it is done."""
+    start: WithStartWorkflowOperation[CorrectionWorkflow, str] = WithStartWorkflowOperation(
+        CorrectionWorkflow.run,
+        CorrectionInput(correction_id, current_request_id()),
+        id=ids.correction_workflow_id(correction_id),
+        task_queue=services.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        memo={"request_id": current_request_id()},
+        static_summary=f"Correction {correction_id}",
+    )
+    return await _translated(
+        lambda: services.temporal.execute_update_with_start_workflow(
+            CorrectionWorkflow.request,
+            start_workflow_operation=start,
+            id=ids.CORRECTION_UPDATE_ID,
             rpc_timeout=_PATIENCE,
         )
     )

@@ -27,7 +27,7 @@ FIRST_INSTRUCTOR = instructor_payee("102")
 SECOND_INSTRUCTOR = instructor_payee("103")
 PAYOUT_EVENTS = [
     "earning.accrued", "earning.released", "earning.reversed", "earning.frozen", "earning.unfrozen",
-    "course.completed",
+    "payee.written_off", "course.completed",
 ]  # fmt: skip
 
 # (slug and LMS course, title, description, prices)

@@ -33,6 +33,16 @@ def refund_workflow_id(refund_id: str) -> str:
     return f"refund/{refund_id}"
 
 
+def payout_workflow_id(inbox_id: str) -> str:
+    """Posts one `payout.settled`, by the event: two events about one payout meet in the ledger."""
+    return f"payout/{inbox_id}"
+
+
+def correction_workflow_id(correction_id: str) -> str:
+    """An operator's correction of a payee's money."""
+    return f"correction/{correction_id}"
+
+
 def balance_transaction_workflow_id(transaction_id: str) -> str:
     """Posts the processor's fee of one balance transaction."""
     return f"balance-transaction/{transaction_id}"
@@ -47,6 +57,7 @@ def delivery_workflow_id(endpoint_id: str, stream: str) -> str:
 
 CHECKOUT_UPDATE_ID = "checkout"
 REFUND_UPDATE_ID = "request"
+CORRECTION_UPDATE_ID = "request"
 
 
 def cancel_update_id(command_id: str) -> str:

@@ -15,6 +15,9 @@ REFUND = "RefundWorkflow"
 BALANCE_TRANSACTION = "BalanceTransactionWorkflow"
 WEBHOOK_DELIVERY = "WebhookDeliveryWorkflow"
 INBOX_RECOVERY = "InboxRecoveryWorkflow"
+PAYOUT = "PayoutWorkflow"
+CORRECTION = "CorrectionWorkflow"
+EARNINGS_IDENTITY = "EarningsIdentityWorkflow"
 
 SIGNAL_PAYMENT = "payment_event"
 SIGNAL_ENTITLEMENT = "entitlement_changed"
@@ -68,6 +71,21 @@ class LineInput:
     """One order line."""
 
     line_id: str
+
+
+@dataclass(frozen=True)
+class PayoutInput:
+    """A verified `payout.settled`, stored in the inbox under `inbox_id`."""
+
+    inbox_id: str
+
+
+@dataclass(frozen=True)
+class CorrectionInput:
+    """A correction of a payee's money; what was asked stands in its command row."""
+
+    correction_id: str
+    request_id: str = ""
 
 
 @dataclass(frozen=True)

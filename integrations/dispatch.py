@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from domain import ids, messages
 from domain.errors import Unavailable
 from domain.messages import StoredEvent
+from domain.payouts import SETTLED, settlement_of
 
 _RPC_TIMEOUT = timedelta(seconds=8)
 
@@ -76,6 +77,16 @@ class Dispatcher:
             ids.balance_transaction_workflow_id(transaction_id),
         )
         return "balance transaction taken in"
+
+    async def payout_event(self, event: StoredEvent) -> str:
+        """Have a payout posted; returns what was done. Raises InvalidInput for one that can't be read."""
+        if event.type != SETTLED:
+            return "ignored: a type that nothing here acts on"
+        settlement_of(event.payload.get("data"))
+        await self._start_once(
+            messages.PAYOUT, messages.PayoutInput(event.inbox_id), ids.payout_workflow_id(event.inbox_id)
+        )
+        return "payout taken in"
 
     async def wake_entitlement(self, user_id: str, course_id: str) -> None:
         """Have the one writer of this access compare what is with what should be."""

@@ -56,6 +56,7 @@ class LedgerPosting(SQLModel, table=True):
         CheckConstraint("amount <> 0", name="posting_not_zero"),
         Index("posting_by_account", "account", "currency", "entry_id"),
         Index("posting_by_entry", "entry_id"),
+        Index("posting_by_payee", "sub", "currency", postgresql_where=text("account IN ('2210', '2220')")),
     )
 
     id: UUID = primary_key()

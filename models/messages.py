@@ -63,7 +63,16 @@ class OutboundEvent(SQLModel, table=True):
     """An event to publish, written in the transaction of the fact (outbox)."""
 
     __tablename__ = "outbound_event"
-    __table_args__ = (UniqueConstraint("stream", "stream_seq"), UniqueConstraint("event_key"))
+    __table_args__ = (
+        UniqueConstraint("stream", "stream_seq"),
+        UniqueConstraint("event_key"),
+        Index(
+            "events_by_payee",
+            text("(data->>'payee_ref')"),
+            "id",
+            postgresql_where=text("data->>'payee_ref' IS NOT NULL"),
+        ),
+    )
 
     id: UUID = primary_key()
     event_key: str

@@ -67,3 +67,8 @@ MESSAGE = RemoteOptions(
 RECOVERY = RemoteOptions(
     start_to_close_timeout=timedelta(minutes=5), retry_policy=RetryPolicy(maximum_attempts=1)
 )
+
+# Reads over everything, at night.
+NIGHTLY = RemoteOptions(
+    start_to_close_timeout=timedelta(minutes=30), retry_policy=RetryPolicy(maximum_attempts=5)
+)

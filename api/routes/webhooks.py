@@ -15,7 +15,7 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from api.dependencies import Services, ServicesDep
 from api.idempotency import CommerceRoute, without_key
 from api.schemas.common import Output
-from domain.errors import Unavailable
+from domain.errors import InvalidInput, Unavailable
 from domain.messages import StoredEvent
 from integrations.webhook_verification import BadSignature, verify_standard, verify_stripe
 from models.queries import completions, inbox
@@ -65,11 +65,13 @@ async def receive_lms_event(request: Request, services: ServicesDep) -> Stored:
 @router.post("/v1/webhooks/payout", operation_id="receive_payout_event")
 @without_key
 async def receive_payout_event(request: Request, services: ServicesDep) -> Stored:
-    """An event of the payout system, signed by Standard Webhooks; kept for the settlement of earnings."""
+    """An event of the payout system, signed by Standard Webhooks; `payout.settled` is posted."""
     event = verify_standard(
         await request.body(), dict(request.headers), services.webhook_secrets.payout, now=int(time.time())
     )
-    await _store(services, inbox.PAYOUT, event, None)
+    stored = await _store(services, inbox.PAYOUT, event, None)
+    if not stored.dispatched:
+        await _dispatch_payout(services, stored)
     return Stored()
 
 
@@ -103,6 +105,16 @@ async def _dispatch_lms(services: Services, event: StoredEvent) -> None:
         await _mark(services, event, f"{len(concerned)} entitlements woken")
     except (Unavailable, SQLAlchemyError):
         log.warning("event %s is stored, and left to the recovery", event.inbox_id)
+
+
+async def _dispatch_payout(services: Services, event: StoredEvent) -> None:
+    try:
+        await _mark(services, event, await services.dispatcher.payout_event(event))
+    except (Unavailable, SQLAlchemyError):
+        log.warning("event %s is stored, and left to the recovery", event.inbox_id)
+    except InvalidInput as error:
+        # Money that left and that we can't read: it stays undispatched, and `verify` names it.
+        log.error("event %s of the payout system can't be posted: %s", event.inbox_id, error)  # noqa: TRY400
 
 
 async def _mark(services: Services, event: StoredEvent, outcome: str) -> None:

@@ -1,4 +1,4 @@
-"""Split rules, earnings, ledger, webhook endpoints."""
+"""Split rules, ledger, webhook endpoints."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -131,24 +131,6 @@ class SplitRuleList(Output):
 
     data: list[SplitRuleView]
     next_cursor: str | None
-
-
-class CourseEarnings(Output):
-    """What a payee has earned with one course in one currency; `releasable` is accrued, past its hold."""
-
-    course_id: str
-    currency: str
-    accrued: Money
-    releasable: Money
-    released: Money
-    reversed: Money
-
-
-class Earnings(Output):
-    """An instructor's own earnings."""
-
-    payee_ref: str
-    data: list[CourseEarnings]
 
 
 class PostingView(Output):

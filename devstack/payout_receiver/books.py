@@ -50,6 +50,7 @@ CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 _COLUMNS = {"earning.accrued": "accrued", "earning.released": "released"}
+_WRITTEN_OFF = "payee.written_off"
 _FROZEN = {"earning.frozen": 1, "earning.unfrozen": -1}
 
 
@@ -83,7 +84,7 @@ class Books:
                     utc_text(),
                 ),
             )
-            if done.rowcount and event_type.startswith("earning."):
+            if done.rowcount and (event_type.startswith("earning.") or event_type == _WRITTEN_OFF):
                 self._book(event_type, event.get("data"))
         return done.rowcount > 0
 
@@ -97,12 +98,16 @@ class Books:
             self._add(payee_ref, currency, "frozen", _FROZEN[event_type])
             return
         column = _COLUMNS.get(event_type)
+        if event_type == _WRITTEN_OFF:
+            column = "reversed_released"
         if event_type == "earning.reversed" and data.get("bucket") in ("held", "released"):
             column = f"reversed_{data['bucket']}"
         amount = data.get("amount")
         # bool is an int to Python, and no amount to anybody.
         if column is None or not isinstance(amount, int) or isinstance(amount, bool) or amount <= 0:
             raise Malformed(f"{event_type} needs a positive amount in minor units, and a known bucket")
+        if event_type == _WRITTEN_OFF:
+            amount = -amount  # what was taken back after a payout is no longer to be netted
         self._add(payee_ref, currency, column, amount)
 
     def _add(self, payee_ref: str, currency: str, column: str, amount: int) -> None:

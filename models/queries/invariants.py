@@ -16,6 +16,38 @@ class Invariant:
     query: str
 
 
+# What a payee was told (and tells us of payouts) against what stands in the ledger.
+EARNINGS_IDENTITY = Invariant(
+    "earnings.events_equal_ledger",
+    "per payee and currency: accrued - released - reversed(held) is 2210, "
+    "released - reversed(released) - settled + written off is 2220",
+    """
+    WITH told AS (
+        SELECT data->>'payee_ref' AS payee, data->>'currency' AS currency, type, data->>'bucket' AS bucket,
+            (data->>'amount')::bigint AS amount FROM outbound_event
+        WHERE type IN ('earning.accrued', 'earning.released', 'earning.reversed', 'payee.written_off')
+        UNION ALL
+        SELECT payee_ref, currency, 'payout.settled', NULL, amount FROM payout_settlement),
+    events AS (
+        SELECT payee, currency,
+            sum(CASE WHEN type = 'earning.accrued' THEN amount WHEN type = 'earning.released' THEN -amount
+                WHEN type = 'earning.reversed' AND bucket = 'held' THEN -amount ELSE 0 END) AS held,
+            sum(CASE WHEN type IN ('earning.released', 'payee.written_off') THEN amount
+                WHEN type = 'payout.settled' THEN -amount
+                WHEN type = 'earning.reversed' AND bucket = 'released' THEN -amount ELSE 0 END) AS released
+        FROM told GROUP BY 1, 2),
+    books AS (
+        SELECT sub AS payee, currency, coalesce(-sum(amount) FILTER (WHERE account = '2210'), 0) AS held,
+            coalesce(-sum(amount) FILTER (WHERE account = '2220'), 0) AS released
+        FROM posting WHERE account IN ('2210', '2220') GROUP BY 1, 2)
+    SELECT coalesce(e.payee, b.payee) || ' ' || coalesce(e.currency, b.currency) || ': events say held ' ||
+        coalesce(e.held, 0) || ' released ' || coalesce(e.released, 0) || ', ledger ' ||
+        coalesce(b.held, 0) || ' and ' || coalesce(b.released, 0)
+    FROM events e FULL JOIN books b ON b.payee = e.payee AND b.currency = e.currency
+    WHERE coalesce(e.held, 0) <> coalesce(b.held, 0) OR coalesce(e.released, 0) <> coalesce(b.released, 0)
+    """,
+)
+
 DATABASE_INVARIANTS = (
     Invariant(
         "ledger.entries_balance",
@@ -121,7 +153,7 @@ DATABASE_INVARIANTS = (
         "inbox.dispatched",
         "every verified inbound event reached its workflow",
         "SELECT source || ' event ' || event_id || ' (' || type || ') waits since ' || received_at "
-        "FROM inbound_event WHERE dispatched_at IS NULL AND source <> 'payout' "
+        "FROM inbound_event WHERE dispatched_at IS NULL "
         "AND received_at < now() - interval '2 minutes'",
     ),
     Invariant(
@@ -138,31 +170,30 @@ DATABASE_INVARIANTS = (
         """,
     ),
     Invariant(
-        "earnings.events_equal_ledger",
-        "per payee and currency: accrued - released - reversed(held) is 2210, "
-        "released - reversed(released) is 2220",
+        "payouts.settled_once",
+        "every payout that the payout system told of stands in the books as it was told",
         """
-        WITH published AS (
-            SELECT data->>'payee_ref' AS payee, data->>'currency' AS currency,
-                sum(CASE type WHEN 'earning.accrued' THEN amount WHEN 'earning.released' THEN -amount
-                    WHEN 'earning.reversed' THEN CASE WHEN data->>'bucket' = 'held' THEN -amount ELSE 0 END
-                    ELSE 0 END) AS held,
-                sum(CASE type WHEN 'earning.released' THEN amount WHEN 'earning.reversed' THEN
-                    CASE WHEN data->>'bucket' = 'released' THEN -amount ELSE 0 END ELSE 0 END) AS released
-            FROM (SELECT type, data, (data->>'amount')::bigint AS amount FROM outbound_event
-                WHERE type LIKE 'earning.%') events GROUP BY 1, 2),
-        books AS (
-            SELECT sub AS payee, currency, -sum(amount) FILTER (WHERE account = '2210') AS held,
-                -sum(amount) FILTER (WHERE account = '2220') AS released
-            FROM posting WHERE account IN ('2210', '2220') GROUP BY 1, 2)
-        SELECT coalesce(p.payee, b.payee) || ' ' || coalesce(p.currency, b.currency) ||
-            ': events say held ' ||
-            coalesce(p.held, 0) || ' released ' || coalesce(p.released, 0) || ', ledger ' ||
-            coalesce(b.held, 0) || ' and ' || coalesce(b.released, 0)
-        FROM published p FULL JOIN books b ON b.payee = p.payee AND b.currency = p.currency
-        WHERE coalesce(p.held, 0) <> coalesce(b.held, 0) OR coalesce(p.released, 0) <> coalesce(b.released, 0)
+        SELECT 'payout ' || (e.payload#>>'{data,payout_id}') || ' of ' || (e.payload#>>'{data,amount}') ||
+            ' ' || (e.payload#>>'{data,currency}') || ' to ' || (e.payload#>>'{data,payee_ref}') ||
+            ' is not in the books'
+        FROM inbound_event e WHERE e.source = 'payout' AND e.type = 'payout.settled'
+            AND e.dispatched_at < now() - interval '1 minute' AND NOT EXISTS (
+            SELECT FROM payout_settlement s WHERE s.payout_id = e.payload#>>'{data,payout_id}'
+            AND s.payee_ref = e.payload#>>'{data,payee_ref}' AND s.currency = e.payload#>>'{data,currency}'
+            AND s.amount::text = e.payload#>>'{data,amount}')
         """,
     ),
+    Invariant(
+        "payouts.within_released",
+        "no payout went beyond the released earnings, unless later ones or a write-off have covered it",
+        """
+        SELECT 'payout ' || s.payout_id || ' paid ' || s.amount || ' ' || s.currency || ' to ' ||
+            s.payee_ref || ', ' || s.excess || ' more than was released'
+        FROM payout_settlement s WHERE s.excess > 0 AND (SELECT sum(p.amount) FROM posting p
+            WHERE p.account = '2220' AND p.sub = s.payee_ref AND p.currency = s.currency) > 0
+        """,
+    ),
+    EARNINGS_IDENTITY,
 )
 
 

@@ -1,4 +1,4 @@
-"""The ledger as operators read it, and earnings as instructors do."""
+"""The ledger as operators read it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,44 +94,3 @@ async def balances(session: Session, *, at: datetime | None, by_sub: bool) -> li
         {"at": at},
     )
     return [Balance(row.account, row.sub, row.currency, int(row.amount)) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class CourseEarning:
-    """A payee's earnings of one course in one currency, minor units."""
-
-    course_id: str
-    currency: str
-    accrued: int
-    releasable: int
-    released: int
-    reversed: int
-
-
-async def earnings(session: Session, payee: str) -> list[CourseEarning]:
-    """What a payee has earned, from the states of the order lines (which the ledger's entries follow)."""
-    rows = await session.execute(
-        text(
-            "SELECT l.lms_course_id, o.currency, sum((p->>'accrued')::bigint) AS accrued, "
-            "sum((p->>'released')::bigint) AS released, "
-            "sum((p->>'reversed_held')::bigint + (p->>'reversed_released')::bigint) AS reversed, "
-            "coalesce(sum((p->>'accrued')::bigint - (p->>'released')::bigint "
-            "- (p->>'reversed_held')::bigint) "
-            "FILTER (WHERE l.accrued_at + make_interval(secs => l.hold_seconds) <= now()), 0) AS releasable "
-            "FROM order_line l JOIN orders o ON o.id = l.order_id "
-            "CROSS JOIN LATERAL jsonb_array_elements(l.ledger->'payees') p "
-            "WHERE p->>'payee' = :payee GROUP BY 1, 2 ORDER BY 1, 2"
-        ),
-        {"payee": payee},
-    )
-    return [
-        CourseEarning(
-            row.lms_course_id,
-            row.currency,
-            int(row.accrued),
-            int(row.releasable),
-            int(row.released),
-            int(row.reversed),
-        )
-        for row in rows
-    ]

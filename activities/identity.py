@@ -1,0 +1,27 @@
+"""The nightly identity: what was published of earnings is what the ledger holds for every payee."""
+
+import logging
+
+from temporalio import activity
+
+from activities.boundary import Transactions, translated
+from models.queries import invariants
+
+log = logging.getLogger(__name__)
+
+
+class EarningsIdentityActivities:
+    """The step of the nightly check; `commerce verify` runs the same query."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    @activity.defn
+    @translated
+    async def check_earnings_identity(self) -> list[str]:
+        """The payees and currencies that are off, in words."""
+        async with self._transactions.begin() as tx:
+            off = await invariants.violations(tx.session, invariants.EARNINGS_IDENTITY)
+        for one in off:
+            log.error("earnings identity: %s", one)
+        return off

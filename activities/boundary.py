@@ -14,7 +14,8 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from domain.errors import CommerceError, LedgerError, Unavailable
 from integrations.dispatch import Dispatcher
 from models.database import Database, Session
-from models.queries import outbox
+from models.queries import documents, outbox
+from models.queries.documents import Draft
 from models.queries.outbox import Publication
 
 P = ParamSpec("P")
@@ -67,10 +68,15 @@ class Transaction:
 
     session: Session
     publications: list[Publication] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
 
     def publish(self, publication: Publication) -> None:
         """Publish an event with this transaction."""
         self.publications.append(publication)
+
+    def issue(self, draft: Draft) -> None:
+        """Issue a document with this transaction: by its last statements, which lock the number's series."""
+        self.drafts.append(draft)
 
 
 class Transactions:
@@ -88,6 +94,9 @@ class Transactions:
             transaction = Transaction(session)
             yield transaction
             wakes = await outbox.publish(session, transaction.publications)
+            # Last, and in one order, so that nobody waits long for a number, nor two for each other.
+            for draft in sorted(transaction.drafts, key=lambda draft: draft.series):
+                await documents.issue(session, draft)
         for wake in wakes:
             try:
                 await self._dispatcher.wake_delivery(wake.endpoint_id, wake.stream)

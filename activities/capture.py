@@ -1,10 +1,10 @@
 """An order becomes paid: capture, promotion consumed, access justified, receipt issued; all at once."""
 
 from activities.boundary import Transaction
-from activities.documents import receipt_body
+from activities.documents import sale_draft
 from activities.earnings import capture_order
 from domain.ids import order_stream
-from models.queries import documents, entitlements, orders, promotions
+from models.queries import entitlements, orders, promotions
 from models.queries.orders import OrderRow
 from models.queries.outbox import Publication
 
@@ -38,12 +38,5 @@ class Capture:
                 },
             )
         )
-        if amount > 0:
-            await documents.issue(
-                tx.session,
-                kind="receipt",
-                country=self._seller["country"],
-                order_id=row.id,
-                refund_id=None,
-                body=await receipt_body(tx.session, row, seller=self._seller),
-            )
+        if row.total > 0:
+            tx.issue(await sale_draft(tx.session, row, seller=self._seller))

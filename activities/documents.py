@@ -1,23 +1,27 @@
-"""The content of receipts and credit notes, taken from stored figures: nothing is computed anew."""
+"""The content of invoices, receipts and credit notes, taken from stored figures: nothing is computed anew."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from domain.allocation import ticks_reversed
 from domain.currencies import currency_of
+from domain.errors import CommerceError
+from domain.tax import REVERSE_CHARGE_SUFFIX, issues_invoices
 from integrations.documents.content import DocumentLine, LineTax, Party, ReceiptDocument, TaxRow
+from integrations.documents.labels import labels_of
+from integrations.documents.locales import document_locale
 from models.database import Session
 from models.queries import documents, orders, payments, people, refunds
-from models.queries.documents import DocumentRow
+from models.queries.documents import DocumentRow, Draft
 from models.queries.orders import LineRow, OrderRow
 from models.queries.refunds import RefundRow
 
-_LOCALES = {"US": "en_US", "GB": "en_GB", "IE": "en_IE", "DE": "de_DE", "AT": "de_AT", "FR": "fr_FR"}
 
+async def sale_draft(session: Session, order: OrderRow, *, seller: dict[str, str]) -> Draft:
+    """The invoice or receipt of a paid order: what was bought, its tax by rate, and how it was paid.
 
-async def receipt_body(session: Session, order: OrderRow, *, seller: dict[str, str]) -> dict[str, Any]:
-    """The receipt of a paid order: what was bought, its tax by rate, and how it was paid."""
+    `seller` has name, address, vat_id and country.
+    """
     reference = next((p.intent_id for p in await payments.of_order(session, order.id) if p.applied), None)
     shown = [
         DocumentLine(
@@ -33,12 +37,17 @@ async def receipt_body(session: Session, order: OrderRow, *, seller: dict[str, s
         )
         for line in await orders.lines(session, order.id)
     ]
-    return await _content(session, order, seller, "receipt", shown, f"Card, {reference}", None)
+    country = str(order.billing_address["country"])
+    kind = "invoice" if issues_invoices(country) else "receipt"
+    words = labels_of(_locale(order))
+    paid_by = words.store_credit if reference is None else words.card.format(reference=reference)
+    content = await _content(session, order, seller, kind, shown, paid_by, None)
+    return Draft(kind, country, order.id, None, content.to_json())
 
 
-async def credit_note_body(
+async def credit_note_draft(
     session: Session, order: OrderRow, refund: RefundRow, *, seller: dict[str, str]
-) -> dict[str, Any]:
+) -> Draft:
     """The credit note of a refund: per line what went back, net and taxes as the ledger reversed them."""
     taken = await refunds.lines_of(session, refund.id)
     shown = []
@@ -63,9 +72,17 @@ async def credit_note_body(
                 unit_net=net,
             )
         )
-    receipt = await documents.of_order(session, order.id, "receipt")
-    method = f"Card, {refund.provider_refund_id or refund.id}"
-    return await _content(session, order, seller, "credit_note", shown, method, receipt)
+    corrected = await documents.of_sale(session, order.id)
+    if corrected is None:
+        raise CommerceError(f"order {order.id} was refunded and has no invoice or receipt")
+    words = labels_of(_locale(order))
+    paid_by = words.card.format(reference=refund.provider_refund_id or refund.id)
+    content = await _content(session, order, seller, "credit_note", shown, paid_by, corrected)
+    return Draft("credit_note", corrected.country, order.id, refund.id, content.to_json())
+
+
+def _locale(order: OrderRow) -> str:
+    return order.locale or document_locale(str(order.billing_address["country"]))
 
 
 def _taxes(line: LineRow, amounts: Sequence[int]) -> tuple[LineTax, ...]:
@@ -84,6 +101,28 @@ def _tax_rows(lines: Sequence[DocumentLine]) -> tuple[TaxRow, ...]:
     return tuple(TaxRow(name, ppm, *figures) for (name, ppm), figures in rows.items())
 
 
+def _notes(locale: str, country: str, taxes: Sequence[TaxRow]) -> tuple[str, ...]:
+    """What the law wants said where the buyer owes the tax."""
+    if not any(row.jurisdiction.endswith(REVERSE_CHARGE_SUFFIX) for row in taxes):
+        return ()
+    words = labels_of(locale)
+    return (words.reverse_charge_gb if country == "GB" else words.reverse_charge_eu,)
+
+
+async def _buyer(session: Session, order: OrderRow) -> Party:
+    user = await people.get(session, order.user_id)
+    address = order.billing_address
+    place = " ".join(str(address[part]) for part in ("postal_code", "city", "state") if address.get(part))
+    lines = [*(str(address[part]) for part in ("line1", "line2") if address.get(part)), place]
+    return Party(
+        name=str(address.get("name") or (user.full_name if user else order.number)),
+        lines=tuple(line for line in lines if line),
+        vat_id=address.get("tax_id"),
+        country=str(address["country"]),
+        email=None if user is None else user.email,
+    )
+
+
 async def _content(
     session: Session,
     order: OrderRow,
@@ -92,31 +131,21 @@ async def _content(
     lines: Sequence[DocumentLine],
     payment: str,
     corrects: DocumentRow | None,
-) -> dict[str, Any]:
-    user = await people.get(session, order.user_id)
-    address = order.billing_address
-    country = str(address["country"])
-    place = " ".join(str(address[part]) for part in ("postal_code", "city", "state") if address.get(part))
-    buyer_lines = [*(str(address[part]) for part in ("line1", "line2") if address.get(part)), place]
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+) -> ReceiptDocument:
+    locale, now = _locale(order), datetime.now(UTC).isoformat(timespec="seconds")
+    taxes = _tax_rows(lines)
     return ReceiptDocument(
         kind=kind,
         number="",
         issued_at=now,
         order_number=order.number,
         seller=Party(seller["name"], (seller["address"],), seller["vat_id"] or None, seller["country"]),
-        buyer=Party(
-            name=str(address.get("name") or (user.full_name if user else order.number)),
-            lines=tuple(line for line in buyer_lines if line),
-            vat_id=address.get("vat_id"),
-            country=country,
-            email=None if user is None else user.email,
-        ),
+        buyer=await _buyer(session, order),
         currency=order.currency,
         exponent=currency_of(order.currency).exponent,
-        locale=_LOCALES.get(country, "en_GB"),
+        locale=locale,
         lines=tuple(lines),
-        taxes=_tax_rows(lines),
+        taxes=taxes,
         net=sum(line.net for line in lines),
         tax=sum(line.tax for line in lines),
         total=sum(line.gross for line in lines),
@@ -124,4 +153,5 @@ async def _content(
         reference=None if corrects is None else corrects.number,
         reference_issued_at=None if corrects is None else corrects.body["issued_at"],
         paid_at=now,
-    ).to_json()
+        notes=_notes(locale, str(order.billing_address["country"]), taxes),
+    )

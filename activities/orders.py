@@ -165,6 +165,7 @@ class OrderActivities:
                 promo_code=quote.promo_code,
                 billing_address=body["billing_address"],
                 return_url=body.get("return_url"),
+                locale=body.get("locale"),
                 window_seconds=self._payment_window_seconds,
             ),
         )

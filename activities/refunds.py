@@ -7,7 +7,7 @@ from typing import Any
 from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
-from activities.documents import credit_note_body
+from activities.documents import credit_note_draft
 from activities.earnings import ledger_of, post_outcome
 from activities.orders import Refusal, refusal_of
 from domain import ids
@@ -26,7 +26,7 @@ from domain.orders import DisputeState, PaymentState, RefundStatus
 from integrations.dispatch import Dispatcher
 from integrations.payments import Refund as ProcessorRefund
 from integrations.payments import StripePayments
-from models.queries import catalog, documents, entitlements, ledger, orders, payments, refunds
+from models.queries import catalog, entitlements, ledger, orders, payments, refunds
 from models.queries.orders import CommandRow, LineRow, OrderRow
 from models.queries.outbox import Publication
 from models.queries.refunds import RefundRow
@@ -202,15 +202,7 @@ class RefundActivities:
             fresh = await _require_order(tx, row.id)
             if fresh.amount_refunded == fresh.amount_paid:
                 _publish(tx, "order.refunded", refund, row)
-            body = await credit_note_body(tx.session, fresh, refund, seller=self._seller)
-            await documents.issue(
-                tx.session,
-                kind="credit_note",
-                country=self._seller["country"],
-                order_id=row.id,
-                refund_id=refund.id,
-                body=body,
-            )
+            tx.issue(await credit_note_draft(tx.session, fresh, refund, seller=self._seller))
 
     async def _fail(self, tx: Transaction, refund: RefundRow, reason: str) -> None:
         """The processor could not send the money: the duty to pay it back stays on the books."""

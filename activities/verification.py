@@ -11,7 +11,7 @@ from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
 from integrations.payments import StripePayments
 from models.database import Database
-from models.queries import invariants, recovery
+from models.queries import documents, invariants, recovery
 
 # Named in every report, so that nobody takes silence for proof.
 NOT_CHECKED_YET = {
@@ -74,6 +74,7 @@ class Verifier:
                 progress(invariant.name)
                 found = await invariants.violations(session, invariant)
                 findings.append(Finding(invariant.name, invariant.meaning, found))
+        findings.append(await self._documents_unchanged())
         outside: list[tuple[str, str, Callable[[], Awaitable[list[str]]]]] = [
             (
                 "processor.payments_agree",
@@ -103,6 +104,11 @@ class Verifier:
             except Unavailable as error:
                 findings.append(Finding(name, meaning, [f"could not be asked: {error}"], checked=False))
         return Report(datetime.now(UTC).isoformat(timespec="seconds"), findings)
+
+    async def _documents_unchanged(self) -> Finding:
+        async with self._database.transaction() as session:
+            changed = [f"{row.number} was changed" async for row in documents.changed(session)]
+        return Finding("documents.unchanged", "every document has the hash that it was issued with", changed)
 
     async def _payments_agree(self) -> list[str]:
         async with self._database.transaction() as session:

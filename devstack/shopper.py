@@ -48,7 +48,7 @@ class Shopper:
 
     def __init__(self, base_url: str, *, http: httpx.AsyncClient | None = None) -> None:
         self._http = http or httpx.AsyncClient(base_url=base_url, timeout=30)
-        self._base_url = base_url
+        self.base_url = base_url
         self.token: str | None = None
         self.refresh_token: str | None = None
         self.user: dict[str, Any] = {}
@@ -70,7 +70,7 @@ class Shopper:
         headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
         if method != "GET":
             headers["Idempotency-Key"] = key or str(uuid.uuid4())
-        return await self._http.request(method, f"{self._base_url}{path}", json=body, headers=headers)
+        return await self._http.request(method, f"{self.base_url}{path}", json=body, headers=headers)
 
     async def call(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
         """One request; its JSON, or ApiProblem."""

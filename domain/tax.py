@@ -9,6 +9,9 @@ PPM_WHOLE = 1_000_000
 # Member states of the EU; Greece is EL in VAT numbers and GR in addresses.
 _EU = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK"
 EU_COUNTRIES = frozenset(_EU.split())
+VAT_COUNTRIES = EU_COUNTRIES | {"GB"}
+REVERSE_CHARGE_SUFFIX = "-RC"
+"""Ends the jurisdiction of a tax that the buyer owes instead of the seller: `DE-RC`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def rates_for(
     in `<country>-RC` stands for the tax that the buyer owes.
     """
     if reverse_charge:
-        return [TaxRate(f"{country}-RC", 0)]
+        return [TaxRate(f"{country}{REVERSE_CHARGE_SUFFIX}", 0)]
     holding = [row for row in table_rows if row.holds(country, state, on_date, tax_code)]
     holding.sort(
         key=lambda row: (row.state, row.jurisdiction, row.tax_code is None, -row.valid_from.toordinal())
@@ -92,3 +95,11 @@ def reverse_charge_applies(seller_country: str, buyer_country: str, *, vat_id_va
         and buyer_country in EU_COUNTRIES
         and seller_country != buyer_country
     )
+
+
+def issues_invoices(buyer_country: str) -> bool:
+    """Whether a sale to this country (ISO 3166-1 alpha-2) is documented by an invoice with VAT details.
+
+    Elsewhere a receipt does.
+    """
+    return buyer_country in VAT_COUNTRIES

@@ -109,6 +109,7 @@ class Order(SQLModel, table=True):
     promo_code: str | None
     billing_address: dict[str, Any] = json_object()
     return_url: str | None
+    locale: str | None
     intent_attempts: int = whole(default=0)
     expires_at: datetime = moment(nullable=False)
     created_at: datetime = created()
@@ -235,7 +236,10 @@ class OrderEvent(SQLModel, table=True):
 
 
 class Document(SQLModel, table=True):
-    """A receipt or credit note as immutable JSON; its PDF is rendered from it on demand."""
+    """An invoice, receipt or credit note as immutable JSON; its PDF is rendered from it on demand.
+
+    `country` is where the sale is taxed; `sha256` is of the canonical JSON with the number.
+    """
 
     __tablename__ = "document"
     __table_args__ = (

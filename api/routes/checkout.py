@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Request
 
 from api.dependencies import NewObjectId, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
@@ -11,6 +11,7 @@ from api.schemas.orders import CheckoutAnswer, CheckoutBody, PaymentToMake
 from api.workflow_calls import ask_checkout
 from domain.errors import Conflict
 from domain.orders import PaymentState
+from integrations.documents.locales import document_locale
 from models.queries import carts, orders
 
 router = APIRouter(route_class=CommerceRoute, tags=["checkout"])
@@ -19,6 +20,7 @@ router = APIRouter(route_class=CommerceRoute, tags=["checkout"])
 @router.post("/v1/checkout", status_code=201, operation_id="checkout")
 async def checkout(
     body: Annotated[CheckoutBody, Body()],
+    request: Request,
     caller: SignedIn,
     services: ServicesDep,
     session: SessionDep,
@@ -45,6 +47,11 @@ async def checkout(
                     if body.expected_total is None
                     else body.expected_total.model_dump(),
                     "return_url": body.return_url,
+                    "locale": document_locale(
+                        body.billing_address.country,
+                        wanted=body.locale,
+                        accept_language=request.headers.get("accept-language"),
+                    ),
                 },
             )
     answer = await ask_checkout(services, order_id)

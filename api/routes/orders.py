@@ -1,9 +1,6 @@
-"""Orders: reads, cancel, timeline, receipt and credit notes."""
+"""Orders: reads, cancel, timeline."""
 
-import re
-from typing import Any
-
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
 
 from api.dependencies import NewObjectId, Principal, Resuming, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
@@ -13,9 +10,8 @@ from api.schemas.orders import OrderList, OrderView, Timeline, TimelineEvent
 from api.workflow_calls import ask_cancel
 from domain.errors import Conflict, NotFound
 from domain.orders import OrderStatus
-from integrations.documents.receipt import ReceiptDocument, render_receipt_pdf
 from models.database import Session
-from models.queries import documents, entitlements, orders, payments, refunds
+from models.queries import entitlements, orders, payments, refunds
 from models.queries.orders import OrderRow
 
 router = APIRouter(route_class=CommerceRoute, tags=["orders"])
@@ -98,53 +94,3 @@ async def get_timeline(order_id: str, caller: SignedIn, session: SessionDep) -> 
     """What happened to the order, oldest first."""
     row = await own_order(session, caller, order_id)
     return Timeline(data=[TimelineEvent(**event) for event in await orders.timeline(session, row.id)])
-
-
-PDF: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}
-}
-
-
-@router.get(
-    "/v1/orders/{order_id}/receipt.pdf", operation_id="get_receipt", response_class=Response, responses=PDF
-)
-async def get_receipt(order_id: str, request: Request, caller: SignedIn, session: SessionDep) -> Response:
-    """The receipt as a PDF, rendered from its immutable content."""
-    row = await own_order(session, caller, order_id)
-    document = await documents.of_order(session, row.id, "receipt")
-    if document is None:
-        raise Conflict("a receipt is issued at payment", code="not_paid")
-    return _pdf(request, document)
-
-
-@router.get(
-    "/v1/orders/{order_id}/credit-notes/{refund_id}.pdf",
-    operation_id="get_credit_note",
-    response_class=Response,
-    responses=PDF,
-)
-async def get_credit_note(
-    order_id: str, refund_id: str, request: Request, caller: SignedIn, session: SessionDep
-) -> Response:
-    """The credit note of a succeeded refund as a PDF."""
-    row = await own_order(session, caller, order_id)
-    document = await documents.of_order(session, row.id, "credit_note", parse_id(refund_id))
-    if document is None:
-        raise NotFound("no credit note for this refund")
-    return _pdf(request, document)
-
-
-def _pdf(request: Request, document: documents.DocumentRow) -> Response:
-    etag = f'"{document.sha256}"'
-    if etag in re.split(r"\s*,\s*", request.headers.get("if-none-match", "")):
-        return Response(status_code=304, headers={"ETag": etag})
-    content = render_receipt_pdf(ReceiptDocument.from_json({**document.body, "number": document.number}))
-    return Response(
-        content,
-        media_type="application/pdf",
-        headers={
-            "ETag": etag,
-            "Content-Disposition": f'inline; filename="{document.number}.pdf"',
-            "Cache-Control": "private, no-cache",
-        },
-    )

@@ -3,15 +3,26 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from api.schemas.common import Body, Money, Output, ShortText
+from integrations.documents.locales import is_locale
 
+
+def _known_locale(value: str) -> str:
+    if not is_locale(value):
+        raise ValueError(f"{value!r} names no language that we know, such as `de` or `de-AT`")
+    return value
+
+
+Locale = Annotated[
+    str, Field(pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}$"), AfterValidator(_known_locale)
+]
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$", examples=["US"])]
 
 
 class BillingAddress(Body):
-    """Where the buyer is: decides the tax. A business may add its name and VAT id."""
+    """Where the buyer is: decides the tax. A business may add its name and its tax id (VAT number)."""
 
     country: CountryCode
     postal_code: Annotated[ShortText, Field(max_length=20)] | None = None
@@ -20,15 +31,20 @@ class BillingAddress(Body):
     line1: ShortText | None = None
     line2: ShortText | None = None
     name: ShortText | None = None
-    vat_id: Annotated[ShortText, Field(max_length=20)] | None = None
+    tax_id: Annotated[ShortText, Field(max_length=30)] | None = None
 
 
 class CheckoutBody(Body):
-    """What checkout needs; `expected_total` guards against a price that changed meanwhile."""
+    """What checkout needs; `expected_total` guards against a price that changed meanwhile.
+
+    `locale` (`de`, `de-AT`) is the language of invoice, receipt and credit notes; without it the request's
+    Accept-Language, then the country decides.
+    """
 
     billing_address: BillingAddress
     expected_total: Money | None = None
     return_url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None = None
+    locale: Locale | None = None
 
 
 class CancelBody(Body):
@@ -143,6 +159,33 @@ class Timeline(Output):
     """An order's story, oldest first."""
 
     data: list[TimelineEvent]
+
+
+DocumentKind = Literal["invoice", "receipt", "credit_note"]
+
+
+class DocumentView(Output):
+    """An issued invoice, receipt or credit note. `corrects` is the document that a credit note names."""
+
+    id: str
+    kind: DocumentKind
+    number: str
+    issued_at: datetime
+    order_id: str
+    refund_id: str | None
+    corrects: str | None
+    net: Money
+    tax: Money
+    total: Money
+    locale: str
+    sha256: str
+    pdf_url: str
+
+
+class DocumentList(Output):
+    """The documents of an order, oldest first."""
+
+    data: list[DocumentView]
 
 
 class RefundLineBody(Body):

@@ -41,6 +41,13 @@ class Labels:
     """`{date}`, `{method}`."""
     notes: str
     reverse_charge: str
+    reverse_charge_eu: str
+    """The sentence for a buyer in the EU."""
+    reverse_charge_gb: str
+    """The sentence for a buyer in the United Kingdom."""
+    card: str
+    """`{reference}`."""
+    store_credit: str
     currency_note: str
     """`{currency}`."""
     page: str
@@ -79,6 +86,13 @@ ENGLISH = Labels(
     refunded="Refunded on {date}: {method}",
     notes="Notes",
     reverse_charge="reverse charge",
+    reverse_charge_eu=(
+        "Reverse charge: the recipient accounts for the VAT "
+        "(Articles 44 and 196 of Council Directive 2006/112/EC)."
+    ),
+    reverse_charge_gb="Reverse charge: the recipient accounts for the VAT (VAT Act 1994, section 8).",
+    card="Card, {reference}",
+    store_credit="Store credit",
     currency_note="All amounts in {currency}",
     page="Page {page} of {pages}",
 )
@@ -116,6 +130,15 @@ GERMAN = Labels(
     refunded="Erstattet am {date}: {method}",
     notes="Hinweise",
     reverse_charge="Steuerschuldnerschaft des Leistungsempfängers",
+    reverse_charge_eu=(
+        "Steuerschuldnerschaft des Leistungsempfängers (Reverse Charge, Artikel 44 und 196 der Richtlinie "
+        "2006/112/EG)."
+    ),
+    reverse_charge_gb=(
+        "Steuerschuldnerschaft des Leistungsempfängers (Reverse Charge, VAT Act 1994, Abschnitt 8)."
+    ),
+    card="Karte, {reference}",
+    store_credit="Guthaben",
     currency_note="Alle Beträge in {currency}",
     page="Seite {page} von {pages}",
 )
@@ -152,8 +175,19 @@ FRENCH = Labels(
     refunded="Remboursé le {date} : {method}",
     notes="Remarques",
     reverse_charge="autoliquidation",
+    reverse_charge_eu=(
+        "Autoliquidation : la TVA est due par le preneur (articles 44 et 196 de la directive 2006/112/CE)."
+    ),
+    reverse_charge_gb="Autoliquidation : la TVA est due par le preneur (VAT Act 1994, section 8).",
+    card="Carte, {reference}",
+    store_credit="Avoir client",
     currency_note="Tous les montants en {currency}",
     page="Page {page} sur {pages}",
 )
 
 LABELS = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH}
+
+
+def labels_of(locale: str) -> Labels:
+    """The words for a locale such as `de_AT`; English where we have no translation."""
+    return LABELS.get(locale.replace("-", "_").partition("_")[0], ENGLISH)

@@ -4,14 +4,14 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
 from fpdf import FPDF
 from fpdf.enums import MethodReturnValue
 from fpdf.fonts import TTFFont
 
-FONTS = Path(__file__).parent / "fonts"
+from integrations.documents.typefaces import BOLD, REGULAR, families_for, file_of, needs_shaping
+
 FAMILY = "DejaVu"
 LEFT = 20.0
 TOP = 18.0
@@ -30,6 +30,8 @@ Align = Literal["L", "R"]
 # Symbols, modifiers, marks and invisible characters, such as emoji: left out where the face lacks them.
 _DECORATION = frozenset({"So", "Sk", "Mn", "Me", "Cf", "Cn", "Co", "Cs"})
 _MISSING_LETTER = "□"
+# Embedding, overriding, isolating: nobody's name needs them, and they can turn a line around.
+_DIRECTION_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class _Pdf(FPDF):
@@ -44,18 +46,31 @@ class _Pdf(FPDF):
 
 
 class Pages:
-    """A cursor that runs down A4 pages; all positions and widths in millimetres, type sizes in points."""
+    """A cursor that runs down A4 pages; all positions and widths in millimetres, type sizes in points.
 
-    def __init__(self, *, title: str, author: str, language: str, created: datetime, identity: str) -> None:
+    `text` is all that will be written: it decides which typefaces are loaded, and whether letters are
+    joined and reordered as Arabic, Hebrew and the scripts of India need it.
+    """
+
+    def __init__(
+        self, *, title: str, author: str, language: str, created: datetime, identity: str, text: str
+    ) -> None:
         self._pdf = _Pdf(identity)
         self._pdf.set_creation_date(created)
         self._pdf.set_auto_page_break(False)
         self._pdf.c_margin = 0
-        self._pdf.add_font(FAMILY, "", FONTS / "DejaVuSans.ttf")
-        self._pdf.add_font(FAMILY, "B", FONTS / "DejaVuSans-Bold.ttf")
-        face = self._pdf.fonts[FAMILY.lower()]
-        assert isinstance(face, TTFFont)
-        self._glyphs = face.cmap
+        self._pdf.add_font(FAMILY, "", REGULAR)
+        self._pdf.add_font(FAMILY, "B", BOLD)
+        self._own_glyphs = self._glyphs_of(FAMILY)
+        others = families_for(text)
+        self._has_others = bool(others)
+        for family in others:
+            self._pdf.add_font(family, "", file_of(family))
+        # Not an exact match of weight: the other scripts come in one weight.
+        self._pdf.set_fallback_fonts(others, exact_match=False)
+        self._glyphs = self._own_glyphs.union(*(self._glyphs_of(family) for family in others))
+        if needs_shaping(text):
+            self._pdf.set_text_shaping(True, features={"liga": False, "kern": False})
         self._pdf.set_title(title)
         self._pdf.set_author(author)
         self._pdf.set_lang(language)
@@ -68,14 +83,23 @@ class Pages:
         """The page that the cursor is on, from 1."""
         return self._pdf.page
 
+    def _glyphs_of(self, family: str) -> frozenset[int]:
+        face = self._pdf.fonts[family.lower()]
+        assert isinstance(face, TTFFont)
+        return frozenset(face.cmap)
+
     def can_show(self, text: str) -> bool:
-        """Whether the typeface has every character."""
-        return all(ord(character) in self._glyphs for character in text)
+        """Whether the main typeface has every character."""
+        return all(ord(character) in self._own_glyphs for character in text)
 
     def clean(self, text: str) -> str:
         """The text in one run of words, without control characters and what the typeface can't show."""
         composed = unicodedata.normalize("NFC", text)
-        shown = (self._shown(" " if character.isspace() else character) for character in composed)
+        shown = (
+            self._shown(" " if character.isspace() else character)
+            for character in composed
+            if character not in _DIRECTION_CONTROLS
+        )
         return " ".join("".join(shown).split(" ")).strip()
 
     def _shown(self, character: str) -> str:
@@ -152,7 +176,7 @@ class Pages:
         pages = self._pdf.pages_count
         for number in range(1, pages + 1):
             self._pdf.page = number
-            self._face(1, bold=True)  # the face chosen on another page must be chosen again on this one
+            self._pdf.set_font(FAMILY, "B", 1)  # a face chosen on another page is chosen anew on this one
             self.y = _FOOTER_TOP
             self.rule()
             self.y += 2.2
@@ -163,4 +187,7 @@ class Pages:
         return bytes(self._pdf.output())
 
     def _face(self, size: float, bold: bool) -> None:
+        if self._has_others:
+            # Text in another face leaves that one chosen on the page, which fpdf2 does not notice.
+            self._pdf.set_font(FAMILY, "", 1)
         self._pdf.set_font(FAMILY, "B" if bold else "", size)

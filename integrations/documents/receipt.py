@@ -2,9 +2,10 @@
 
 from integrations.documents.content import DocumentLine, LineTax, Party, ReceiptDocument, TaxRow
 from integrations.documents.decoding import InvalidDocument
-from integrations.documents.rendering import render_receipt_pdf
+from integrations.documents.rendering import RENDERING, render_receipt_pdf
 
 __all__ = [
+    "RENDERING",
     "DocumentLine",
     "InvalidDocument",
     "LineTax",

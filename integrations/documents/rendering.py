@@ -4,11 +4,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 
+import fpdf
+
 from integrations.documents.content import Party, ReceiptDocument, moment
 from integrations.documents.decoding import InvalidDocument
 from integrations.documents.line_table import draw_lines
 from integrations.documents.page import LEFT, QUIET, RIGHT, WIDTH, Pages
 from integrations.documents.wording import Wording
+
+# With a change of how documents look, so that no cache takes the old file for the new one.
+_LAYOUT = 2
+RENDERING = f"{_LAYOUT}-{fpdf.__version__}"
+"""Which files two renderings of the same content have in common: part of their ETag."""
 
 _BODY = 8.5
 _SMALL = 7.0
@@ -32,6 +39,7 @@ def render_receipt_pdf(document: ReceiptDocument) -> bytes:
         language=document.locale.replace("_", "-"),
         created=moment(document.issued_at),
         identity=hashlib.sha256(content).hexdigest()[:32].upper(),
+        text=json.dumps(document.to_json(), ensure_ascii=False),
     )
     wording = Wording.of(document, pages.can_show)
     _draw_title(pages, wording, document)

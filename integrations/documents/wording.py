@@ -9,14 +9,12 @@ from babel import Locale
 from babel.dates import format_date
 from babel.numbers import NumberPattern, format_percent, get_currency_symbol, parse_pattern
 
-from domain.tax import EU_COUNTRIES
+from domain.tax import REVERSE_CHARGE_SUFFIX, VAT_COUNTRIES
 from integrations.documents.content import Party, ReceiptDocument, moment
-from integrations.documents.labels import ENGLISH, LABELS, Labels
+from integrations.documents.labels import LABELS, Labels, labels_of
 
 _NO_BREAK_SPACE = "\u00a0"
 _FULL_WIDTH_YEN = "\uffe5"  # Japanese locales write it so; most typefaces only have the usual one
-_REVERSE_CHARGE_SUFFIX = "-RC"
-_VAT_COUNTRIES = EU_COUNTRIES | {"GB"}
 _FALLBACK = Locale("en", "GB")
 
 
@@ -40,13 +38,13 @@ class Wording:
         locale = Locale.parse(document.locale.replace("-", "_"))
         if locale.text_direction == "rtl":
             locale = _FALLBACK
-        has_vat = {row.jurisdiction[:2] for row in document.taxes} <= _VAT_COUNTRIES
+        has_vat = {row.jurisdiction[:2] for row in document.taxes} <= VAT_COUNTRIES
         return cls(locale, document.currency, document.exponent, has_vat, can_show)
 
     @property
     def labels(self) -> Labels:
         """The fixed words; English where we have no translation."""
-        return LABELS.get(self.locale.language, ENGLISH)
+        return labels_of(self.locale.language)
 
     @property
     def language(self) -> str:
@@ -91,8 +89,8 @@ class Wording:
 
     def jurisdiction(self, name: str) -> str:
         """A jurisdiction's name as a customer reads it."""
-        if name.endswith(_REVERSE_CHARGE_SUFFIX):
-            return f"{name.removesuffix(_REVERSE_CHARGE_SUFFIX)}, {self.labels.reverse_charge}"
+        if name.endswith(REVERSE_CHARGE_SUFFIX):
+            return f"{name.removesuffix(REVERSE_CHARGE_SUFFIX)}, {self.labels.reverse_charge}"
         return name
 
     def _formatted(self, amount_minor: int, pattern_of: Callable[[Locale], NumberPattern]) -> str:

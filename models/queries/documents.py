@@ -1,104 +1,174 @@
-"""Receipts and credit notes: gapless numbers, immutable JSON."""
+"""Invoices, receipts and credit notes: gapless numbers, immutable JSON."""
 
 import hashlib
 import json
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from models.database import Session
 
 ENTITY = "main"
-_PREFIX = {"receipt": "R", "credit_note": "CN"}
+SALE_KINDS = ("invoice", "receipt")
+_PREFIX = {"invoice": "INV", "receipt": "R", "credit_note": "CN"}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document that is to be issued; its body has an empty `number`.
+
+    `country` is where the sale is taxed: each has series of its own. The fiscal year is the calendar year
+    of the body's `issued_at`, in UTC.
+    """
+
+    kind: str
+    country: str
+    order_id: str
+    refund_id: str | None
+    body: dict[str, Any]
+
+    @property
+    def series(self) -> tuple[str, str]:
+        """What decides the counter, besides the year."""
+        return self.country, self.kind
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """An issued document: its number and its immutable content."""
+    """An issued document: its number and its immutable content, whose `number` is filled in."""
 
+    id: str
     number: str
     kind: str
+    country: str
+    order_id: str
+    refund_id: str | None
     body: dict[str, Any]
     sha256: str
+    user_id: str
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the content still has the hash that it was issued with."""
+        return hashlib.sha256(canonical(self.body).encode()).hexdigest() == self.sha256
 
 
-async def issue(
-    session: Session, *, kind: str, country: str, order_id: str, refund_id: str | None, body: dict[str, Any]
-) -> str:
-    """Issue the document once and return its number.
+def canonical(body: Mapping[str, Any]) -> str:
+    """The text that is hashed: sorted names, no spaces, ASCII."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"))
 
-    The counter row stays locked until commit: call this last in the transaction, so that numbers are
-    gapless and nobody waits long.
-    """
-    existing = await of_order(session, order_id, kind, refund_id)
-    if existing is not None:
-        return existing.number
-    today = datetime.now(UTC).date()
-    serial = int(
-        (
-            await session.execute(
-                text(
-                    "INSERT INTO document_counter (entity, country, kind, fiscal_year, last_serial) "
-                    "VALUES (:entity, :country, :kind, :year, 1) "
-                    "ON CONFLICT (entity, country, kind, fiscal_year) "
-                    "DO UPDATE SET last_serial = document_counter.last_serial + 1 RETURNING last_serial"
-                ),
-                {"entity": ENTITY, "country": country, "kind": kind, "year": today.year},
-            )
-        ).scalar_one()
+
+# One statement, so that the counter's row is locked for no longer than the commit takes. A document that
+# is there already takes no number; two at once meet at the unique key, and the second takes none either.
+_ISSUE = """
+WITH given AS (
+    SELECT CAST(:entity AS text) AS entity, CAST(:country AS text) AS country, CAST(:kind AS text) AS kind,
+        CAST(:issued_on AS date) AS issued_on, CAST(:year AS integer) AS fiscal_year,
+        CAST(:order_id AS uuid) AS order_id, CAST(:refund_id AS uuid) AS refund_id
+), next AS (
+    INSERT INTO document_counter (entity, country, kind, fiscal_year, last_serial)
+    SELECT entity, country, kind, fiscal_year, 1 FROM given WHERE NOT EXISTS (
+        SELECT FROM document d WHERE d.kind = given.kind AND d.order_id = given.order_id
+        AND d.refund_id IS NOT DISTINCT FROM given.refund_id
     )
-    number = f"{_PREFIX[kind]}-{country}-{today.year}-{serial:06d}"
-    await _insert(session, kind, country, order_id, refund_id, serial, number, today, body)
-    return number
+    ON CONFLICT (entity, country, kind, fiscal_year)
+    DO UPDATE SET last_serial = document_counter.last_serial + 1
+    RETURNING last_serial AS serial
+), numbered AS (
+    SELECT given.*, serial, CAST(:prefix AS text) || '-' || country || '-' || fiscal_year || '-'
+        || lpad(serial::text, greatest(6, length(serial::text)), '0') AS number
+    FROM given, next
+), worded AS (
+    SELECT numbered.*, CAST(:before AS text) || number || CAST(:after AS text) AS body FROM numbered
+)
+INSERT INTO document (entity, country, kind, fiscal_year, serial, number, order_id, refund_id, issued_on,
+                      body, sha256)
+SELECT entity, country, kind, fiscal_year, serial, number, order_id, refund_id, issued_on,
+    CAST(body AS jsonb), encode(sha256(convert_to(body, 'UTF8')), 'hex')
+FROM worded RETURNING number
+"""
 
 
-async def _insert(
-    session: Session,
-    kind: str,
-    country: str,
-    order_id: str,
-    refund_id: str | None,
-    serial: int,
-    number: str,
-    today: date,
-    body: dict[str, Any],
-) -> None:
-    complete = json.dumps({**body, "number": number}, sort_keys=True, separators=(",", ":"))
-    await session.execute(
-        text(
-            "INSERT INTO document (entity, country, kind, fiscal_year, serial, number, order_id, "
-            "refund_id, issued_on, body, sha256) VALUES (:entity, :country, :kind, :year, :serial, "
-            ":number, :order_id, CAST(:refund_id AS uuid), :today, CAST(:body AS jsonb), :sha256)"
-        ),
+async def issue(session: Session, draft: Draft) -> str | None:
+    """Issue the document under the next number, unless it was issued before; returns the number.
+
+    The counter's row stays locked until commit: let this be the last statement of the transaction, so that
+    numbers are gapless and nobody waits long.
+    """
+    issued_on = datetime.fromisoformat(draft.body["issued_at"]).date()
+    before, after = canonical({**draft.body, "number": ""}).split('"number":""')
+    found = await session.execute(
+        text(_ISSUE),
         {
             "entity": ENTITY,
-            "country": country,
-            "kind": kind,
-            "year": today.year,
-            "serial": serial,
-            "number": number,
-            "order_id": order_id,
-            "refund_id": refund_id,
-            "today": today,
-            "body": complete,
-            "sha256": hashlib.sha256(complete.encode()).hexdigest(),
+            "country": draft.country,
+            "kind": draft.kind,
+            "year": issued_on.year,
+            "order_id": draft.order_id,
+            "refund_id": draft.refund_id,
+            "prefix": _PREFIX[draft.kind],
+            "before": f'{before}"number":"',
+            "after": f'"{after}',
+            "issued_on": issued_on,
         },
+    )
+    number = found.scalar_one_or_none()
+    return None if number is None else str(number)
+
+
+_SELECT = "SELECT d.*, o.user_id FROM document d JOIN orders o ON o.id = d.order_id "
+
+
+def _row(row: Row[Any]) -> DocumentRow:
+    return DocumentRow(
+        id=str(row.id),
+        number=row.number,
+        kind=row.kind,
+        country=row.country,
+        order_id=str(row.order_id),
+        refund_id=None if row.refund_id is None else str(row.refund_id),
+        body=row.body,
+        sha256=row.sha256,
+        user_id=str(row.user_id),
     )
 
 
-async def of_order(
-    session: Session, order_id: str, kind: str, refund_id: str | None = None
-) -> DocumentRow | None:
-    """The order's receipt, or the credit note of one of its refunds."""
+async def get(session: Session, document_id: str) -> DocumentRow | None:
+    """One document."""
+    row = (await session.execute(text(_SELECT + "WHERE d.id = :id"), {"id": document_id})).one_or_none()
+    return None if row is None else _row(row)
+
+
+async def of_order(session: Session, order_id: str) -> list[DocumentRow]:
+    """All documents of an order, oldest first."""
+    rows = await session.execute(text(_SELECT + "WHERE d.order_id = :id ORDER BY d.id"), {"id": order_id})
+    return [_row(row) for row in rows]
+
+
+async def of_sale(session: Session, order_id: str) -> DocumentRow | None:
+    """The order's invoice or receipt."""
     row = (
         await session.execute(
-            text(
-                "SELECT * FROM document WHERE order_id = :order_id AND kind = :kind "
-                "AND refund_id IS NOT DISTINCT FROM CAST(:refund_id AS uuid)"
-            ),
-            {"order_id": order_id, "kind": kind, "refund_id": refund_id},
+            text(_SELECT + "WHERE d.order_id = :id AND d.kind = ANY(:kinds)"),
+            {"id": order_id, "kinds": list(SALE_KINDS)},
         )
     ).one_or_none()
-    return None if row is None else DocumentRow(row.number, row.kind, row.body, row.sha256)
+    return None if row is None else _row(row)
+
+
+async def credit_note_of(session: Session, refund_id: str) -> DocumentRow | None:
+    """The credit note of a refund."""
+    row = (await session.execute(text(_SELECT + "WHERE d.refund_id = :id"), {"id": refund_id})).one_or_none()
+    return None if row is None else _row(row)
+
+
+async def changed(session: Session) -> AsyncIterator[DocumentRow]:
+    """Every document whose content has not the hash that it was issued with: somebody changed it."""
+    rows = await session.stream(text(_SELECT + "ORDER BY d.id"))
+    async for row in rows:
+        document = _row(row)
+        if not document.is_unchanged:
+            yield document

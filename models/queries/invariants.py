@@ -98,6 +98,24 @@ DATABASE_INVARIANTS = (
         "AND p.succeeded_at < now() - interval '1 minute'",
     ),
     Invariant(
+        "documents.gapless",
+        "the numbers of every series of documents run from 1 without a gap",
+        "SELECT 'series ' || c.kind || ' of ' || c.country || ' in ' || c.fiscal_year || ': counter at ' || "
+        "c.last_serial || ', ' || count(d.id) || ' documents up to ' || coalesce(max(d.serial), 0) "
+        "FROM document_counter c LEFT JOIN document d USING (entity, country, kind, fiscal_year) "
+        "GROUP BY c.entity, c.country, c.kind, c.fiscal_year "
+        "HAVING count(d.id) <> c.last_serial OR coalesce(max(d.serial), 0) <> c.last_serial",
+    ),
+    Invariant(
+        "documents.issued",
+        "a paid order that cost something has one invoice or receipt, of its total",
+        "SELECT 'order ' || o.number || ' of ' || o.total || ' has documents of ' || "
+        "coalesce(string_agg(d.body->>'total', ', '), 'none') FROM orders o "
+        "LEFT JOIN document d ON d.order_id = o.id AND d.kind IN ('invoice', 'receipt') "
+        "WHERE o.payment_state = 'paid' AND o.total > 0 GROUP BY o.id "
+        "HAVING count(d.id) <> 1 OR min((d.body->>'total')::bigint) <> o.total",
+    ),
+    Invariant(
         "refunds.within_paid",
         "refunds of an order never exceed what was paid for it",
         "SELECT 'order ' || o.number || ' refunds ' || sum(r.amount) || ' of ' || o.amount_paid "

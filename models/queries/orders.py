@@ -34,6 +34,7 @@ class OrderRow:
     promo_code: str | None
     billing_address: dict[str, Any]
     return_url: str | None
+    locale: str | None
     intent_attempts: int
     expires_at: datetime
     created_at: datetime
@@ -76,6 +77,7 @@ def _order(row: Row[Any]) -> OrderRow:
         promo_code=row.promo_code,
         billing_address=row.billing_address,
         return_url=row.return_url,
+        locale=row.locale,
         intent_attempts=row.intent_attempts,
         expires_at=row.expires_at,
         created_at=row.created_at,
@@ -135,6 +137,7 @@ class NewOrder:
     promo_code: str | None
     billing_address: dict[str, Any]
     return_url: str | None
+    locale: str | None
     window_seconds: float
 
 
@@ -144,10 +147,10 @@ async def insert(session: Session, order: NewOrder) -> None:
         text(
             "INSERT INTO orders (id, number, user_id, cart_id, currency, payment_state, "
             "fulfilment_state, dispute_state, subtotal, discount, tax, total, promo_code, "
-            "billing_address, return_url, expires_at) VALUES (:id, "
+            "billing_address, return_url, locale, expires_at) VALUES (:id, "
             "to_char(now(), '\"C-\"YYYY') || '-' || lpad(nextval('order_number_seq')::text, 6, '0'), "
             ":user_id, :cart_id, :currency, 'pending', 'none', 'none', :subtotal, :discount, :tax, "
-            ":total, :promo_code, CAST(:address AS jsonb), :return_url, "
+            ":total, :promo_code, CAST(:address AS jsonb), :return_url, :locale, "
             "now() + make_interval(secs => :window_seconds))"
         ),
         {
@@ -162,6 +165,7 @@ async def insert(session: Session, order: NewOrder) -> None:
             "promo_code": order.promo_code,
             "address": json.dumps(order.billing_address),
             "return_url": order.return_url,
+            "locale": order.locale,
             "window_seconds": order.window_seconds,
         },
     )

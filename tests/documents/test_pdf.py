@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fontTools.ttLib import TTFont
 from pypdf import PdfReader
+from pypdf.generic import ContentStream
 
 from integrations.documents.receipt import Party, ReceiptDocument, render_receipt_pdf
 from tests.documents.samples import UK_VAT, document, line, plain
@@ -121,15 +123,69 @@ def test_the_decimals_are_those_of_the_document_not_of_the_library() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Дмитрий Менделеев", "Αλέξανδρος Παπαδόπουλος", "Łukasz Żółć", "Nguyễn Văn Ánh"]
+    "name",
+    [
+        "Дмитрий Менделеев",
+        "Αλέξανδρος Παπαδόπουλος",
+        "Łukasz Żółć",
+        "Nguyễn Văn Ánh",
+        "王小明",
+        "山田 太郎",
+        "김철수",
+        "สมชาย ใจดี",
+        "محمد بن عبد الله الفارسي",
+        "דוד בן־גוריון",
+    ],
 )
 def test_names_in_other_alphabets_can_be_read(name: str) -> None:
     assert name in text_of(document(line("Course", 4900), buyer=Party(name, ("GB",))))
 
 
+def drawn(content: ReceiptDocument) -> str:
+    """Names of all glyphs of the first page, in the order of drawing: each line from left to right."""
+    page = reader(content).pages[0]
+    faces: dict[str, list[str]] = {}
+    for name, font in page["/Resources"]["/Font"].items():  # type: ignore[index]
+        described = font["/DescendantFonts"][0]
+        names = TTFont(io.BytesIO(described["/FontDescriptor"]["/FontFile2"].get_data())).getGlyphOrder()
+        ids = described["/CIDToGIDMap"].get_data()
+        faces[name] = [names[int.from_bytes(ids[at : at + 2])] for at in range(0, len(ids), 2)]
+    found, face = [], ""
+    for operands, operator in ContentStream(page.get_contents(), None).operations:
+        if operator == b"Tf":
+            face = operands[0]
+        elif operator == b"Tj":
+            codes = operands[0].original_bytes
+            found += [faces[face][int.from_bytes(codes[at : at + 2])] for at in range(0, len(codes), 2)]
+    return " ".join(found)
+
+
+def test_letters_of_arabic_join_and_run_from_right_to_left() -> None:
+    """Three times the letter seen: its final, medial and initial form, the last letter leftmost."""
+    assert "uniFEB2 uniFEB4 uniFEB3" in drawn(document(line("Course", 4900), buyer=Party("سسس", ("GB",))))
+
+
+def test_hebrew_runs_from_right_to_left_beside_latin() -> None:
+    found = drawn(document(line("Course", 4900), buyer=Party("אבג", ("GB",))))
+    assert "uni05D2 uni05D1 uni05D0" in found  # gimel, bet, alef
+
+
+def test_only_a_document_that_needs_it_carries_a_typeface_of_asia() -> None:
+    """It is megabytes large: of it, too, only the glyphs that are used go into the file."""
+    chinese = render_receipt_pdf(document(line("課程", 4900), buyer=Party("王小明", ("CN",))))
+    assert b"DroidSansFallback" in chinese
+    assert len(chinese) < 60_000
+    assert b"Droid" not in render_receipt_pdf(plain())
+
+
+def test_what_follows_a_name_in_another_typeface_is_set_in_our_own() -> None:
+    found = drawn(document(line("Course", 4900), buyer=Party("王小明", ("London", "GB"))))
+    assert "L o n d o n" in found
+
+
 def test_what_the_typeface_lacks_does_no_harm() -> None:
     """Emoji and control characters go; letters that can't be drawn are shown as such."""
-    buyer = Party("Taro 山田 \x07\u202e", ("1-1 Marunouchi", "JP"))
+    buyer = Party("Taro ᏣᎳ \x07\u202e", ("1-1 Marunouchi", "JP"))
     text = text_of(document(line("Rockets 🚀 for\nall", 4900), buyer=buyer))
     assert "Taro □□" in text
     assert "Rockets for all" in text

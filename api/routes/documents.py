@@ -1,0 +1,109 @@
+"""Invoices, receipts and credit notes: unchanged since they were issued, as PDFs on demand."""
+
+import asyncio
+import re
+from typing import Any, cast
+
+from fastapi import APIRouter, Request, Response
+
+from api.dependencies import SessionDep, SignedIn
+from api.idempotency import CommerceRoute
+from api.paging import parse_id
+from api.routes.orders import own_order
+from api.schemas.orders import DocumentKind, DocumentList, DocumentView, money
+from domain.errors import Conflict, NotFound
+from integrations.documents.receipt import RENDERING, ReceiptDocument, render_receipt_pdf
+from models.queries import documents
+from models.queries.documents import DocumentRow
+
+router = APIRouter(route_class=CommerceRoute, tags=["orders"])
+
+PDF: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+def _view(row: DocumentRow) -> DocumentView:
+    body, currency = row.body, row.body["currency"]
+    return DocumentView(
+        id=row.id,
+        kind=cast(DocumentKind, row.kind),
+        number=row.number,
+        issued_at=body["issued_at"],
+        order_id=row.order_id,
+        refund_id=row.refund_id,
+        corrects=body["reference"],
+        net=money(body["net"], currency),
+        tax=money(body["tax"], currency),
+        total=money(body["total"], currency),
+        locale=body["locale"],
+        sha256=row.sha256,
+        pdf_url=f"/v1/documents/{row.id}.pdf",
+    )
+
+
+@router.get("/v1/orders/{order_id}/documents", operation_id="list_documents")
+async def list_documents(order_id: str, caller: SignedIn, session: SessionDep) -> DocumentList:
+    """The order's invoice or receipt and its credit notes, oldest first."""
+    row = await own_order(session, caller, order_id)
+    return DocumentList(data=[_view(document) for document in await documents.of_order(session, row.id)])
+
+
+@router.get(
+    "/v1/documents/{document_id}.pdf",
+    operation_id="get_document",
+    response_class=Response,
+    responses=PDF,
+)
+async def get_document(document_id: str, request: Request, caller: SignedIn, session: SessionDep) -> Response:
+    """One document as a PDF; the same bytes every time."""
+    document = await documents.get(session, parse_id(document_id))
+    if document is None or not (caller.is_operator or document.user_id == caller.user_id):
+        raise NotFound("no such document")
+    return await _pdf(request, document)
+
+
+@router.get(
+    "/v1/orders/{order_id}/receipt.pdf", operation_id="get_receipt", response_class=Response, responses=PDF
+)
+async def get_receipt(order_id: str, request: Request, caller: SignedIn, session: SessionDep) -> Response:
+    """The order's receipt, or its invoice where invoices are issued, as a PDF."""
+    row = await own_order(session, caller, order_id)
+    document = await documents.of_sale(session, row.id)
+    if document is None:
+        raise Conflict("a receipt is issued at payment", code="not_paid")
+    return await _pdf(request, document)
+
+
+@router.get(
+    "/v1/orders/{order_id}/credit-notes/{refund_id}.pdf",
+    operation_id="get_credit_note",
+    response_class=Response,
+    responses=PDF,
+)
+async def get_credit_note(
+    order_id: str, refund_id: str, request: Request, caller: SignedIn, session: SessionDep
+) -> Response:
+    """The credit note of a succeeded refund as a PDF."""
+    row = await own_order(session, caller, order_id)
+    document = await documents.credit_note_of(session, parse_id(refund_id))
+    if document is None or document.order_id != row.id:
+        raise NotFound("no credit note for this refund")
+    return await _pdf(request, document)
+
+
+async def _pdf(request: Request, document: DocumentRow) -> Response:
+    etag = f'"{document.sha256}-{RENDERING}"'
+    if etag in re.split(r"\s*,\s*", request.headers.get("if-none-match", "")):
+        return Response(status_code=304, headers={"ETag": etag})
+    # Beside the event loop: a page of Chinese takes half a second.
+    content = await asyncio.to_thread(render_receipt_pdf, ReceiptDocument.from_json(document.body))
+    return Response(
+        content,
+        media_type="application/pdf",
+        headers={
+            "ETag": etag,
+            "Content-Disposition": f'inline; filename="{document.number}.pdf"',
+            "Cache-Control": "private, no-cache",
+        },
+    )

@@ -137,8 +137,8 @@ class NewOrder:
     promo_code: str | None
     billing_address: dict[str, Any]
     return_url: str | None
-    locale: str | None
     window_seconds: float
+    locale: str | None = None
 
 
 async def insert(session: Session, order: NewOrder) -> None:

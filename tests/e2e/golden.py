@@ -1,0 +1,248 @@
+"""Plays a golden ledger case from outside: HTTP, the stand-ins' buttons, time; and reads its journals."""
+
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from temporalio.client import Client
+from temporalio.testing import TimeSkipper
+
+from devstack.shopper import Shopper, wait_for
+from devstack.stripe_standin.currencies import processing_fee
+from domain import ids
+from tests.e2e.conftest import Shop
+from tests.e2e.processor import pay_behind_our_back
+
+Event = dict[str, Any]
+Entry = tuple[str, tuple[tuple[str, str | None, str, int], ...]]
+
+CHANCE_BY_PRODUCT = frozenset({"processor_fee", "refund_settled"})
+"""Entries that the processor leads to by itself; cases that are not about them leave them out."""
+_ADDRESSES = {
+    "DE": {"country": "DE", "postal_code": "10115"},
+    "US-NY": {"country": "US", "state": "NY", "postal_code": "10001"},
+    "JP": {"country": "JP", "postal_code": "100-0001"},
+    None: {"country": "US", "state": "OR", "postal_code": "97035"},
+}
+
+
+def install_rates(owner_url: str) -> None:
+    """The rate of New York City, which the cases use, in the place of the state's."""
+    with psycopg.connect(owner_url.replace("postgresql+psycopg://", "postgresql://")) as connection:
+        connection.execute(
+            "UPDATE tax_rate SET ppm = 88750, source = 'golden cases' WHERE jurisdiction = 'US-NY'"
+        )
+
+
+class Play:
+    """One case on one order of one learner; payees and courses are the case's own."""
+
+    def __init__(self, shop: Shop, temporal: Client, case: dict[str, Any]) -> None:
+        self.shop = shop
+        self.case = case
+        self.currency: str = case["currency"]
+        self._skipper = TimeSkipper(temporal)
+        self._temporal = temporal
+        self._tag = uuid.uuid4().hex[:8]
+        self._courses: dict[str, str] = {}
+        self._seen: set[str] = set()
+        self._refunds: dict[str, str] = {}
+        self.order_id = ""
+        self.intent_id = ""
+        self.lines: dict[str, str] = {}
+
+    @classmethod
+    def can(cls, case: dict[str, Any]) -> bool:
+        """Whether every event of the case can be played."""
+        return all(
+            step["event"]["type"] in cls._PLAYS
+            and not step["event"].get("absorb")
+            and "currency" not in step["event"]
+            for step in case["steps"]
+        )
+
+    async def run(self) -> None:
+        """All events, each seen through before the next."""
+        self.learner = await self.shop.learner("golden")
+        self.operator = await self.shop.operator()
+        expected: list[Entry] = []
+        for step in self.case["steps"]:
+            event = step["event"]
+            if event["id"] not in self._seen:
+                self._seen.add(event["id"])
+                await self._PLAYS[event["type"]](self, event)
+            expected += [self._expected(entry) for entry in step.get("entries") or []]
+            await wait_for(
+                self.entries,
+                lambda found, want=Counter(expected): found >= want,  # type: ignore[misc]
+                what=f"the entries of {event['id']} ({event['type']}): {expected}",
+            )
+
+    async def entries(self) -> Counter[Entry]:
+        """The order's journal entries in the names of the case."""
+        by_id = {line_id: name for name, line_id in self.lines.items()}
+        answer = await self.operator.call("GET", f"/v1/ledger/journals?order_id={self.order_id}&limit=100")
+        wanted = {entry["kind"] for step in self.case["steps"] for entry in step.get("entries") or []}
+        found: Counter[Entry] = Counter()
+        for entry in answer["data"]:
+            if entry["kind"] in CHANCE_BY_PRODUCT - wanted:
+                continue
+            postings = [
+                (
+                    p["account"],
+                    by_id.get(p["sub"], (p["sub"] or "").removeprefix(f"{self._tag}-") or None),
+                    p["currency"],
+                    p["amount"],
+                )
+                for p in entry["postings"]
+            ]
+            found[entry["kind"], tuple(sorted(postings, key=str))] += 1
+        return found
+
+    def expected(self) -> Counter[Entry]:
+        """All entries of the case."""
+        return Counter(
+            self._expected(entry) for step in self.case["steps"] for entry in step.get("entries") or []
+        )
+
+    def _expected(self, entry: dict[str, Any]) -> Entry:
+        if (
+            entry["kind"] == "processor_fee"
+        ):  # the stand-in asks its own fee, and the ledger posts what it says
+            fee = processing_fee(sum(line["net"] + sum(line["tax"].values()) for line in self._paid_lines()))
+            return "processor_fee", (
+                ("1010", None, self.currency, -fee),
+                ("5020", None, self.currency, fee),
+            )
+        postings = [
+            (str(p["account"]), p.get("sub"), p.get("currency", self.currency), p["amount"])
+            for p in entry["postings"]
+        ]
+        return entry["kind"], tuple(sorted(postings, key=str))
+
+    def _paid_lines(self) -> list[dict[str, Any]]:
+        events = [step["event"] for step in self.case["steps"]]
+        return [line for event in events for line in event.get("lines", []) if "net" in line]
+
+    # --- events --------------------------------------------------------------------------------------
+
+    async def _pay(self, event: Event) -> None:
+        for line in event["lines"]:
+            await self._item(line)
+        (discount,) = {(line["list"] - line["net"]) * 100 // (line["list"] or 1) for line in event["lines"]}
+        if discount:
+            await self.learner.promo({10: "WELCOME10", 100: "FREE100"}[discount])
+        jurisdiction = next((name for line in event["lines"] for name in line["tax"]), None)
+        answer = await self.learner.checkout(address=_ADDRESSES[jurisdiction])
+        order = answer["order"]
+        self.order_id = order["id"]
+        names = {course: line for line, course in self._courses.items()}
+        self.lines = {names[line["lms_course_id"]]: line["id"] for line in order["lines"]}
+        if answer["payment"] is not None:
+            self.intent_id = answer["payment"]["payment_intent_id"]
+            await self.shop.stripe.confirm(self.intent_id, "pm_card_visa")
+        await self.learner.wait_for_status(self.order_id, "fulfilled")
+
+    async def _item(self, line: dict[str, Any]) -> None:
+        """A course that costs what the line costs, with its split rule; in the learner's cart."""
+        course = f"{self.case['id'].lower().replace('_', '-')}-{line['line'].lower()}-{self._tag}"
+        self._courses[line["line"]] = course
+        await self.shop.lms.add_course(course, course)
+        item = await self.operator.call(
+            "POST",
+            "/v1/catalog/items",
+            {
+                "slug": course,
+                "type": "course",
+                "title": course,
+                "lms_course_id": course,
+                "prices": [{"amount": line["list"], "currency": self.currency}],
+                "tax_code": "txcd_20060158",
+                "recognition": line.get("recognition", "on_completion"),
+            },
+        )
+        await self.operator.call(
+            "POST",
+            "/v1/split-rules",
+            {"scope": {"item_id": item["id"]}, "valid_from": "2026-01-01T00:00:00Z"}
+            | self._terms(line["split"]),
+        )
+        await self.learner.add(course, currency=self.currency)
+
+    def _terms(self, split: dict[str, Any]) -> dict[str, Any]:
+        terms: dict[str, Any] = {
+            "shares": [
+                {"payee": self._payee(share["payee"]), "bps": share["bps"]} for share in split["shares"]
+            ],
+            "contractual_fee": {"bps": split.get("fee_bps", 0), "fixed": split.get("fee_fixed", 0)},
+        }
+        for share in split["shares"]:
+            if "min" in share:
+                terms["guarantee"] = {"payee": self._payee(share["payee"]), "amount": share["min"]}
+        for affiliate in split.get("off_top", []):
+            terms["affiliate"] = {"payee": self._payee(affiliate["payee"]), "bps": affiliate["bps"]}
+        return terms
+
+    def _payee(self, name: str) -> str:
+        return f"{self._tag}-{name}"
+
+    async def _complete(self, event: Event) -> None:
+        await self.shop.lms.complete(self.learner.user["lms_user_id"], self._courses[event["line"]])
+
+    async def _release(self, event: Event) -> None:
+        handle = self._temporal.get_workflow_handle(ids.split_workflow_id(self.lines[event["line"]]))
+        await self._skipper.fast_forward(handle, timedelta(days=31))
+
+    async def _refund(self, event: Event) -> None:
+        asked: dict[str, Any] = {}
+        if "amount" in event:
+            asked["amount"] = {"amount": event["amount"], "currency": self.currency}
+        elif "lines" in event:
+            asked["lines"] = [
+                {"line_id": self.lines[name], "amount": gross} for name, gross in event["lines"].items()
+            ]
+        refund = await self.operator.refund(self.order_id, **asked)
+        self._refunds[event["refund"]] = refund["id"]
+        await wait_for(self._refund_states, lambda states: "pending" not in states, what="the refund")
+
+    async def _refund_states(self) -> set[str]:
+        order = await self.learner.order(self.order_id)
+        return {refund["status"] for refund in order["refunds"]}
+
+    async def _pay_for_nothing(self, event: Event) -> None:
+        """Money for a canceled order whose seat another buyer has taken."""
+        slug = await self.shop.seat(self.operator, capacity=1)
+        answer = await self.shop.place(self.learner, slug, address=_ADDRESSES[None])
+        self.order_id = answer["order"]["id"]
+        await self.learner.call("POST", f"/v1/orders/{self.order_id}/cancel")
+        await self.learner.wait_for_status(self.order_id, "canceled")
+        await self.shop.buy(await self.shop.learner("quick"), slug)
+        await pay_behind_our_back(self.shop, self.order_id, event["amount"])
+
+    async def _by_itself(self, event: Event) -> None:
+        """The product does it without being asked; the entries show it."""
+
+    _PLAYS: dict[str, Callable[["Play", Event], Awaitable[None]]] = {
+        "payment_captured": _pay,
+        "entitlement_granted": _by_itself,
+        "course_completed": _complete,
+        "earning_released": _release,
+        "refund_initiated": _refund,
+        "refund_settled": _by_itself,
+        "processor_fee": _by_itself,
+        "payment_unapplied": _pay_for_nothing,
+        "unapplied_refunded": _by_itself,
+    }
+
+
+async def play(shop: Shop, temporal: Client, case: dict[str, Any]) -> Play:
+    """Play the case through."""
+    played = Play(shop, temporal, case)
+    await played.run()
+    return played
+
+
+__all__ = ["Play", "Shopper", "install_rates", "play"]

@@ -84,10 +84,12 @@ class Play:
     async def entries(self) -> Counter[Entry]:
         """The order's journal entries in the names of the case."""
         by_id = {line_id: name for name, line_id in self.lines.items()}
-        answer = await self.operator.call("GET", f"/v1/ledger/journals?order_id={self.order_id}&limit=100")
+        of_order = await self.operator.call("GET", f"/v1/ledger/journals?order_id={self.order_id}&limit=100")
+        of_payees = await self.operator.call("GET", "/v1/ledger/journals?account=2220&limit=100")
+        journals = of_order["data"] + [entry for entry in of_payees["data"] if self._is_beside(entry)]
         wanted = {entry["kind"] for step in self.case["steps"] for entry in step.get("entries") or []}
         found: Counter[Entry] = Counter()
-        for entry in answer["data"]:
+        for entry in journals:
             if entry["kind"] in CHANCE_BY_PRODUCT - wanted:
                 continue
             postings = [
@@ -101,6 +103,12 @@ class Play:
             ]
             found[entry["kind"], tuple(sorted(postings, key=str))] += 1
         return found
+
+    def _is_beside(self, entry: dict[str, Any]) -> bool:
+        """An entry of no order about one of the case's payees."""
+        return entry["order_id"] is None and any(
+            (posting["sub"] or "").startswith(self._tag) for posting in entry["postings"]
+        )
 
     def expected(self) -> Counter[Entry]:
         """All entries of the case."""
@@ -199,7 +207,7 @@ class Play:
     async def _refund(self, event: Event) -> None:
         asked: dict[str, Any] = {}
         if "amount" in event:
-            asked["amount"] = {"amount": event["amount"], "currency": self.currency}
+            asked["amount"] = self._money(event)
         elif "lines" in event:
             asked["lines"] = [
                 {"line_id": self.lines[name], "amount": gross} for name, gross in event["lines"].items()
@@ -222,6 +230,32 @@ class Play:
         await self.shop.buy(await self.shop.learner("quick"), slug)
         await pay_behind_our_back(self.shop, self.order_id, event["amount"])
 
+    async def _pay_out(self, event: Event) -> None:
+        payee = self._payee(event["payee"])
+        await wait_for(
+            self.shop.payout.payees,
+            lambda all_: any(b.payee_ref == payee and b.released >= event["amount"] for b in all_),
+            what="the release at the payout system",
+        )
+        await self.shop.payout.settle(payee, self.currency, event["amount"])
+
+    async def _write_off(self, event: Event) -> None:
+        body = {"payee_ref": self._payee(event["payee"]), "amount": self._money(event), "reason": "gone"}
+        await self.operator.call("POST", "/v1/earnings/write-offs", body)
+
+    async def _reassign(self, event: Event) -> None:
+        body = {
+            "order_line_id": self.lines[event["line"]],
+            "from_payee": self._payee(event["from"]),
+            "to_payee": self._payee(event["to"]),
+            "amount": self._money(event),
+            "reason": "wrong teacher",
+        }
+        await self.operator.call("POST", "/v1/earnings/reassignments", body)
+
+    def _money(self, event: Event) -> dict[str, Any]:
+        return {"amount": event["amount"], "currency": self.currency}
+
     async def _by_itself(self, event: Event) -> None:
         """The product does it without being asked; the entries show it."""
 
@@ -233,6 +267,9 @@ class Play:
         "refund_initiated": _refund,
         "refund_settled": _by_itself,
         "processor_fee": _by_itself,
+        "payout_settled": _pay_out,
+        "payee_written_off": _write_off,
+        "earning_reassigned": _reassign,
         "payment_unapplied": _pay_for_nothing,
         "unapplied_refunded": _by_itself,
     }

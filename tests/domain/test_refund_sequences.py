@@ -70,7 +70,8 @@ class Play:
                 break
             states = [self.lines]
             amount = self.left if number > 6 else self.chosen.randint(1, self.left)
-            self.post(initiate_refund(f"R{number}", self.lines, amount=amount))
+            goodwill = self.chosen.random() < 0.2
+            self.post(initiate_refund(f"R{number}", self.lines, amount=amount, absorb=goodwill))
             states.append(self.lines)
             assert_monotone(states)
             if self.chosen.random() < 0.15:

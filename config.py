@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     seller_address: str = "1 Learning Street, London EC1A 1AA"
     seller_vat_id: str = "GB123456789"
     seller_country: str = Field(default="GB", pattern=r"^[A-Z]{2}$")
-    tax_provider: Literal["table"] = "table"
+    tax_provider: Literal["table", "stripe"] = "table"
+    vat_check: Literal["format", "vies"] = "format"
+    vies_api_base: str | None = None
     payment_window_minutes: float = Field(default=30, gt=0)
     refund_window_days: int = Field(default=14, ge=0)
     earnings_hold_days: float = Field(default=30, ge=0)
@@ -77,6 +79,8 @@ class Settings(BaseSettings):
             unsafe.append("STRIPE_SECRET_KEY is a test key")
         if self.stripe_api_base is not None:
             unsafe.append("STRIPE_API_BASE points away from Stripe")
+        if self.vies_api_base is not None:
+            unsafe.append("VIES_API_BASE points away from VIES")
         if self.lms_kind == "standin":
             unsafe.append("LMS_KIND is the stand-in")
         if not self.public_url.startswith("https://"):

@@ -116,7 +116,6 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
             payment_window_seconds=settings.payment_window_minutes * 60,
             refund_window_days=settings.refund_window_days,
             hold_seconds=round(settings.earnings_hold_days * 86400),
-            seller_country=settings.seller_country,
         ),
         PaymentActivities(transactions, resources.payments),
         LatePaymentActivities(transactions, dispatcher, capture),

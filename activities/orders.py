@@ -13,6 +13,7 @@ from domain.errors import CommerceError, Conflict, InvalidInput, PriceChanged, P
 from domain.ids import order_stream
 from domain.messages import OrderInput, PaymentEvent
 from domain.orders import EntitlementStatus, FulfilmentState, PaymentState
+from domain.taxation import TaxDecision
 from models.database import Session
 from models.queries import (
     carts,
@@ -109,14 +110,12 @@ class OrderActivities:
         payment_window_seconds: float,
         refund_window_days: int,
         hold_seconds: int,
-        seller_country: str,
     ) -> None:
         self._transactions = transactions
         self._capture = capture
         self._payment_window_seconds = payment_window_seconds
         self._refund_window_days = refund_window_days
         self._hold_seconds = hold_seconds
-        self._seller_country = seller_country
 
     @activity.defn
     @translated
@@ -146,9 +145,8 @@ class OrderActivities:
         if cart is None:
             raise Conflict("the cart is empty, or was checked out already", code="cart_empty")
         now = datetime.now(UTC)
-        quote = await quotes.quote_cart(
-            session, cart.id, body["billing_address"], seller_country=self._seller_country, now=now
-        )
+        tax = TaxDecision.from_dict(body.get("tax"))
+        quote = await quotes.quote_cart(session, cart.id, body["billing_address"], now=now, tax=tax)
         _refuse_problems(quote)
         _refuse_other_price(quote, body.get("expected_total"))
         await orders.insert(
@@ -166,6 +164,7 @@ class OrderActivities:
                 billing_address=body["billing_address"],
                 return_url=body.get("return_url"),
                 locale=body.get("locale"),
+                taxation=tax,
                 window_seconds=self._payment_window_seconds,
             ),
         )

@@ -16,6 +16,7 @@ from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
 from integrations.payments import StripePayments
 from integrations.sealing import Sealer
+from integrations.vat_registry import VatRegistry
 from models.database import Database, Session
 
 
@@ -46,6 +47,7 @@ class Services:
     webhook_secrets: Secrets
     public_url: str
     seller_country: str
+    vat_registry: VatRegistry
     allow_private_addresses: bool
     temporal_namespace: str
 

@@ -61,6 +61,11 @@ ERROR_CODES: dict[str, ErrorDoc] = {
         "Promotion does not apply",
         "`reason` is expired, not_started, used_up, not_applicable, below_minimum or unknown.",
     ),
+    "tax_id_invalid": ErrorDoc(
+        422,
+        "Tax id not valid",
+        "The VAT number has not its country's form, or its registry does not know it.",
+    ),
     "idempotency_key_reused": ErrorDoc(
         422, "Key reused", "The key was used with another method, path or body."
     ),
@@ -99,6 +104,11 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "internal": ErrorDoc(500, "Internal error", "Our mistake; the request id finds it in the log."),
     "unavailable": ErrorDoc(503, "Not available now", "Nothing is lost: ask again with the same key."),
     "lms_unavailable": ErrorDoc(503, "LMS not available", "The LMS can't be reached now."),
+    "vat_registry_unavailable": ErrorDoc(
+        503,
+        "VAT registry not available",
+        "The VAT number can't be checked now; without it the same cart can be bought, with tax.",
+    ),
     "processor_unavailable": ErrorDoc(503, "Payments not available", "The processor can't be reached now."),
 }
 

@@ -18,6 +18,7 @@ from integrations.lms import make_lms
 from integrations.payments import StripePayments
 from integrations.sealing import Sealer
 from integrations.temporal import connect
+from integrations.vat_registry import make_vat_registry
 from models.database import Database
 
 
@@ -69,6 +70,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ),
             public_url=settings.public_url,
             seller_country=settings.seller_country,
+            vat_registry=make_vat_registry(
+                settings.vat_check, http, settings.vies_api_base, settings.seller_vat_id
+            ),
             allow_private_addresses=settings.allow_private_addresses,
             temporal_namespace=settings.temporal_namespace,
         )

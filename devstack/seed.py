@@ -11,8 +11,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
-
 from domain.errors import Conflict
 from domain.ids import instructor_payee
 from integrations.sealing import Sealer
@@ -59,19 +57,6 @@ _COURSES: tuple[tuple[str, str, str, dict[str, int]], ...] = (
     ("intro-free", "How learning works", "A free hour on learning to learn.", {"USD": 0, "EUR": 0}),
 )
 _BUNDLE = ("python-101", "data-science", "web-design")
-# Standard VAT rates in percent, from the European Commission's "VAT rates applied in the Member States".
-_EU_VAT = {
-    "AT": 20, "BE": 21, "BG": 20, "CY": 19, "CZ": 21, "DE": 19, "DK": 25, "EE": 24, "ES": 21, "FI": 25.5,
-    "FR": 20, "GR": 24, "HR": 25, "HU": 27, "IE": 23, "IT": 22, "LT": 21, "LU": 17, "LV": 21, "MT": 18,
-    "NL": 21, "PL": 23, "PT": 23, "RO": 21, "SE": 25, "SI": 22, "SK": 23,
-}  # fmt: skip
-_OTHER_RATES = (
-    ("GB", "", "GB", 200_000, "HMRC, VAT rates"),
-    ("JP", "", "JP", 100_000, "National Tax Agency, consumption tax"),
-    ("US", "NY", "US-NY", 40_000, "New York Department of Taxation, state rate"),
-    ("US", "CA", "US-CA", 72_500, "California CDTFA, state-wide base rate"),
-    ("US", "WA", "US-WA", 65_000, "Washington Department of Revenue, state rate"),
-)
 
 
 def _id(name: str) -> str:
@@ -111,7 +96,6 @@ async def seed(
             await _seed_items(session)
             await _seed_promotions(session)
             await _seed_rules(session)
-            await _seed_taxes(session)
             if payout_url is not None and payout_secret is not None and secrets_key is not None:
                 await _seed_payout_receiver(session, payout_url, payout_secret, Sealer(secrets_key))
     finally:
@@ -193,26 +177,6 @@ async def _seed_rules(session: Session) -> None:
         }
         with suppress(Conflict):  # an operator's rule stands
             await split_rules.insert(session, _id(f"rule/{slug}"), columns)
-
-
-async def _seed_taxes(session: Session) -> None:
-    source = "European Commission, VAT rates applied in the Member States"
-    rows = [(country, "", country, round(percent * 10_000), source) for country, percent in _EU_VAT.items()]
-    for country, state, jurisdiction, ppm, origin in [*rows, *_OTHER_RATES]:
-        await session.execute(
-            text(
-                "INSERT INTO tax_rate (country, state, jurisdiction, ppm, valid_from, source) "
-                "VALUES (:country, :state, :jurisdiction, :ppm, :valid_from, :source) ON CONFLICT DO NOTHING"
-            ),
-            {
-                "country": country,
-                "state": state,
-                "jurisdiction": jurisdiction,
-                "ppm": ppm,
-                "valid_from": _LONG_AGO,
-                "source": origin,
-            },
-        )
 
 
 async def _seed_payout_receiver(session: Session, url: str, secret: str, sealer: Sealer) -> None:

@@ -5,15 +5,22 @@ discounts hold the tax; the quote's `list_net`, `discount_net` and `net` never d
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from domain.allocation import largest_remainder
 from domain.currencies import currency_of
-from domain.errors import InvalidInput
+from domain.errors import Conflict, InvalidInput
 from domain.money import half_up_to_multiple
 from domain.promotions import Funding, Promotion
 from domain.tax import PPM_WHOLE, TaxAmount, TaxRate
+from domain.taxation import StatedTax
+
+
+class StatedTaxOutdated(Conflict):
+    """A calculator's tax is for other amounts than those that are priced now."""
+
+    code = "price_changed"
 
 
 class TaxBehavior(StrEnum):
@@ -49,7 +56,8 @@ class PricedBundle:
 class PricingRequest:
     """What is to be priced. Promotions apply in the given order, each on what the one before left.
 
-    `quantum` is the step that discounts and taxes are rounded to; None takes the currency's.
+    `quantum` is the step that discounts and taxes are rounded to; None takes the currency's. `stated` is the
+    tax of every line that a calculator states instead of rates; it is taken as it is.
     """
 
     currency: str
@@ -57,6 +65,7 @@ class PricingRequest:
     tax_behavior: TaxBehavior = TaxBehavior.EXCLUSIVE
     promotions: tuple[Promotion, ...] = ()
     quantum: int | None = None
+    stated: tuple[StatedTax, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +131,8 @@ def price(request: PricingRequest) -> Quote:
 
     Percentages and taxes round half up per line (and jurisdiction), fixed amounts and bundle prices are
     divided by largest remainder, nothing falls below zero. Raises InvalidInput for negative prices or rates
-    and for line ids that are not unique, UnknownCurrency for the currency.
+    and for line ids that are not unique, UnknownCurrency for the currency, StatedTaxOutdated when the stated
+    tax is not for these lines and amounts.
     """
     unit = currency_of(request.currency)
     quantum = unit.quantum if request.quantum is None else request.quantum
@@ -131,7 +141,11 @@ def price(request: PricingRequest) -> Quote:
     items = _items(request, quantum)
     for promotion in request.promotions:
         _discount(items, promotion, quantum)
-    lines = tuple(_quoted(item, quantum) for item in items)
+    if request.stated is None:
+        lines = tuple(_quoted(item, quantum) for item in items)
+    else:
+        by_line = {line.line: line for line in request.stated}
+        lines = tuple(_as_stated(item, by_line.get(item.line), quantum) for item in items)
     return Quote(
         currency=request.currency,
         lines=lines,
@@ -201,7 +215,23 @@ def _quoted(item: _Item, quantum: int) -> QuotedLine:
             TaxAmount(rate.jurisdiction, rate.ppm, half_up_to_multiple(net * rate.ppm, PPM_WHOLE, quantum))
             for rate in item.rates
         )
+    return _line(item, list_net, net, taxes, quantum)
+
+
+def _as_stated(item: _Item, stated: StatedTax | None, quantum: int) -> QuotedLine:
+    """With the tax of a calculator. What the list price holds of it is known by the rates alone."""
+    if stated is None or stated.taxable != item.left:
+        raise StatedTaxOutdated(f"the tax of line {item.line} was calculated for another amount")
+    rated = replace(item, rates=tuple(TaxRate(tax.jurisdiction, tax.ppm) for tax in stated.taxes))
+    inclusive = item.behavior is TaxBehavior.INCLUSIVE
+    net = item.left - stated.amount if inclusive else item.left
+    list_net = net if item.list_amount == item.left else max(net, _net_of(rated, item.list_amount, quantum))
+    return _line(rated, list_net, net, stated.taxes, quantum)
+
+
+def _line(item: _Item, list_net: int, net: int, taxes: tuple[TaxAmount, ...], quantum: int) -> QuotedLine:
     tax = sum(part.amount for part in taxes)
+    funded = _net_of(item, item.left + item.platform_funded, quantum) - net if item.platform_funded else 0
     return QuotedLine(
         line=item.line,
         list_amount=item.list_amount,
@@ -212,7 +242,7 @@ def _quoted(item: _Item, quantum: int) -> QuotedLine:
         taxes=taxes,
         tax=tax,
         gross=net + tax,
-        platform_discount=_net_of(item, item.left + item.platform_funded, quantum) - net,
+        platform_discount=min(max(funded, 0), list_net - net),
         bundle=item.bundle,
     )
 

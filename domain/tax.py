@@ -85,16 +85,13 @@ def rates_for(
 
 
 def reverse_charge_applies(seller_country: str, buyer_country: str, *, vat_id_valid: bool) -> bool:
-    """Whether a business with a valid VAT id owes the tax itself: both in the EU, in different states.
+    """Whether a business with a valid VAT number owes the tax of an electronic service itself.
 
-    Source: Council Directive 2006/112/EC, articles 44 and 196.
+    It does where the seller is not established in its country: in the EU by Council Directive 2006/112/EC,
+    articles 44 and 196, whose seller may be in another member state or outside; in the United Kingdom by the
+    VAT Act 1994, section 8.
     """
-    return (
-        vat_id_valid
-        and seller_country in EU_COUNTRIES
-        and buyer_country in EU_COUNTRIES
-        and seller_country != buyer_country
-    )
+    return vat_id_valid and buyer_country in VAT_COUNTRIES and seller_country != buyer_country
 
 
 def issues_invoices(buyer_country: str) -> bool:

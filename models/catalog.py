@@ -140,15 +140,19 @@ class PromotionUse(SQLModel, table=True):
 
 
 class TaxRate(SQLModel, table=True):
-    """One rate of the built-in table, in parts per million, valid within `[valid_from, valid_to)`."""
+    """One rate of the built-in table, in parts per million, valid within `[valid_from, valid_to)`.
+
+    An empty `state` is the whole country, an empty `tax_code` every kind of goods without a row of its own.
+    """
 
     __tablename__ = "tax_rate"
-    __table_args__ = (UniqueConstraint("country", "state", "jurisdiction", "valid_from"),)
+    __table_args__ = (UniqueConstraint("country", "state", "jurisdiction", "tax_code", "valid_from"),)
 
     id: UUID = primary_key()
     country: str = Field(max_length=2)
     state: str = Field(default="", sa_column_kwargs={"server_default": ""})
     jurisdiction: str
+    tax_code: str = Field(default="", sa_column_kwargs={"server_default": ""})
     ppm: int = whole()
     valid_from: datetime = moment(nullable=False)
     valid_to: datetime | None = moment()

@@ -75,7 +75,10 @@ class Command(SQLModel, table=True):
 
 
 class Order(SQLModel, table=True):
-    """An order. Amounts in minor units of `currency`; axes as in `domain.orders`."""
+    """An order. Amounts in minor units of `currency`; axes as in `domain.orders`.
+
+    `taxation` is what was decided about its tax (`domain.taxation.TaxDecision` as JSON).
+    """
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -110,6 +113,7 @@ class Order(SQLModel, table=True):
     billing_address: dict[str, Any] = json_object()
     return_url: str | None
     locale: str | None
+    taxation: dict[str, Any] | None = json_object(nullable=True)
     intent_attempts: int = whole(default=0)
     expires_at: datetime = moment(nullable=False)
     created_at: datetime = created()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
-from api.dependencies import NewObjectId, Principal, Services, ServicesDep, SessionDep, SignedIn
+from api.dependencies import NewObjectId, Principal, SessionDep, SignedIn
 from api.etags import check_match
 from api.idempotency import CommerceRoute
 from api.paging import parse_id
@@ -20,10 +20,8 @@ from models.queries.quotes import CartQuote
 router = APIRouter(route_class=CommerceRoute, tags=["cart"])
 
 
-async def _priced(session: Session, services: Services, cart_id: str) -> CartQuote:
-    return await quotes.quote_cart(
-        session, cart_id, None, seller_country=services.seller_country, now=datetime.now(UTC)
-    )
+async def _priced(session: Session, cart_id: str) -> CartQuote:
+    return await quotes.quote_cart(session, cart_id, None, now=datetime.now(UTC))
 
 
 def _etag(cart: CartRow) -> str:
@@ -38,18 +36,16 @@ async def _locked(session: Session, caller: Principal, request: Request) -> Cart
     return cart
 
 
-async def _answer(session: Session, services: Services, caller: Principal, response: Response) -> CartView:
+async def _answer(session: Session, caller: Principal, response: Response) -> CartView:
     cart = await carts.open_cart(session, caller.user_id)
     response.headers["ETag"] = _etag(cart)
-    return cart_view(cart, await _priced(session, services, cart.id))
+    return cart_view(cart, await _priced(session, cart.id))
 
 
 @router.get("/v1/cart", operation_id="get_cart")
-async def get_cart(
-    caller: SignedIn, services: ServicesDep, session: SessionDep, response: Response
-) -> CartView:
+async def get_cart(caller: SignedIn, session: SessionDep, response: Response) -> CartView:
     """The caller's open cart, made when missing."""
-    return await _answer(session, services, caller, response)
+    return await _answer(session, caller, response)
 
 
 @router.post("/v1/cart/items", status_code=201, operation_id="add_cart_item")
@@ -57,7 +53,6 @@ async def add_cart_item(
     body: Annotated[CartItemBody, Body()],
     request: Request,
     caller: SignedIn,
-    services: ServicesDep,
     session: SessionDep,
     response: Response,
     line_id: NewObjectId,
@@ -75,10 +70,10 @@ async def add_cart_item(
     await carts.add_line(session, cart.id, line_id, item.id, currency)
     # Under another key it may have been there before, as a line of its own id.
     added = [line.id for line in await carts.lines(session, cart.id) if line.item_id == item.id]
-    for problem in (await _priced(session, services, cart.id)).problems:
+    for problem in (await _priced(session, cart.id)).problems:
         if problem.line_id in added:
             raise Conflict(problem.detail, code=problem.code)
-    return await _answer(session, services, caller, response)
+    return await _answer(session, caller, response)
 
 
 @router.patch("/v1/cart/items/{line_id}", operation_id="change_cart_item")
@@ -87,7 +82,6 @@ async def change_cart_item(
     body: Annotated[CartLinePatch, Body()],
     request: Request,
     caller: SignedIn,
-    services: ServicesDep,
     session: SessionDep,
     response: Response,
 ) -> CartView:
@@ -98,7 +92,7 @@ async def change_cart_item(
         raise NotFound("no such line in your cart")
     if body.quantity == 0:
         await carts.remove_line(session, cart.id, wanted)
-    return await _answer(session, services, caller, response)
+    return await _answer(session, caller, response)
 
 
 @router.delete("/v1/cart/items/{line_id}", operation_id="remove_cart_item")
@@ -106,7 +100,6 @@ async def remove_cart_item(
     line_id: str,
     request: Request,
     caller: SignedIn,
-    services: ServicesDep,
     session: SessionDep,
     response: Response,
 ) -> CartView:
@@ -114,7 +107,7 @@ async def remove_cart_item(
     cart = await _locked(session, caller, request)
     if not await carts.remove_line(session, cart.id, parse_id(line_id)):
         raise NotFound("no such line in your cart")
-    return await _answer(session, services, caller, response)
+    return await _answer(session, caller, response)
 
 
 @router.put("/v1/cart/promo", operation_id="set_promo")
@@ -122,24 +115,23 @@ async def set_promo(
     body: Annotated[PromoBody, Body()],
     request: Request,
     caller: SignedIn,
-    services: ServicesDep,
     session: SessionDep,
     response: Response,
 ) -> CartView:
     """Use a promotion code, if it applies to the cart now."""
     cart = await _locked(session, caller, request)
     await carts.set_promo(session, cart.id, body.code.strip().upper())
-    for problem in (await _priced(session, services, cart.id)).problems:
+    for problem in (await _priced(session, cart.id)).problems:
         if problem.code == "promo_invalid":
             raise PromoInvalid(problem.reason or "unknown", problem.detail)
-    return await _answer(session, services, caller, response)
+    return await _answer(session, caller, response)
 
 
 @router.delete("/v1/cart/promo", operation_id="clear_promo")
 async def clear_promo(
-    request: Request, caller: SignedIn, services: ServicesDep, session: SessionDep, response: Response
+    request: Request, caller: SignedIn, session: SessionDep, response: Response
 ) -> CartView:
     """Take the promotion code off."""
     cart = await _locked(session, caller, request)
     await carts.set_promo(session, cart.id, None)
-    return await _answer(session, services, caller, response)
+    return await _answer(session, caller, response)

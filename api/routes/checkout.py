@@ -8,6 +8,7 @@ from api.dependencies import NewObjectId, Services, ServicesDep, SessionDep, Sig
 from api.idempotency import CommerceRoute
 from api.routes.orders import order_answer
 from api.schemas.orders import CheckoutAnswer, CheckoutBody, PaymentToMake
+from api.taxation import decide_tax, with_plain_tax_id
 from api.workflow_calls import ask_checkout
 from domain.errors import Conflict
 from domain.orders import PaymentState
@@ -30,35 +31,42 @@ async def checkout(
 
     A second checkout of the same cart, from another tab, is `cart_empty`.
     """
-    async with services.commands.transaction() as first:
-        if await orders.command(first, order_id) is None:
-            cart_id = await carts.open_id(first, caller.user_id)
-            if cart_id is None:
-                raise Conflict("the cart is empty", code="cart_empty")
-            await orders.record_command(
-                first,
-                order_id,
-                "checkout",
-                caller.user_id,
-                {
-                    "cart_id": cart_id,
-                    "billing_address": body.billing_address.model_dump(exclude_none=True),
-                    "expected_total": None
-                    if body.expected_total is None
-                    else body.expected_total.model_dump(),
-                    "return_url": body.return_url,
-                    "locale": document_locale(
-                        body.billing_address.country,
-                        wanted=body.locale,
-                        accept_language=request.headers.get("accept-language"),
-                    ),
-                },
-            )
+    if await orders.command(session, order_id) is None:
+        accepted = request.headers.get("accept-language")
+        await _record(services, session, order_id, caller.user_id, body, accepted)
     answer = await ask_checkout(services, order_id)
     return CheckoutAnswer(
         order=await order_answer(session, services, order_id),
         payment=await _payment_to_make(services, session, order_id, answer.intent_id),
     )
+
+
+async def _record(
+    services: Services,
+    session: SessionDep,
+    order_id: str,
+    user_id: str,
+    body: CheckoutBody,
+    accept_language: str | None,
+) -> None:
+    """Commit what was asked, with what was decided about its tax: a retry goes on from there."""
+    cart_id = await carts.open_id(session, user_id)
+    if cart_id is None:
+        raise Conflict("the cart is empty", code="cart_empty")
+    address = body.billing_address.model_dump(exclude_none=True)
+    tax = await decide_tax(services, address)
+    command = {
+        "cart_id": cart_id,
+        "billing_address": with_plain_tax_id(address, tax),
+        "expected_total": None if body.expected_total is None else body.expected_total.model_dump(),
+        "return_url": body.return_url,
+        "locale": document_locale(
+            body.billing_address.country, wanted=body.locale, accept_language=accept_language
+        ),
+        "tax": tax.to_dict(),
+    }
+    async with services.commands.transaction() as first:
+        await orders.record_command(first, order_id, "checkout", user_id, command)
 
 
 async def _payment_to_make(

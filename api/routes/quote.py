@@ -10,6 +10,7 @@ from api.idempotency import CommerceRoute, without_key
 from api.routes.cart_view import problems_view, totals_view
 from api.schemas.orders import money
 from api.schemas.shop import QuoteBody, QuoteLine, QuoteView, TaxLine
+from api.taxation import decide_tax
 from models.queries import carts, quotes
 
 router = APIRouter(route_class=CommerceRoute, tags=["checkout"])
@@ -21,14 +22,10 @@ async def quote(
     body: Annotated[QuoteBody, Body()], caller: SignedIn, services: ServicesDep, session: SessionDep
 ) -> QuoteView:
     """What the open cart costs at this address, now."""
+    address = body.billing_address.model_dump(exclude_none=True)
     cart = await carts.open_cart(session, caller.user_id)
-    priced = await quotes.quote_cart(
-        session,
-        cart.id,
-        body.billing_address.model_dump(exclude_none=True),
-        seller_country=services.seller_country,
-        now=datetime.now(UTC),
-    )
+    tax = await decide_tax(services, address)
+    priced = await quotes.quote_cart(session, cart.id, address, now=datetime.now(UTC), tax=tax)
     currency = priced.currency
     return QuoteView(
         totals=totals_view(priced),
@@ -52,5 +49,6 @@ async def quote(
             )
             for line in priced.sold
         ],
+        reverse_charge=tax.reverse_charge,
         problems=problems_view(priced),
     )

@@ -267,8 +267,9 @@ class QuoteLine(Output):
 
 
 class QuoteView(Output):
-    """The totals with tax by line."""
+    """The totals with tax by line. With `reverse_charge` the buyer owes the tax, by its VAT number."""
 
     totals: Totals
     lines: list[QuoteLine]
+    reverse_charge: bool
     problems: list[CartProblem]

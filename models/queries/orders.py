@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 
 from domain.ledger import LineLedger
 from domain.orders import DisputeState, FulfilmentState, OrderAxes, OrderStatus, PaymentState, order_status
+from domain.taxation import TaxDecision
 from models.database import Session
 
 
@@ -35,6 +36,7 @@ class OrderRow:
     billing_address: dict[str, Any]
     return_url: str | None
     locale: str | None
+    taxation: TaxDecision
     intent_attempts: int
     expires_at: datetime
     created_at: datetime
@@ -78,6 +80,7 @@ def _order(row: Row[Any]) -> OrderRow:
         billing_address=row.billing_address,
         return_url=row.return_url,
         locale=row.locale,
+        taxation=TaxDecision.from_dict(row.taxation),
         intent_attempts=row.intent_attempts,
         expires_at=row.expires_at,
         created_at=row.created_at,
@@ -139,6 +142,7 @@ class NewOrder:
     return_url: str | None
     window_seconds: float
     locale: str | None = None
+    taxation: TaxDecision | None = None
 
 
 async def insert(session: Session, order: NewOrder) -> None:
@@ -147,10 +151,10 @@ async def insert(session: Session, order: NewOrder) -> None:
         text(
             "INSERT INTO orders (id, number, user_id, cart_id, currency, payment_state, "
             "fulfilment_state, dispute_state, subtotal, discount, tax, total, promo_code, "
-            "billing_address, return_url, locale, expires_at) VALUES (:id, "
+            "billing_address, return_url, locale, taxation, expires_at) VALUES (:id, "
             "to_char(now(), '\"C-\"YYYY') || '-' || lpad(nextval('order_number_seq')::text, 6, '0'), "
             ":user_id, :cart_id, :currency, 'pending', 'none', 'none', :subtotal, :discount, :tax, "
-            ":total, :promo_code, CAST(:address AS jsonb), :return_url, :locale, "
+            ":total, :promo_code, CAST(:address AS jsonb), :return_url, :locale, CAST(:taxation AS jsonb), "
             "now() + make_interval(secs => :window_seconds))"
         ),
         {
@@ -166,6 +170,7 @@ async def insert(session: Session, order: NewOrder) -> None:
             "address": json.dumps(order.billing_address),
             "return_url": order.return_url,
             "locale": order.locale,
+            "taxation": None if order.taxation is None else json.dumps(order.taxation.to_dict()),
             "window_seconds": order.window_seconds,
         },
     )

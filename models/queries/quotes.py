@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
-
 from domain.orders import ItemType
 from domain.pricing import PricedBundle, PricedLine, PricingRequest, Quote, QuotedLine, TaxBehavior, price
-from domain.tax import TaxRate, TaxTableRow, rates_for
+from domain.taxation import TaxDecision
 from models.database import Session
-from models.queries import applied_promotion, carts, catalog, entitlements
+from models.queries import applied_promotion, carts, catalog, entitlements, tax_rates
 from models.queries.carts import CartLineRow, CartRow
 from models.queries.catalog import ItemRow
+from models.queries.tax_rates import Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,11 @@ class SoldLine:
     presentation: str
     recognition: str
     refund_window_days: int | None
+    # For a tax calculator: the line's name, what is to be taxed (as displayed), and what it is.
+    key: str
+    taxable: int
+    tax_code: str
+    tax_behavior: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,15 @@ async def quote_cart(
     cart_id: str,
     address: Mapping[str, Any] | None,
     *,
-    seller_country: str,
     now: datetime,
+    tax: TaxDecision | None = None,
 ) -> CartQuote:
-    """Price a cart for a billing address; without one, no tax is added (the cart before checkout)."""
-    del seller_country  # reverse charge needs it, once VAT ids are validated
+    """Price a cart for a billing address; without one, no tax is added (the cart before checkout).
+
+    `tax` is what was decided about it; None leaves it to the table. Raises StatedTaxOutdated when a
+    calculator's tax is for other lines or amounts.
+    """
+    tax = tax or TaxDecision()
     cart = await carts.get(session, cart_id)
     if cart is None:
         return _empty(None, None)
@@ -101,18 +109,16 @@ async def quote_cart(
         *await _owned(session, cart, rows, items, members),
     ]
     sellable = [row for row in rows if items[row.item_id].price_in(cart.currency) is not None]
-    table = [] if address is None else await _tax_table(session, str(address["country"]))
+    rates = await tax_rates.at(session, address, now.date(), reverse_charge=tax.reverse_charge)
     promotion, reason = await applied_promotion.of_cart(session, cart, sellable, items, now)
     if reason is not None:
         problems.append(_promo_problem(cart.promo_code, reason))
     quote = price(
         PricingRequest(
             cart.currency,
-            tuple(
-                _priced(row, items[row.item_id], members, cart.currency, table, address, now)
-                for row in sellable
-            ),
+            tuple(_priced(row, items[row.item_id], members, cart.currency, rates) for row in sellable),
             promotions=() if promotion is None else (applied_promotion.rule_of(promotion, sellable, items),),
+            stated=tax.stated,
         )
     )
     return CartQuote(
@@ -183,56 +189,21 @@ async def _owned(
     ]
 
 
-async def _tax_table(session: Session, country: str) -> list[TaxTableRow]:
-    rows = await session.execute(
-        text(
-            "SELECT country, state, jurisdiction, ppm, valid_from, valid_to FROM tax_rate "
-            "WHERE country = :country"
-        ),
-        {"country": country},
-    )
-    return [
-        TaxTableRow(
-            country=row.country,
-            jurisdiction=row.jurisdiction,
-            ppm=row.ppm,
-            valid_from=row.valid_from.date(),
-            valid_to=None if row.valid_to is None else row.valid_to.date(),
-            state=row.state,
-        )
-        for row in rows
-    ]
-
-
 def _priced(
-    row: CartLineRow,
-    item: ItemRow,
-    members: Mapping[str, ItemRow],
-    currency: str,
-    table: list[TaxTableRow],
-    address: Mapping[str, Any] | None,
-    now: datetime,
+    row: CartLineRow, item: ItemRow, members: Mapping[str, ItemRow], currency: str, rates: Rates
 ) -> PricedLine | PricedBundle:
     def line(key: str, part: ItemRow) -> PricedLine:
-        rates: tuple[TaxRate, ...] = ()
-        if address is not None:
-            rates = tuple(
-                rates_for(table, str(address["country"]), _state_of(address), now.date(), part.tax_code)
-            )
         return PricedLine(
-            key, part.price_in(currency) or 0, rates, tax_behavior=TaxBehavior(part.tax_behavior)
+            key,
+            part.price_in(currency) or 0,
+            rates.of(part.tax_code),
+            tax_behavior=TaxBehavior(part.tax_behavior),
         )
 
     if not item.members:
         return line(row.id, item)
     parts = tuple(line(f"{row.id}/{member}", members[member]) for member in item.members)
     return PricedBundle(parts, item.price_in(currency) or 0)
-
-
-def _state_of(address: Mapping[str, Any]) -> str | None:
-    """The second part of ISO 3166-2; a front end may send the whole of it (`US-NY`)."""
-    state = address.get("state")
-    return None if state is None else str(state).removeprefix(f"{address['country']}-")
 
 
 def _sold(
@@ -268,6 +239,10 @@ def _sold(
             presentation=item.presentation,
             recognition=item.recognition,
             refund_window_days=item.refund_window_days,
+            key=line.line,
+            taxable=line.list_amount - line.discount_amount,
+            tax_code=item.tax_code,
+            tax_behavior=item.tax_behavior,
         )
 
     return tuple(sold(line) for line in quote.lines)

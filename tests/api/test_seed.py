@@ -43,7 +43,7 @@ async def test_the_catalogue_has_what_a_demonstration_needs(servers: Servers, fr
     assert codes["FREE100"] == 10_000
     assert codes["TAKE5"] == 500
     assert rows(url, "SELECT usage_limit FROM promotion WHERE code = 'LASTONE'") == [(1,)]
-    rates: dict[str, int] = dict(rows(url, "SELECT jurisdiction, ppm FROM tax_rate"))
+    rates: dict[str, int] = dict(rows(url, "SELECT jurisdiction, ppm FROM tax_rate WHERE valid_to IS NULL"))
     assert len(rates) > 30
     assert (rates["DE"], rates["FI"], rates["GB"]) == (190_000, 255_000, 200_000)
     assert (rates["JP"], rates["US-NY"], rates["US-CA"]) == (100_000, 40_000, 72_500)

@@ -67,9 +67,13 @@ def test_reverse_charge_is_one_rate_of_zero():
         ("DE", "FR", True, True),
         ("DE", "FR", False, False),
         ("DE", "DE", True, False),
-        ("DE", "GB", True, False),
-        ("US", "FR", True, False),
+        ("DE", "GB", True, True),
+        ("GB", "DE", True, True),
+        ("US", "FR", True, True),
+        ("GB", "GB", True, False),
+        ("DE", "US", True, False),
+        ("GB", "DE", False, False),
     ],
 )
-def test_reverse_charge_needs_a_business_in_another_member_state(seller, buyer, valid, applies):
+def test_reverse_charge_needs_a_business_in_another_country_with_vat(seller, buyer, valid, applies):
     assert reverse_charge_applies(seller, buyer, vat_id_valid=valid) is applies

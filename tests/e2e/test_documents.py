@@ -150,3 +150,24 @@ async def test_a_bundle_is_documented_and_refunded_by_its_parts(shop: Shop) -> N
     assert "Data science in practice 1 113.46 113.46 4.54 118.00" in credited
     assert "Python from scratch" not in credited
     assert (await learner.order(order["id"]))["status"] == "partially_refunded"
+
+
+async def test_a_business_abroad_gets_an_invoice_without_tax_and_with_the_wording(shop: Shop) -> None:
+    learner = await shop.learner()
+    address = BERLIN | {"name": "Beispiel GmbH", "tax_id": "de 136 695 976"}
+    order = await pay(shop, learner, "python-101", "EUR", address=address)
+    assert (order["tax"]["amount"], order["total"]["amount"]) == (0, 8900)
+    (invoice,) = await documents_of(learner, order["id"])
+    text = text_of((await fetch(learner, invoice["pdf_url"])).content)
+    for words in (
+        "Rechnung an Beispiel GmbH",
+        "USt-IdNr. DE136695976",
+        "USt. DE, Steuerschuldnerschaft des Leistungsempfängers 0 %",
+        "Hinweise Steuerschuldnerschaft des Leistungsempfängers (Reverse Charge, Artikel 44 und 196",
+        "USt. 0,00 € Gesamtbetrag 89,00 €",
+    ):
+        assert words in text, (words, text)
+    (kept,) = await shop.query("SELECT taxation FROM orders WHERE id = %s", order["id"])
+    assert kept["taxation"]["check"]["registry"] == "format"
+    note = await refund(learner, order["id"])
+    assert "Steuerschuldnerschaft" in text_of((await fetch(learner, note["pdf_url"])).content)

@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     temporal_tls_cert: str | None = None
     temporal_tls_key: SecretStr | None = None
     temporal_api_key: SecretStr | None = None
+    temporal_encrypt_payloads: bool = True
+    temporal_ui_origins: str = ""
     temporal_sticky_timeout_seconds: float = Field(default=1.0, gt=0)
     stripe_secret_key: SecretStr
     stripe_publishable_key: str
@@ -64,6 +66,11 @@ class Settings(BaseSettings):
     def payout_webhook_secrets(self) -> tuple[str, ...]:
         """Secrets that sign the payout system's events."""
         return _split(self.payout_webhook_secret.get_secret_value())
+
+    @cached_property
+    def ui_origins(self) -> tuple[str, ...]:
+        """Origins of Temporal UIs whose pages may have payloads decrypted."""
+        return _split(self.temporal_ui_origins)
 
     @property
     def allow_private_addresses(self) -> bool:

@@ -187,6 +187,9 @@ async def connect_to_temporal(settings: Settings) -> Client:
     return await connect(
         settings.temporal_address,
         settings.temporal_namespace,
+        sealer=(
+            Sealer(settings.secrets_key.get_secret_value()) if settings.temporal_encrypt_payloads else None
+        ),
         tls_cert=settings.temporal_tls_cert,
         tls_key=None if settings.temporal_tls_key is None else settings.temporal_tls_key.get_secret_value(),
         api_key=None if settings.temporal_api_key is None else settings.temporal_api_key.get_secret_value(),

@@ -50,6 +50,8 @@ class Services:
     vat_registry: VatRegistry
     allow_private_addresses: bool
     temporal_namespace: str
+    temporal_ui_origins: tuple[str, ...]
+    is_development: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         database = Database(settings.database_url.get_secret_value(), pool_size=30)
         commands = Database(settings.database_url.get_secret_value(), pool_size=10)
         http = make_http_client()
+        sealer = Sealer(settings.secrets_key.get_secret_value())
         payments = StripePayments(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)
         temporal = await connect(
             settings.temporal_address,
             settings.temporal_namespace,
+            sealer=sealer if settings.temporal_encrypt_payloads else None,
             tls_cert=settings.temporal_tls_cert,
             tls_key=(
                 None if settings.temporal_tls_key is None else settings.temporal_tls_key.get_secret_value()
@@ -62,7 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 issuer=settings.public_url,
                 audience="commerce",
             ),
-            sealer=Sealer(settings.secrets_key.get_secret_value()),
+            sealer=sealer,
             webhook_secrets=Secrets(
                 settings.stripe_webhook_secrets,
                 settings.lms_webhook_secrets,
@@ -75,6 +77,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ),
             allow_private_addresses=settings.allow_private_addresses,
             temporal_namespace=settings.temporal_namespace,
+            temporal_ui_origins=settings.ui_origins,
+            is_development=settings.commerce_env == "development",
         )
         try:
             yield

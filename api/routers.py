@@ -8,6 +8,7 @@ from api.routes import (
     cart,
     catalog,
     checkout,
+    codec,
     corrections,
     documents,
     earnings,
@@ -41,5 +42,6 @@ ALL_ROUTERS: tuple[APIRouter, ...] = (
     webhooks.router,
     webhook_endpoints.router,
     health.router,
+    codec.router,
     error_codes_page,
 )

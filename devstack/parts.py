@@ -80,7 +80,13 @@ class PartsBuilder:
     def temporal(self) -> Service:
         """The Temporal dev server."""
         ports = self.settings.ports
-        server = Temporal(self.layout.temporal, ports.temporal, free_ports(1)[0], ports.temporal_ui)
+        server = Temporal(
+            self.layout.temporal,
+            ports.temporal,
+            free_ports(1)[0],
+            ports.temporal_ui,
+            codec_url=f"{self.urls.gateway}/codec",
+        )
         return Service(
             "temporal", server.command(), server.is_ready, critical=True, bootstrap=server.bootstrap
         )

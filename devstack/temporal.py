@@ -33,6 +33,8 @@ class Temporal:
     http_port: int
     # None: without the UI.
     ui_port: int | None
+    # Where the UI has payloads decrypted.
+    codec_url: str | None = None
     time_skipping: bool = False
 
     @property
@@ -48,8 +50,9 @@ class Temporal:
             if self.ui_port is None
             else ("--ui-port", str(self.ui_port), "--ui-disable-news-fetch")
         )
+        codec = () if self.codec_url is None else ("--ui-codec-endpoint", self.codec_url)
         arguments = [
-            *("server", "start-dev", "--ip", LOOPBACK, "--port", str(self.port), *ui),
+            *("server", "start-dev", "--ip", LOOPBACK, "--port", str(self.port), *ui, *codec),
             *("--http-port", str(self.http_port)),
             *("--db-filename", str(self.home / "temporal.db")),
             *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=1"),

@@ -22,7 +22,11 @@ from tests.e2e.conftest import Shop
 from tests.e2e.processor import pay_behind_our_back
 
 FOLDER = Path(__file__).parent.parent / "data" / "histories"
-SHORT_WINDOW = {"EARNINGS_HOLD_DAYS": "0.00003", "PAYMENT_WINDOW_MINUTES": "0.1"}
+SHORT_WINDOW = {
+    "EARNINGS_HOLD_DAYS": "0.00003",
+    "PAYMENT_WINDOW_MINUTES": "0.1",
+    "TEMPORAL_ENCRYPT_PAYLOADS": "false",  # histories are read here, by people and by the replay
+}
 
 
 class Recorder:

@@ -1,0 +1,78 @@
+"""The codec server of the Temporal UI: opens sealed payloads for operators, in their browser only.
+
+Protocol: docs.temporal.io/production-deployment/data-encryption (remote data encoding).
+"""
+
+from fastapi import APIRouter, Request, Response
+from google.protobuf import json_format
+from temporalio.api.common.v1 import Payloads
+
+from api.dependencies import ServicesDep, authenticate
+from domain.errors import Forbidden, InvalidInput, NotFound
+from integrations.payload_codec import SealingCodec
+
+router = APIRouter(include_in_schema=False)
+
+_MAX_AGE_SECONDS = "600"
+
+
+@router.options("/codec/{direction}")
+async def preflight(request: Request, services: ServicesDep, direction: str) -> Response:
+    """What the browser asks before the UI's first call."""
+    del direction
+    return Response(status_code=204, headers=_cors(request, services.temporal_ui_origins))
+
+
+@router.post("/codec/decode")
+async def decode(request: Request, services: ServicesDep) -> Response:
+    """Open payloads for the UI; only operators, except in development."""
+    _admit(request, services)
+    codec = SealingCodec(services.sealer)
+    try:
+        opened = Payloads(payloads=codec.opened(_parse(await request.body()).payloads))
+    except ValueError as error:
+        raise InvalidInput(str(error)) from error
+    return _answer(request, services, opened)
+
+
+@router.post("/codec/encode")
+async def encode(request: Request, services: ServicesDep) -> Response:
+    """Seal what an operator sends from the UI: the input of a signal or an update."""
+    _admit(request, services)
+    codec = SealingCodec(services.sealer)
+    return _answer(request, services, Payloads(payloads=codec.sealed(_parse(await request.body()).payloads)))
+
+
+def _admit(request: Request, services: ServicesDep) -> None:
+    if not services.temporal_ui_origins:
+        raise NotFound("no Temporal UI is configured (TEMPORAL_UI_ORIGINS)")
+    if not services.is_development and not authenticate(request).is_operator:
+        raise Forbidden("only an operator may read histories")
+
+
+def _parse(body: bytes) -> Payloads:
+    try:
+        return json_format.Parse(body, Payloads())
+    except (json_format.ParseError, UnicodeDecodeError) as error:
+        raise InvalidInput("the body is not Temporal's JSON of payloads") from error
+
+
+def _answer(request: Request, services: ServicesDep, payloads: Payloads) -> Response:
+    return Response(
+        json_format.MessageToJson(payloads),
+        media_type="application/json",
+        headers=_cors(request, services.temporal_ui_origins),
+    )
+
+
+def _cors(request: Request, origins: tuple[str, ...]) -> dict[str, str]:
+    origin = request.headers.get("origin", "")
+    if origin not in origins:
+        return {}
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Methods": "POST, OPTIONS",
+        "Access-Control-Allow-Headers": "authorization, content-type, x-namespace",
+        "Access-Control-Max-Age": _MAX_AGE_SECONDS,
+        "Vary": "Origin",
+    }

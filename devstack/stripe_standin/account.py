@@ -18,6 +18,7 @@ from devstack.stripe_standin.parameters import Parameters
 from devstack.stripe_standin.refunds import Refunds
 from devstack.stripe_standin.store import Store
 from devstack.stripe_standin.tasks import Tasks
+from devstack.stripe_standin.taxes import Taxes
 
 
 class Account:
@@ -40,6 +41,7 @@ class Account:
         self.charging = Charging(self.store, self.events, self.balance, self.methods, self.tasks)
         self.intents = PaymentIntents(self.store, self.events, self.methods, self.charging)
         self.refunds = Refunds(self.store, self.events, self.balance, self.methods, self.tasks)
+        self.taxes = Taxes(self.store)
         self.disputes = Disputes(self.store, self.events, self.balance, self.tasks)
 
     async def start(self) -> None:

@@ -1,6 +1,6 @@
 """`expand[]`: ids replaced by the objects themselves, up to four levels deep."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from devstack.stripe_standin.errors import ApiError, invalid_parameter
@@ -16,12 +16,13 @@ class Expander:
         self,
         expandable: dict[str, frozenset[str]],
         find: Callable[[str], Object | None],
-        refunds: Callable[[str], Object],
+        included: Mapping[tuple[str, str], Callable[[Object], Any]],
     ) -> None:
-        """`find` gives an object by id, `refunds` the list of a charge's refunds."""
+        """`find` gives an object by id, `included` what a field that is left out otherwise holds, by the
+        kind of object and the field."""
         self._expandable = expandable
         self._find = find
-        self._refunds = refunds
+        self._included = included
 
     def expand(self, body: Object, paths: list[str]) -> Object:
         """The body with every path expanded; 400 for a path that can't be."""
@@ -45,8 +46,8 @@ class Expander:
                 self._walk(item, rest, path)
             return
         kind = node.get("object", "")
-        if kind == "charge" and step == "refunds":
-            node["refunds"] = self._refunds(node["id"])
+        if (kind, step) in self._included:
+            node[step] = self._included[kind, step](node)
         elif step in self._expandable.get(kind, ()):
             value = node.get(step)
             if isinstance(value, str):

@@ -48,7 +48,16 @@ class Gateway:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._operations = Operations(account)
-        self._expander = Expander(account.parameters.expandable, self._found, self._refunds_of)
+        self._expander = Expander(
+            account.parameters.expandable,
+            self._found,
+            {
+                ("charge", "refunds"): self._refunds_of,
+                ("tax.calculation", "line_items"): account.taxes.lines_of,
+                ("tax.calculation_line_item", "tax_breakdown"): account.taxes.breakdown_of,
+                ("tax.transaction", "line_items"): account.taxes.lines_of,
+            },
+        )
 
     async def __call__(self, request: Request) -> Response:
         """One request."""
@@ -233,8 +242,8 @@ class Gateway:
             return self._account.balance.shown(found)
         return found
 
-    def _refunds_of(self, charge_id: str) -> Object:
-        call = Call(f"/v1/charges/{charge_id}/refunds", {"charge": charge_id})
+    def _refunds_of(self, charge: Object) -> Object:
+        call = Call(f"/v1/charges/{charge['id']}/refunds", {"charge": charge["id"]})
         return list_objects(self._account.store, "refund", call, "charge")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 TABLE = Path(__file__).with_name("parameters.json")
-_LEFT_OUT = ("/v1/tax/", "/v1/checkout/", "/v1/transfers")
+_LEFT_OUT = ("/v1/checkout/", "/v1/transfers")
 _REF = "#/components/schemas/"
 
 

@@ -32,6 +32,7 @@ class Operations:
             **self._payments(),
             **self._people(),
             **self._movements(),
+            **self._taxes(),
             **self._endpoints(),
         }
         browser = ("GET /v1/payment_intents/{id}", "POST /v1/payment_intents/{id}/confirm")
@@ -97,6 +98,18 @@ class Operations:
             "GET /v1/events/{id}": lambda call: self._with_pending(
                 [fetch(self._store, "event", call.object_id)]
             )[0],
+        }
+
+    def _taxes(self) -> dict[str, Handler]:
+        taxes = self._account.taxes
+        return {
+            "POST /v1/tax/calculations": taxes.calculate,
+            "GET /v1/tax/calculations/{id}": taxes.retrieve_calculation,
+            "GET /v1/tax/calculations/{id}/line_items": taxes.line_items,
+            "POST /v1/tax/transactions/create_from_calculation": taxes.commit,
+            "POST /v1/tax/transactions/create_reversal": taxes.reverse,
+            "GET /v1/tax/transactions/{id}": taxes.retrieve_transaction,
+            "GET /v1/tax/transactions/{id}/line_items": taxes.line_items,
         }
 
     def _endpoints(self) -> dict[str, Handler]:

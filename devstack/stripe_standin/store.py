@@ -120,7 +120,7 @@ class Store:
             f"INSERT INTO object (id, kind, created, {', '.join(_LINKS)}, body, hidden)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(body["id"], body["object"], body["created"]),
+                *(body["id"], body["object"], body.get("created", self.now())),
                 *(body.get(link) for link in _LINKS),
                 *(json.dumps(body), json.dumps(hidden)),
             ),

@@ -148,6 +148,10 @@ SDK_CLASSES: dict[str, type] = {
     "payment_intent": stripe.PaymentIntent,
     "payment_method": stripe.PaymentMethod,
     "refund": stripe.Refund,
+    "tax.calculation": stripe.tax.Calculation,
+    "tax.calculation_line_item": stripe.tax.CalculationLineItem,
+    "tax.transaction": stripe.tax.Transaction,
+    "tax.transaction_line_item": stripe.tax.TransactionLineItem,
     "webhook_endpoint": stripe.WebhookEndpoint,
 }
 

@@ -35,6 +35,7 @@ from activities.payees import PayeeActivities
 from activities.payments import PaymentActivities
 from activities.refunds import RefundActivities
 from activities.splits import SplitActivities
+from activities.taxes import TaxActivities
 from activities.verification import Report, Verifier
 from config import Settings
 from integrations.dispatch import Dispatcher
@@ -43,6 +44,7 @@ from integrations.lms import make_lms
 from integrations.outbound import OutboundHttp
 from integrations.payments import StripePayments
 from integrations.sealing import Sealer
+from integrations.stripe_tax import StripeTax
 from integrations.temporal import connect
 from models.database import Database
 from workflows.checkout import CheckoutWorkflow
@@ -52,6 +54,7 @@ from workflows.payees import CorrectionWorkflow, EarningsIdentityWorkflow, Payou
 from workflows.reconciliation import BalanceTransactionWorkflow, InboxRecoveryWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.revenue_split import RevenueSplitWorkflow
+from workflows.tax_report import TaxReportWorkflow
 from workflows.webhook_delivery import WebhookDeliveryWorkflow
 
 log = logging.getLogger("worker")
@@ -63,6 +66,7 @@ WORKFLOWS = [
     RevenueSplitWorkflow,
     RefundWorkflow,
     BalanceTransactionWorkflow,
+    TaxReportWorkflow,
     InboxRecoveryWorkflow,
     WebhookDeliveryWorkflow,
     PayoutWorkflow,
@@ -82,6 +86,7 @@ class WorkerResources:
         self.payments = StripePayments(
             settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base
         )
+        self.taxes = StripeTax(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)
         self.http = make_http_client()
         self.lms = make_lms(
             settings.lms_kind, settings.lms_base_url, settings.lms_token.get_secret_value(), self.http
@@ -94,6 +99,7 @@ class WorkerResources:
     async def aclose(self) -> None:
         """Close every client."""
         await self.payments.aclose()
+        await self.taxes.aclose()
         await self.outbound.aclose()
         await self.http.aclose()
         await self.database.aclose()
@@ -118,6 +124,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
             hold_seconds=round(settings.earnings_hold_days * 86400),
         ),
         PaymentActivities(transactions, resources.payments),
+        TaxActivities(transactions, resources.taxes),
         LatePaymentActivities(transactions, dispatcher, capture),
         EntitlementActivities(transactions, resources.lms, dispatcher),
         SplitActivities(transactions),

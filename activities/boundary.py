@@ -90,16 +90,24 @@ class Transactions:
     async def begin(self) -> AsyncIterator[Transaction]:
         """Commit when the block ends well."""
         wakes: list[outbox.Wake] = []
+        reports: list[str] = []
         async with self._database.transaction() as session:
             transaction = Transaction(session)
             yield transaction
             wakes = await outbox.publish(session, transaction.publications)
             # Last, and in one order, so that nobody waits long for a number, nor two for each other.
             for draft in sorted(transaction.drafts, key=lambda draft: draft.series):
-                await documents.issue(session, draft)
+                issued = await documents.issue(session, draft)
+                if issued is not None and issued.report is not None:
+                    reports.append(issued.report)
         for wake in wakes:
             try:
                 await self._dispatcher.wake_delivery(wake.endpoint_id, wake.stream)
             except Unavailable:
                 # The event is committed; the sweep of the inbox recovery wakes its delivery later.
                 log.warning("could not wake the delivery of %s", wake.stream)
+        for document_id in reports:
+            try:
+                await self._dispatcher.start_tax_report(document_id)
+            except Unavailable:
+                log.warning("could not start the tax report of document %s", document_id)

@@ -34,6 +34,7 @@ async def sale_draft(session: Session, order: OrderRow, *, seller: dict[str, str
             gross=line.gross,
             taxes=_taxes(line, [int(tax["amount"]) for tax in line.taxes]),
             unit_net=line.list_net,
+            reference=str(line.ordinal),
         )
         for line in await orders.lines(session, order.id)
     ]
@@ -70,6 +71,7 @@ async def credit_note_draft(
                 gross=taken[line.id],
                 taxes=_taxes(line, taxes),
                 unit_net=net,
+                reference=str(line.ordinal),
             )
         )
     corrected = await documents.of_sale(session, order.id)

@@ -159,6 +159,7 @@ class Verifier:
             + [ids.refund_workflow_id(refund_id) for refund_id in unfinished.refund_ids]
             + [ids.entitlement_workflow_id(user, course) for user, course in unfinished.entitlements]
             + [ids.split_workflow_id(line_id) for line_id in unfinished.line_ids]
+            + [ids.tax_report_workflow_id(document_id) for document_id in unfinished.tax_reports]
         )
         return [
             f"{workflow_id} is not running"

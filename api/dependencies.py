@@ -16,6 +16,7 @@ from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
 from integrations.payments import StripePayments
 from integrations.sealing import Sealer
+from integrations.stripe_tax import StripeTax
 from integrations.vat_registry import VatRegistry
 from models.database import Database, Session
 
@@ -48,6 +49,8 @@ class Services:
     public_url: str
     seller_country: str
     vat_registry: VatRegistry
+    # None: tax comes from our table.
+    tax_calculator: StripeTax | None
     allow_private_addresses: bool
     temporal_namespace: str
     temporal_ui_origins: tuple[str, ...]

@@ -66,6 +66,11 @@ ERROR_CODES: dict[str, ErrorDoc] = {
         "Tax id not valid",
         "The VAT number has not its country's form, or its registry does not know it.",
     ),
+    "tax_location_invalid": ErrorDoc(
+        422,
+        "Address too vague for tax",
+        "The tax can't be calculated for it; the detail says what is missing.",
+    ),
     "idempotency_key_reused": ErrorDoc(
         422, "Key reused", "The key was used with another method, path or body."
     ),

@@ -17,6 +17,7 @@ from integrations.http import make_http_client
 from integrations.lms import make_lms
 from integrations.payments import StripePayments
 from integrations.sealing import Sealer
+from integrations.stripe_tax import StripeTax
 from integrations.temporal import connect
 from integrations.vat_registry import make_vat_registry
 from models.database import Database
@@ -35,6 +36,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         http = make_http_client()
         sealer = Sealer(settings.secrets_key.get_secret_value())
         payments = StripePayments(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)
+        tax_calculator = (
+            StripeTax(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)
+            if settings.tax_provider == "stripe"
+            else None
+        )
         temporal = await connect(
             settings.temporal_address,
             settings.temporal_namespace,
@@ -75,6 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             vat_registry=make_vat_registry(
                 settings.vat_check, http, settings.vies_api_base, settings.seller_vat_id
             ),
+            tax_calculator=tax_calculator,
             allow_private_addresses=settings.allow_private_addresses,
             temporal_namespace=settings.temporal_namespace,
             temporal_ui_origins=settings.ui_origins,
@@ -84,6 +91,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
         finally:
             await payments.aclose()
+            if tax_calculator is not None:
+                await tax_calculator.aclose()
             await http.aclose()
             await commands.aclose()
             await database.aclose()

@@ -53,6 +53,11 @@ def delivery_workflow_id(endpoint_id: str, stream: str) -> str:
     return f"delivery/{endpoint_id}/{stream}"
 
 
+def tax_report_workflow_id(document_id: str) -> str:
+    """Tells the tax calculator of one invoice, receipt or credit note."""
+    return f"tax-report/{document_id}"
+
+
 # --- Temporal update ids: the same request asks once ------------------------------------------
 
 CHECKOUT_UPDATE_ID = "checkout"
@@ -76,6 +81,26 @@ def intent_key(order_id: str, attempt: int) -> str:
 def refund_issue_key(refund_id: str, attempt: int) -> str:
     """The n-th issue of a refund (a failed one is issued again under a new key)."""
     return f"refund/{refund_id}/issue/{attempt}"
+
+
+def tax_calculation_key(order_id: str, content: str) -> str:
+    """The tax of what is to become this order; other content is another calculation."""
+    return f"order/{order_id}/tax/{content}"
+
+
+def tax_transaction_key(order_id: str) -> str:
+    """The tax of an order was collected."""
+    return f"order/{order_id}/tax-transaction"
+
+
+def tax_reversal_reference(refund_id: str) -> str:
+    """Names a refund's reversal in Stripe's tax reports; order ids name sales."""
+    return f"refund-{refund_id}"
+
+
+def tax_reversal_key(refund_id: str) -> str:
+    """The tax of a refund went back."""
+    return f"refund/{refund_id}/tax-reversal"
 
 
 # --- Streams of outbound events ----------------------------------------------------------------

@@ -17,6 +17,7 @@ WEBHOOK_DELIVERY = "WebhookDeliveryWorkflow"
 INBOX_RECOVERY = "InboxRecoveryWorkflow"
 PAYOUT = "PayoutWorkflow"
 CORRECTION = "CorrectionWorkflow"
+TAX_REPORT = "TaxReportWorkflow"
 EARNINGS_IDENTITY = "EarningsIdentityWorkflow"
 
 SIGNAL_PAYMENT = "payment_event"
@@ -102,6 +103,13 @@ class RefundEvent:
 
     inbox_id: str
     type: str
+
+
+@dataclass(frozen=True)
+class TaxReportInput:
+    """An issued document whose tax the calculator has to be told of."""
+
+    document_id: str
 
 
 @dataclass(frozen=True)

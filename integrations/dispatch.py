@@ -104,6 +104,14 @@ class Dispatcher:
             ids.delivery_workflow_id(endpoint_id, stream),
         )
 
+    async def start_tax_report(self, document_id: str) -> None:
+        """Have the tax calculator told of this document."""
+        await self._resume(
+            messages.TAX_REPORT,
+            messages.TaxReportInput(document_id),
+            ids.tax_report_workflow_id(document_id),
+        )
+
     async def resume_split(self, line_id: str) -> None:
         """Have the split of a line read its row, also when it had ended: a refund may have been undone."""
         await self._resume(

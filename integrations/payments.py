@@ -1,22 +1,17 @@
 """The payment processor: Stripe by its official SDK, as plain values and our own errors."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import stripe
 
 from domain.errors import ProcessorRejected, ProcessorUnavailable
+from integrations.stripe_calls import call as _call
 
 stripe.enable_telemetry = False  # it would write an id into the home directory
 
-R = TypeVar("R")
 _PAGE = 100
-_FINAL = (
-    stripe.CardError,
-    stripe.InvalidRequestError,
-    stripe.IdempotencyError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +66,6 @@ class IntentNotCancelable(ProcessorRejected):
     def __init__(self, intent: PaymentIntent) -> None:
         super().__init__(f"the intent is {intent.status}", processor_code="payment_intent_unexpected_state")
         self.intent = intent
-
-
-async def _call(request: Awaitable[R]) -> R:
-    """Translate the SDK's errors: final ones are rejections, all others leave the outcome open.
-
-    A wrong or rotating key (401, 403) is our mistake, not an answer about this payment: it is tried again
-    until somebody has mended the setting.
-    """
-    try:
-        return await request
-    except _FINAL as error:
-        raise ProcessorRejected(
-            error.user_message or "the processor refused", processor_code=_code(error)
-        ) from error
-    except stripe.StripeError as error:
-        raise ProcessorUnavailable(f"the processor: {_code(error) or type(error).__name__}") from error
-
-
-def _code(error: stripe.StripeError) -> str | None:
-    # The SDK leaves `code` empty for 409, 429, 5xx and idempotency errors; the body has it.
-    inner = getattr(error, "error", None)
-    return error.code or getattr(inner, "code", None)
 
 
 def _plain(found: Any) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
+    ForeignKey,
     Index,
     Sequence,
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlmodel import Field, SQLModel
 
 from models.columns import (
@@ -276,3 +278,30 @@ class DocumentCounter(SQLModel, table=True):
     kind: str = Field(primary_key=True)
     fiscal_year: int = Field(primary_key=True)
     last_serial: int = whole()
+
+
+class TaxReport(SQLModel, table=True):
+    """What a tax calculator has to be told of: one document; written with it, done when `reported_at` is.
+
+    `provider_id` is the calculator's transaction or reversal; `lines` of a sale are its line items by the
+    ordinal of the order line. A `failure` is its refusal for good: an operator's task.
+    """
+
+    __tablename__ = "tax_report"
+    __table_args__ = (
+        Index(
+            "open_tax_reports",
+            "created_at",
+            postgresql_where=text("reported_at IS NULL AND failure IS NULL"),
+        ),
+    )
+
+    document_id: UUID = Field(
+        sa_column=Column(PG_UUID(as_uuid=True), ForeignKey("document.id"), primary_key=True)
+    )
+    order_id: UUID = reference("orders.id")
+    provider_id: str | None
+    lines: dict[str, Any] | None = json_object(nullable=True)
+    failure: str | None
+    created_at: datetime = created()
+    reported_at: datetime | None = moment()

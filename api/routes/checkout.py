@@ -54,7 +54,7 @@ async def _record(
     if cart_id is None:
         raise Conflict("the cart is empty", code="cart_empty")
     address = body.billing_address.model_dump(exclude_none=True)
-    tax = await decide_tax(services, address)
+    tax = await decide_tax(services, session, cart_id, address, order_id=order_id)
     command = {
         "cart_id": cart_id,
         "billing_address": with_plain_tax_id(address, tax),

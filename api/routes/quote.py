@@ -24,7 +24,7 @@ async def quote(
     """What the open cart costs at this address, now."""
     address = body.billing_address.model_dump(exclude_none=True)
     cart = await carts.open_cart(session, caller.user_id)
-    tax = await decide_tax(services, address)
+    tax = await decide_tax(services, session, cart.id, address)
     priced = await quotes.quote_cart(session, cart.id, address, now=datetime.now(UTC), tax=tax)
     currency = priced.currency
     return QuoteView(

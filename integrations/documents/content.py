@@ -43,7 +43,7 @@ class DocumentLine:
     """One thing bought or credited: `list_net - discount = net`, `net + tax = gross`.
 
     `list_net` is for the whole quantity. `unit_net` is the price of one, where it is known; `taxes`, where
-    given, add up to `tax`.
+    given, add up to `tax`. `reference` is the ordinal of the order line; it is not printed.
     """
 
     description: str
@@ -55,6 +55,7 @@ class DocumentLine:
     gross: int
     taxes: tuple[LineTax, ...] = ()
     unit_net: int | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

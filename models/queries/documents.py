@@ -83,17 +83,31 @@ WITH given AS (
     FROM given, next
 ), worded AS (
     SELECT numbered.*, CAST(:before AS text) || number || CAST(:after AS text) AS body FROM numbered
+), issued AS (
+    INSERT INTO document (entity, country, kind, fiscal_year, serial, number, order_id, refund_id, issued_on,
+                          body, sha256)
+    SELECT entity, country, kind, fiscal_year, serial, number, order_id, refund_id, issued_on,
+        CAST(body AS jsonb), encode(sha256(convert_to(body, 'UTF8')), 'hex')
+    FROM worded RETURNING id, order_id, number
+), report AS (
+    INSERT INTO tax_report (document_id, order_id)
+    SELECT issued.id, o.id FROM issued JOIN orders o ON o.id = issued.order_id
+    WHERE o.taxation->>'calculation_id' IS NOT NULL RETURNING document_id
 )
-INSERT INTO document (entity, country, kind, fiscal_year, serial, number, order_id, refund_id, issued_on,
-                      body, sha256)
-SELECT entity, country, kind, fiscal_year, serial, number, order_id, refund_id, issued_on,
-    CAST(body AS jsonb), encode(sha256(convert_to(body, 'UTF8')), 'hex')
-FROM worded RETURNING number
+SELECT issued.number, report.document_id AS report FROM issued LEFT JOIN report ON true
 """
 
 
-async def issue(session: Session, draft: Draft) -> str | None:
-    """Issue the document under the next number, unless it was issued before; returns the number.
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """The number of a new document; `report` is its id when a tax calculator has to be told of it."""
+
+    number: str
+    report: str | None
+
+
+async def issue(session: Session, draft: Draft) -> Issued | None:
+    """Issue the document under the next number, unless it was issued before.
 
     The counter's row stays locked until commit: let this be the last statement of the transaction, so that
     numbers are gapless and nobody waits long.
@@ -115,8 +129,10 @@ async def issue(session: Session, draft: Draft) -> str | None:
             "issued_on": issued_on,
         },
     )
-    number = found.scalar_one_or_none()
-    return None if number is None else str(number)
+    row = found.one_or_none()
+    if row is None:
+        return None
+    return Issued(row.number, None if row.report is None else str(row.report))
 
 
 _SELECT = "SELECT d.*, o.user_id FROM document d JOIN orders o ON o.id = d.order_id "

@@ -116,6 +116,12 @@ DATABASE_INVARIANTS = (
         "HAVING count(d.id) <> 1 OR min((d.body->>'total')::bigint) <> o.total",
     ),
     Invariant(
+        "taxes.reported",
+        "the tax calculator takes every report of a document whose tax it calculated",
+        "SELECT d.number || ': ' || r.failure FROM tax_report r JOIN document d ON d.id = r.document_id "
+        "WHERE r.failure IS NOT NULL",
+    ),
+    Invariant(
         "refunds.within_paid",
         "refunds of an order never exceed what was paid for it",
         "SELECT 'order ' || o.number || ' refunds ' || sum(r.amount) || ' of ' || o.amount_paid "

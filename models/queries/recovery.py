@@ -19,6 +19,7 @@ class Unfinished:
     entitlements: list[tuple[str, str]]
     line_ids: list[str]
     late_payments: list[tuple[str, str]]
+    tax_reports: list[str]
 
 
 _ORDERS = (
@@ -50,6 +51,11 @@ _LATE = (
     f"AND e.received_at < now() - {_SETTLING}"
 )
 
+_TAX_REPORTS = (
+    "SELECT document_id::text, NULL FROM tax_report WHERE reported_at IS NULL AND failure IS NULL "
+    f"AND created_at < now() - {_SETTLING} ORDER BY document_id"
+)
+
 
 async def unfinished(session: Session) -> Unfinished:
     """Everything that waits for something and is older than half a minute."""
@@ -63,4 +69,5 @@ async def unfinished(session: Session) -> Unfinished:
         entitlements=await pairs(_ACCESS),
         line_ids=[first for first, _ in await pairs(_LINES)],
         late_payments=await pairs(_LATE),
+        tax_reports=[first for first, _ in await pairs(_TAX_REPORTS)],
     )

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from integrations.documents.receipt import ReceiptDocument, render_receipt_pdf
 from models.database import Database, Session
 from models.queries import documents
-from models.queries.documents import Draft
+from models.queries.documents import Draft, Issued
 from tests.documents.samples import UK_VAT, document, line
 
 ABORTED = 40
@@ -96,13 +96,14 @@ async def test_two_hundred_at_once_have_numbers_without_a_gap_or_a_double(store:
 async def test_a_document_is_issued_once_and_a_repeat_takes_no_number(store: Database) -> None:
     (order_id,) = await make_orders(store, 1)
 
-    async def issue(country: str) -> str | None:
+    async def issue(country: str) -> Issued | None:
         async with store.transaction() as session:
             return await documents.issue(session, draft(order_id, country=country))
 
     found = await asyncio.gather(*(issue("FR") for _ in range(32)), return_exceptions=True)
-    assert [answer for answer in found if isinstance(answer, str)] == ["INV-FR-2026-000001"]
-    assert all(answer is None or isinstance(answer, str | DBAPIError) for answer in found)
+    made = [answer for answer in found if isinstance(answer, Issued)]
+    assert made == [Issued("INV-FR-2026-000001", None)]
+    assert all(answer is None or isinstance(answer, Issued | DBAPIError) for answer in found)
     assert await issue("FR") is None
     async with store.transaction() as session:
         assert await series(session, "FR") == ([1], 1)
@@ -119,7 +120,12 @@ async def test_each_country_kind_and_year_counts_for_itself(store: Database) -> 
         next_year = draft(order_ids[3], country="AT")
         next_year.body["issued_at"] = "2027-01-01T00:00:00+00:00"
         found.append(await documents.issue(session, next_year))
-    assert found == ["INV-AT-2026-000001", "INV-AT-2026-000002", "R-US-2026-000001", "INV-AT-2027-000001"]
+    assert [issued.number for issued in found if issued is not None] == [
+        "INV-AT-2026-000001",
+        "INV-AT-2026-000002",
+        "R-US-2026-000001",
+        "INV-AT-2027-000001",
+    ]
 
 
 async def test_a_number_beyond_six_digits_is_whole(store: Database) -> None:
@@ -128,7 +134,8 @@ async def test_a_number_beyond_six_digits_is_whole(store: Database) -> None:
         await session.execute(
             text("INSERT INTO document_counter VALUES ('main', 'IT', 'invoice', 2026, 1234566)")
         )
-        assert await documents.issue(session, draft(order_id, country="IT")) == "INV-IT-2026-1234567"
+        issued = await documents.issue(session, draft(order_id, country="IT"))
+    assert issued == Issued("INV-IT-2026-1234567", None)
 
 
 async def test_what_is_stored_has_its_hash_and_names_nobody_elses_number(store: Database) -> None:
@@ -136,10 +143,11 @@ async def test_what_is_stored_has_its_hash_and_names_nobody_elses_number(store: 
     (order_id,) = await make_orders(store, 1)
     odd = draft(order_id, country="ES", notes=('"number":"" \\ 王 €', "{number} %s :before"))
     async with store.transaction() as session:
-        number = await documents.issue(session, odd)
+        issued = await documents.issue(session, odd)
+    assert issued is not None
     async with store.transaction() as session:
         (row,) = await documents.of_order(session, order_id)
-    assert row.body == odd.body | {"number": number, "notes": list(odd.body["notes"])} | {
+    assert row.body == odd.body | {"number": issued.number, "notes": list(odd.body["notes"])} | {
         name: row.body[name] for name in ("lines", "taxes", "seller", "buyer")
     }
     assert row.is_unchanged

@@ -8,7 +8,10 @@ import asyncio
 import re
 import tempfile
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from temporalio.client import Client
 
@@ -175,6 +178,20 @@ class Recorder:
         rows = await self._shop.query("SELECT id FROM commerce_user WHERE lms_user_id = %s", lms_user_id)
         return str(rows[0]["id"])
 
+    async def taxes(self) -> None:
+        """A sale and a refund that Stripe Tax is told of; the stack calculates tax there."""
+        learner, operator = await self._shop.learner(), await self._shop.operator()
+        order = await self._shop.buy(learner)
+        await operator.refund(order["id"])
+
+        async def issued() -> list[dict[str, Any]]:
+            return await self._shop.query(
+                "SELECT id, kind FROM document WHERE order_id = %s ORDER BY id", order["id"]
+            )
+
+        for document in await wait_for(issued, lambda found: len(found) == 2, what="two documents"):
+            await self.keep(f"tax-report-{document['kind']}", f"tax-report/{document['id']}")
+
     async def recovery(self) -> None:
         """One run of the Schedule."""
         async for found in self._client.list_workflows("WorkflowType = 'InboxRecoveryWorkflow'"):
@@ -182,22 +199,35 @@ class Recorder:
             return
 
 
-async def record() -> None:
-    """Run everything; the folder then holds one file a path."""
+@asynccontextmanager
+async def recorder_of(environment: dict[str, str]) -> AsyncIterator[Recorder]:
+    """A recorder on a stack of its own."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="commerce-record-") as folder:
-        settings = StackSettings.isolated(Path(folder) / "data", environment=SHORT_WINDOW)
+        settings = StackSettings.isolated(Path(folder) / "data", environment=environment)
         async with (
             Stack(settings, log=LogSink()) as stack,
             StripeControl(stack.urls.stripe) as stripe,
             LmsControl(stack.urls.lms) as lms,
             PayoutControl(stack.urls.payout) as payout,
         ):
-            recorder = Recorder(Shop(stack, stripe, lms, payout), await Client.connect(stack.urls.temporal))
-            await recorder.sales()
-            await recorder.unhappy_ends()
-            await recorder.refunds()
-            await recorder.recovery()
+            yield Recorder(Shop(stack, stripe, lms, payout), await Client.connect(stack.urls.temporal))
+
+
+async def record_taxes() -> None:
+    """Paths of a product whose tax is Stripe's."""
+    async with recorder_of(SHORT_WINDOW | {"TAX_PROVIDER": "stripe"}) as recorder:
+        await recorder.taxes()
+
+
+async def record() -> None:
+    """Run everything; the folder then holds one file a path."""
+    async with recorder_of(SHORT_WINDOW) as recorder:
+        await recorder.sales()
+        await recorder.unhappy_ends()
+        await recorder.refunds()
+        await recorder.recovery()
+    await record_taxes()
 
 
 if __name__ == "__main__":

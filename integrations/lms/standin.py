@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from domain.errors import (
     BadCredentials,
@@ -23,7 +23,7 @@ from domain.errors import (
     UserNotReady,
 )
 from integrations.lms.port import LmsCheck, LmsUser
-from integrations.outbound import parse_retry_after
+from integrations.lms.transport import Answer, LmsTransport, NotSent, header_safe, json_of, unexpected
 
 _REJECTIONS: dict[str, type[LmsRejected]] = {
     "bad_credentials": BadCredentials,
@@ -37,21 +37,16 @@ _REJECTIONS: dict[str, type[LmsRejected]] = {
 _REGISTER_ATTEMPTS = 2
 
 
-class _Answer(BaseModel):
-    # Answers can hold personal data, which must not get into messages of errors.
-    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
-
-
-class _Error(_Answer):
+class _Error(Answer):
     code: str = Field(min_length=1, max_length=100)
     message: str = ""
 
 
-class _ErrorAnswer(_Answer):
+class _ErrorAnswer(Answer):
     error: _Error
 
 
-class _User(_Answer):
+class _User(Answer):
     id: str = Field(min_length=1, max_length=100)
     username: str = Field(min_length=1)
     email: str | None
@@ -62,27 +57,23 @@ class _User(_Answer):
         return LmsUser(self.id, self.username, self.email, self.full_name, tuple(self.roles))
 
 
-class _Enrolment(_Answer):
+class _Enrolment(Answer):
     user_id: str
     course_id: str
     active: bool
 
 
-class _Progress(_Answer):
+class _Progress(Answer):
     user_id: str
     course_id: str
     progress: float | None = Field(ge=0, le=1)
 
 
-class _Check(_Answer):
+class _Check(Answer):
     name: str
 
 
-AnswerT = TypeVar("AnswerT", bound=_Answer)
-
-
-class _NotSent(LmsUnavailable):
-    """The LMS is unavailable, and the call certainly had no effect."""
+AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 class StandinLms:
@@ -91,10 +82,9 @@ class StandinLms:
     def __init__(
         self, base_url: str, token: str, client: httpx.AsyncClient, timeout_seconds: float = 5
     ) -> None:
-        self._base_url = base_url.rstrip("/")
+        self._transport = LmsTransport(base_url, client, timeout_seconds)
+        self._base_url = self._transport.base_url
         self._token = token
-        self._client = client
-        self._timeout_seconds = timeout_seconds
 
     async def authenticate(self, username: str, password: str) -> LmsUser:
         """See the port."""
@@ -127,7 +117,7 @@ class StandinLms:
                 if not effect_is_possible:
                     raise
                 return await self._prove_ownership(email, username, password)
-            except _NotSent:
+            except NotSent:
                 raise
             except LmsUnavailable:
                 effect_is_possible = True
@@ -193,35 +183,13 @@ class StandinLms:
     async def _call(
         self, method: str, path: str, expected: type[AnswerT], body: dict[str, str] | None = None
     ) -> AnswerT:
-        if not (self._token and self._token.isascii() and self._token.isprintable()):
-            # Said here, because the HTTP library would quote the token in its complaint.
-            raise Misconfigured("the service token is empty or holds characters that no header may")
-        try:
-            answer = await self._client.request(
-                method,
-                self._base_url + path,
-                json=body,
-                headers={"authorization": f"Bearer {self._token}", "accept": "application/json"},
-                timeout=self._timeout_seconds,
-                follow_redirects=False,
-            )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise _NotSent(f"the LMS at {self._base_url} can't be reached: {_say(error)}") from error
-        except UnicodeEncodeError as error:
-            raise LmsInvalidInput("the text holds characters that can't be sent") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise LmsUnavailable(f"the LMS at {self._base_url} did not answer: {_say(error)}") from error
-        return _read(answer, expected)
+        headers = {"authorization": f"Bearer {header_safe(self._token, 'the service token')}"}
+        return _read(await self._transport.send(method, path, json=body, headers=headers), expected)
 
 
 def _read(answer: httpx.Response, expected: type[AnswerT]) -> AnswerT:
     """The validated answer; raises what it means when it is none."""
-    retry_after = parse_retry_after(answer.headers.get("retry-after"))
-    if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        raise _NotSent("the LMS is limiting our rate", retry_after_seconds=retry_after)
-    if answer.is_server_error:
-        raise LmsUnavailable(f"the LMS answered {answer.status_code}", retry_after_seconds=retry_after)
-    content = _json(answer)
+    content = json_of(answer)
     if isinstance(content, dict) and "error" in content:
         raise _rejection(content)
     if not answer.is_success:
@@ -229,22 +197,14 @@ def _read(answer: httpx.Response, expected: type[AnswerT]) -> AnswerT:
     try:
         return expected.model_validate(content)
     except ValidationError as error:
-        raise LmsUnavailable(f"the LMS answered something unexpected: {_fields(error)}") from error
-
-
-def _json(answer: httpx.Response) -> Any:
-    try:
-        return answer.json()
-    except (ValueError, RecursionError) as error:
-        kind = answer.headers.get("content-type", "an unnamed type")
-        raise LmsUnavailable(f"the LMS answered {answer.status_code} with {kind[:80]}, not JSON") from error
+        raise unexpected(error) from error
 
 
 def _rejection(content: dict[str, Any]) -> LmsRejected | LmsUnavailable:
     try:
         error = _ErrorAnswer.model_validate(content).error
     except ValidationError as problem:
-        return LmsUnavailable(f"the LMS answered an error of an unknown shape: {_fields(problem)}")
+        return unexpected(problem)
     kind = _REJECTIONS.get(error.code)
     if kind is None:
         return LmsRejected(error.message[:500], code=error.code)
@@ -261,11 +221,3 @@ def _segment(value: str) -> str:
     if value in ("", ".", "..") or not value.isprintable():
         raise LmsInvalidInput(f"{value!r} is no id")
     return quote(value, safe="")
-
-
-def _fields(error: ValidationError) -> str:
-    return ", ".join(".".join(str(part) for part in item["loc"]) or "the whole" for item in error.errors())
-
-
-def _say(error: Exception) -> str:
-    return f"{type(error).__name__} {error}".strip()

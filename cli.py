@@ -32,10 +32,17 @@ def _settings() -> "Settings":
             return Settings(_env_file=embedded)
         return Settings()
     except ValidationError as error:
-        names = ", ".join(".".join(map(str, problem["loc"])).upper() for problem in error.errors())
-        sys.stderr.write(f"commerce: settings are missing or wrong: {names or error}\n")
+        sys.stderr.write(f"commerce: settings are missing or wrong: {_problems(error)}\n")
         sys.stderr.write("Set them (docs/operations.md), or run this beside `make demo` or `make dev`.\n")
         raise typer.Exit(1) from error
+
+
+def _problems(error: ValidationError) -> str:
+    """What is wrong with the settings, without their values."""
+    return "; ".join(
+        ".".join(map(str, problem["loc"])).upper() or problem["msg"].removeprefix("Value error, ")
+        for problem in error.errors()
+    )
 
 
 lms_app = typer.Typer(no_args_is_help=True, help="The LMS.")
@@ -51,10 +58,7 @@ def lms_check() -> None:
 
     async def check(settings: LmsSettings) -> bool:
         async with make_http_client() as http:
-            lms = make_lms(
-                settings.lms_kind, settings.lms_base_url, settings.lms_token.get_secret_value(), http
-            )
-            found = await lms.check()
+            found = await make_lms(settings.lms_access, http).check()
             hint = "" if found.setting is None else f" (look at {found.setting})"
             console.print(f"{found.address}: {found.detail}{hint}", soft_wrap=True)
             return found.ok
@@ -62,7 +66,10 @@ def lms_check() -> None:
     try:
         settings = LmsSettings()
         good = asyncio.run(check(settings))
-    except (ValidationError, CommerceError) as error:
+    except ValidationError as error:
+        sys.stderr.write(f"commerce: settings are missing or wrong: {_problems(error)}\n")
+        raise typer.Exit(1) from error
+    except CommerceError as error:
         sys.stderr.write(f"commerce: {error}\n")
         raise typer.Exit(1) from error
     raise typer.Exit(0 if good else 1)

@@ -6,6 +6,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from integrations.lms import LmsAccess
+
 DEVELOPMENT_STRIPE_KEY = "sk_test_commerce_development"
 
 
@@ -13,10 +15,58 @@ def _split(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-class Settings(BaseSettings):
-    """All settings of the product. Secrets never appear in a repr or a log."""
+# What each kind of LMS can't do without.
+_LMS_NEEDS = {
+    "standin": ("lms_token",),
+    "moodle": ("lms_token", "lms_login_service"),
+    "openedx": ("lms_client_id", "lms_client_secret"),
+}
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+
+class LmsSettings(BaseSettings):
+    """The LMS; all that `commerce lms check` needs."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
+
+    lms_kind: Literal["standin", "moodle", "openedx"] = "standin"
+    lms_base_url: str
+    lms_token: SecretStr = SecretStr("")
+    lms_client_id: str = ""
+    lms_client_secret: SecretStr = SecretStr("")
+    lms_login_service: str = ""
+    lms_student_role_id: int = Field(default=5, gt=0)
+    lms_enrolment_mode: str = "audit"
+
+    @property
+    def lms_access(self) -> LmsAccess:
+        """Handed to `integrations.lms.make_lms`."""
+        return LmsAccess(
+            kind=self.lms_kind,
+            base_url=self.lms_base_url,
+            token=self.lms_token.get_secret_value(),
+            client_id=self.lms_client_id,
+            client_secret=self.lms_client_secret.get_secret_value(),
+            login_service=self.lms_login_service,
+            student_role_id=self.lms_student_role_id,
+            enrolment_mode=self.lms_enrolment_mode,
+        )
+
+    @model_validator(mode="after")
+    def _complete_for_its_kind(self) -> Self:
+        given = {
+            "lms_token": self.lms_token.get_secret_value(),
+            "lms_client_id": self.lms_client_id,
+            "lms_client_secret": self.lms_client_secret.get_secret_value(),
+            "lms_login_service": self.lms_login_service,
+        }
+        missing = [name.upper() for name in _LMS_NEEDS[self.lms_kind] if not given[name]]
+        if missing:
+            raise ValueError(f"LMS_KIND={self.lms_kind} needs {' and '.join(missing)}")
+        return self
+
+
+class Settings(LmsSettings):
+    """All settings of the product. Secrets never appear in a repr or a log."""
 
     commerce_env: Literal["development", "test", "production"] = "development"
     database_url: SecretStr
@@ -33,9 +83,6 @@ class Settings(BaseSettings):
     stripe_publishable_key: str
     stripe_webhook_secret: SecretStr
     stripe_api_base: str | None = None
-    lms_kind: Literal["standin", "moodle", "openedx"] = "standin"
-    lms_base_url: str
-    lms_token: SecretStr
     lms_webhook_secret: SecretStr
     payout_webhook_secret: SecretStr
     seller_name: str = "Commerce Academy Ltd"
@@ -97,19 +144,9 @@ class Settings(BaseSettings):
         return self
 
 
-class LmsSettings(BaseSettings):
-    """What `commerce lms check` needs."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
-
-    lms_kind: Literal["standin", "moodle", "openedx"] = "standin"
-    lms_base_url: str
-    lms_token: SecretStr
-
-
 class OwnerSettings(BaseSettings):
     """What migrations need: the owner's connection, which the application never gets."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
 
     database_owner_url: SecretStr

@@ -88,9 +88,7 @@ class WorkerResources:
         )
         self.taxes = StripeTax(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)
         self.http = make_http_client()
-        self.lms = make_lms(
-            settings.lms_kind, settings.lms_base_url, settings.lms_token.get_secret_value(), self.http
-        )
+        self.lms = make_lms(settings.lms_access, self.http)
         self.outbound = OutboundHttp(allow_private=settings.allow_private_addresses)
         self.sealer = Sealer(settings.secrets_key.get_secret_value())
         self.dispatcher = Dispatcher(client, settings.temporal_task_queue)

@@ -62,9 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             dispatcher=Dispatcher(temporal, settings.temporal_task_queue),
             payments=payments,
             publishable_key=settings.stripe_publishable_key,
-            lms=make_lms(
-                settings.lms_kind, settings.lms_base_url, settings.lms_token.get_secret_value(), http
-            ),
+            lms=make_lms(settings.lms_access, http),
             tokens=TokenIssuer(
                 parse_signing_keys(settings.jwt_signing_keys.get_secret_value()),
                 issuer=settings.public_url,

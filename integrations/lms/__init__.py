@@ -1,16 +1,46 @@
 """LMS adapters behind one port; `make_lms` chooses by the setting `LMS_KIND`."""
 
+from dataclasses import dataclass
+
 import httpx
 
 from domain.errors import Misconfigured
+from integrations.lms.moodle import MoodleLms
+from integrations.lms.openedx import OpenEdxLms
 from integrations.lms.port import Lms, LmsCheck, LmsUser, PollsCompletion
 from integrations.lms.standin import StandinLms
 
-__all__ = ["Lms", "LmsCheck", "LmsUser", "PollsCompletion", "make_lms"]
+__all__ = ["Lms", "LmsAccess", "LmsCheck", "LmsUser", "PollsCompletion", "make_lms"]
 
 
-def make_lms(kind: str, base_url: str, token: str, http: httpx.AsyncClient) -> Lms:
+@dataclass(frozen=True, slots=True)
+class LmsAccess:
+    """Which LMS, and with what to enter it; each kind uses its own part."""
+
+    kind: str
+    base_url: str
+    token: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    login_service: str = ""
+    student_role_id: int = 5
+    enrolment_mode: str = "audit"
+
+
+def make_lms(access: LmsAccess, http: httpx.AsyncClient) -> Lms:
     """The adapter of this kind; Misconfigured for a kind that has none."""
-    if kind == "standin":
-        return StandinLms(base_url, token, http)
-    raise Misconfigured(f"LMS_KIND={kind!r} has no adapter in this version; known kinds: standin")
+    if access.kind == "standin":
+        return StandinLms(access.base_url, access.token, http)
+    if access.kind == "moodle":
+        return MoodleLms(
+            access.base_url,
+            access.token,
+            http,
+            login_service=access.login_service,
+            student_role_id=access.student_role_id,
+        )
+    if access.kind == "openedx":
+        return OpenEdxLms(
+            access.base_url, access.client_id, access.client_secret, http, mode=access.enrolment_mode
+        )
+    raise Misconfigured(f"LMS_KIND={access.kind!r} is unknown; known kinds: standin, moodle, openedx")

@@ -14,7 +14,7 @@ from domain.errors import (
     UserExists,
     UserNotReady,
 )
-from integrations.lms import Lms, PollsCompletion, make_lms
+from integrations.lms import Lms, LmsAccess, PollsCompletion, make_lms
 from integrations.lms.standin import StandinLms
 from tests.lms.conftest import TOKEN
 
@@ -300,13 +300,15 @@ async def test_a_wrong_token_is_an_operators_task_and_has_no_effect(
 
 
 async def test_make_lms_knows_the_kinds_that_are_built(control: LmsControl, http: httpx.AsyncClient) -> None:
-    lms: Lms = make_lms("standin", control.base_url, TOKEN, http)
+    lms: Lms = make_lms(LmsAccess("standin", control.base_url, TOKEN), http)
     assert (await lms.check()).ok
     # The stand-in sends events, so nobody should poll it.
     assert not isinstance(lms, PollsCompletion)
-    for kind in ("moodle", "openedx", "", "Standin"):
+    assert isinstance(make_lms(LmsAccess("moodle", control.base_url, TOKEN), http), PollsCompletion)
+    assert not isinstance(make_lms(LmsAccess("openedx", control.base_url), http), PollsCompletion)
+    for kind in ("", "Standin"):
         with pytest.raises(Misconfigured, match="LMS_KIND"):
-            make_lms(kind, control.base_url, TOKEN, http)
+            make_lms(LmsAccess(kind, control.base_url), http)
 
 
 async def test_no_error_is_retried_that_is_final() -> None:

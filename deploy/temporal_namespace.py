@@ -33,6 +33,7 @@ async def _connected(namespace: str) -> Client:
             return await connect(
                 os.environ["TEMPORAL_ADDRESS"],
                 namespace,
+                sealer=None,  # no payload passes here
                 tls_cert=os.environ.get("TEMPORAL_TLS_CERT") or None,
                 tls_key=os.environ.get("TEMPORAL_TLS_KEY") or None,
                 api_key=os.environ.get("TEMPORAL_API_KEY") or None,

@@ -219,7 +219,7 @@ async def recover_with(settings: Settings) -> str:
         missed = await inbox.fetch_missed_events()
         dispatched = await inbox.dispatch_leftovers()
         woken = await inbox.wake_deliveries()
-        resumed = await inbox.resume_lost_workflows()
+        resumed = await inbox.resume_lost(None)
     finally:
         await resources.aclose()
     return f"{missed} missed, {dispatched} dispatched, {woken} deliveries woken, {resumed} resumed"

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 _OVERLAP = timedelta(minutes=10)
 _FIRST_LOOK = timedelta(days=3)
 _SIDE_BY_SIDE = 20
+# As often as the Schedule runs: 10,000 waiting lines are all looked at within 25 minutes.
+_SHARE = recovery.Share(lines_at_once=200, every_seconds=30)
 
 
 class InboxActivities:
@@ -100,9 +102,13 @@ class InboxActivities:
     @activity.defn
     @translated
     async def resume_lost_workflows(self) -> int:
-        """Start a workflow for every row that is not at its end and has none running."""
+        """Start a workflow for rows that are not at their end and have none running: this run's share."""
+        return await self.resume_lost(_SHARE)
+
+    async def resume_lost(self, share: recovery.Share | None) -> int:
+        """The same for a share of the lines, or for all of them."""
         async with self._transactions.begin() as tx:
-            unfinished = await recovery.unfinished(tx.session)
+            unfinished = await recovery.unfinished(tx.session, share)
         send = self._dispatcher
         return await self._resume_each(
             [

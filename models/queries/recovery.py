@@ -39,7 +39,15 @@ _ACCESS = (
 _LINES = (
     "SELECT l.id::text, NULL FROM order_line l JOIN orders o ON o.id = l.order_id "
     "WHERE o.payment_state = 'paid' AND l.list_net > 0 AND l.awaits_revenue "
-    f"AND o.paid_at < now() - {_SETTLING} ORDER BY l.id"
+    f"AND o.paid_at < now() - {_SETTLING}"
+)
+# Lines wait for weeks, so a large shop has very many of them. A run looks at its share: the lines fall
+# into as many parts as needed, and the clock says whose turn it is. All have had theirs after as many runs.
+_SHARE_OF_LINES = (
+    f"WITH open (id) AS ({_LINES}), "
+    "parts AS (SELECT greatest(1, ceil(count(*) / CAST(:at_once AS numeric)))::bigint AS n FROM open) "
+    "SELECT open.id, NULL FROM open, parts WHERE (hashtextextended(open.id, 0) & 9223372036854775807) % n "
+    "= (extract(epoch FROM now())::bigint / :every_seconds) % n ORDER BY open.id"
 )
 _LATE = (
     "SELECT DISTINCT o.id::text, e.payload->'data'->'object'->>'id' FROM inbound_event e "
@@ -57,17 +65,30 @@ _TAX_REPORTS = (
 )
 
 
-async def unfinished(session: Session) -> Unfinished:
-    """Everything that waits for something and is older than half a minute."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many lines a run looks at, and how often there is one: seconds."""
 
-    async def pairs(query: str) -> list[tuple[str, str]]:
-        return [(row[0], row[1]) for row in await session.execute(text(query))]
+    lines_at_once: int
+    every_seconds: int
+
+
+async def unfinished(session: Session, share: Share | None = None) -> Unfinished:
+    """Everything that waits for something and is older than half a minute; of lines only a share, if given."""
+
+    async def pairs(query: str, **values: int) -> list[tuple[str, str]]:
+        return [(row[0], row[1]) for row in await session.execute(text(query), values)]
+
+    if share is None:
+        lines = await pairs(f"{_LINES} ORDER BY l.id")
+    else:
+        lines = await pairs(_SHARE_OF_LINES, at_once=share.lines_at_once, every_seconds=share.every_seconds)
 
     return Unfinished(
         order_ids=[first for first, _ in await pairs(_ORDERS)],
         refund_ids=[first for first, _ in await pairs(_REFUNDS)],
         entitlements=await pairs(_ACCESS),
-        line_ids=[first for first, _ in await pairs(_LINES)],
+        line_ids=[first for first, _ in lines],
         late_payments=await pairs(_LATE),
         tax_reports=[first for first, _ in await pairs(_TAX_REPORTS)],
     )

@@ -12,6 +12,7 @@ from domain.ledger import refund_unapplied, unapply_payment
 from domain.messages import LatePaymentInput
 from domain.orders import PaymentState
 from integrations.dispatch import Dispatcher
+from integrations.payments import received
 from models.queries import catalog, entitlements, inbox, ledger, orders, payments, promotions, refunds
 from models.queries.orders import OrderRow
 from models.queries.payments import PaymentRow
@@ -53,7 +54,7 @@ class LatePaymentActivities:
             intent = await inbox.succeeded_intent(tx.session, late.intent_id)
             if row is None or intent is None:
                 raise CommerceError(f"nothing is known of {late.intent_id}")
-            amount, currency = int(intent["amount_received"]), str(intent["currency"]).upper()
+            amount, currency = received(intent)
             payment = await payments.of_intent(tx.session, row.id, late.intent_id, amount, currency)
             if payment.applied:
                 return Decision(row.id, APPLIED, "the payment pays for its order")

@@ -14,6 +14,7 @@ from domain.ids import order_stream
 from domain.messages import OrderInput, PaymentEvent
 from domain.orders import EntitlementStatus, FulfilmentState, PaymentState
 from domain.taxation import TaxDecision
+from integrations.payments import received
 from models.database import Session
 from models.queries import (
     carts,
@@ -232,7 +233,7 @@ class OrderActivities:
         async with self._transactions.begin() as tx:
             row = await _require(tx.session, given.order_id, lock=True)
             intent = (await inbox.payload(tx.session, given.event.inbox_id))["data"]["object"]
-            amount, currency = int(intent["amount_received"]), str(intent["currency"]).upper()
+            amount, currency = received(intent)
             payment = await payments.of_intent(tx.session, row.id, intent["id"], amount, currency)
             if payment.status == "succeeded":
                 return await _state(tx.session, row, unapplied=not payment.applied)

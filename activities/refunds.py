@@ -156,6 +156,7 @@ class RefundActivities:
         return await self._api.create_refund(
             intent_id=refund.intent_id,
             amount=refund.amount,
+            currency=refund.currency,
             refund_id=refund.id,
             order_id=refund.order_id,
             idempotency_key=ids.refund_issue_key(refund.id, attempt),

@@ -111,9 +111,12 @@ def _invalid_shape(request: Request, error: Exception) -> JSONResponse:
     if any(item["type"] == "json_invalid" for item in found):
         return problem(request, 400, "malformed_body", "the body is not JSON")
     errors = [{"pointer": _pointer(item["loc"]), "detail": str(item["msg"])} for item in found]
-    return problem(
-        request, 422, "invalid_request", "the request does not have the form it should", {"errors": errors}
+    # One mistake that has a code of its own is called by it.
+    code = found[0]["type"] if len(found) == 1 and found[0]["type"] in TITLES else "invalid_request"
+    detail = (
+        errors[0]["detail"] if code != "invalid_request" else "the request does not have the form it should"
     )
+    return problem(request, 422, code, detail, {"errors": errors})
 
 
 def _commerce_error(request: Request, error: Exception) -> JSONResponse:

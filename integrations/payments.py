@@ -1,11 +1,12 @@
 """The payment processor: Stripe by its official SDK, as plain values and our own errors."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import stripe
 
+from domain.currencies import Currency, currency_of
 from domain.errors import ProcessorRejected, ProcessorUnavailable
 from integrations.stripe_calls import call as _call
 
@@ -80,15 +81,27 @@ def _id_of(value: Any) -> str | None:
     return None if found is None else str(found)
 
 
+def received(intent: Mapping[str, Any]) -> tuple[int, str]:
+    """What an intent of an event received: ISO 4217's minor units, and the currency in capitals."""
+    currency = str(intent["currency"]).upper()
+    return currency_of(currency).from_processor(int(intent["amount_received"])), currency
+
+
+def _unit(values: Mapping[str, Any]) -> Currency:
+    """The processor counts a few currencies in other units than ISO 4217."""
+    return currency_of(values["currency"].upper())
+
+
 def _intent(found: Any) -> PaymentIntent:
     values = _plain(found)
+    unit = _unit(values)
     error = values.get("last_payment_error") or {}
     return PaymentIntent(
         id=values["id"],
         status=values["status"],
-        amount=values["amount"],
-        amount_received=values.get("amount_received") or 0,
-        currency=values["currency"].upper(),
+        amount=unit.from_processor(values["amount"]),
+        amount_received=unit.from_processor(values.get("amount_received") or 0),
+        currency=unit.code,
         metadata=dict(values.get("metadata") or {}),
         latest_charge=_id_of(values.get("latest_charge")),
         last_error_code=error.get("decline_code") or error.get("code"),
@@ -100,11 +113,12 @@ def _intent(found: Any) -> PaymentIntent:
 
 def _refund(found: Any) -> Refund:
     values = _plain(found)
+    unit = _unit(values)
     return Refund(
         id=values["id"],
         status=values.get("status") or "pending",
-        amount=values["amount"],
-        currency=values["currency"].upper(),
+        amount=unit.from_processor(values["amount"]),
+        currency=unit.code,
         failure_reason=values.get("failure_reason"),
         payment_intent=_id_of(values.get("payment_intent")),
         balance_transaction=_id_of(values.get("balance_transaction")),
@@ -114,12 +128,13 @@ def _refund(found: Any) -> Refund:
 
 def _balance_transaction(found: Any) -> BalanceTransaction:
     values = _plain(found)
+    unit = _unit(values)
     return BalanceTransaction(
         id=values["id"],
-        amount=values["amount"],
-        fee=values["fee"],
-        net=values["net"],
-        currency=values["currency"].upper(),
+        amount=unit.from_processor(values["amount"]),
+        fee=unit.from_processor(values["fee"]),
+        net=unit.from_processor(values["net"]),
+        currency=unit.code,
         reporting_category=values["reporting_category"],
         source=_id_of(values.get("source")),
         created=values["created"],
@@ -156,7 +171,7 @@ class StripePayments:
     ) -> PaymentIntent:
         """Make an intent such that a server-side confirm needs only a payment method: no redirects."""
         parameters: dict[str, Any] = {
-            "amount": amount,
+            "amount": currency_of(currency).to_processor(amount),
             "currency": currency.lower(),
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
             "metadata": {"order_id": order_id},
@@ -199,12 +214,19 @@ class StripePayments:
         ]
 
     async def create_refund(
-        self, *, intent_id: str, amount: int, refund_id: str, order_id: str, idempotency_key: str
+        self,
+        *,
+        intent_id: str,
+        amount: int,
+        currency: str,
+        refund_id: str,
+        order_id: str,
+        idempotency_key: str,
     ) -> Refund:
         """Send money back to the payment's method."""
         parameters: dict[str, Any] = {
             "payment_intent": intent_id,
-            "amount": amount,
+            "amount": currency_of(currency).to_processor(amount),
             "metadata": {"order_id": order_id, "refund_id": refund_id},
         }
         return _refund(

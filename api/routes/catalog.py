@@ -9,8 +9,10 @@ from api.dependencies import NewObjectId, Operator, SessionDep, authenticate
 from api.etags import etag_of, expected_version
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.schemas.common import Money
 from api.schemas.orders import money
 from api.schemas.shop import ItemBody, ItemList, ItemPatch, ItemView
+from domain.currencies import currency_of
 from domain.errors import InvalidInput, NotFound, Unauthenticated
 from domain.orders import ItemType
 from domain.splits import SplitRule
@@ -113,7 +115,7 @@ async def create_item(
     """Add an item."""
     members = await _members(session, body.members)
     columns = body.model_dump(exclude={"prices", "members"}, exclude_none=True)
-    prices = [Price(price.currency, price.amount) for price in body.prices]
+    prices = _chargeable(body.prices)
     _require_member_prices(prices, members)
     await catalog.insert(session, item_id, columns, prices, [member.id for member in members])
     return await _changed(session, item_id, response)
@@ -142,11 +144,17 @@ async def change_item(
     columns = {name: value for name, value in given.items() if value is not None or name in _NULLABLE}
     await catalog.update(session, item.id, version, columns)
     if body.prices is not None:
-        await catalog.set_prices(
-            session, item.id, [Price(price.currency, price.amount) for price in body.prices]
-        )
+        await catalog.set_prices(session, item.id, _chargeable(body.prices))
         await _check_bundles(session, item.id)
     return await _changed(session, item.id, response)
+
+
+def _chargeable(prices: list[Money]) -> list[Price]:
+    """Prices that the processor can charge; NotChargeable for one that is off its currency's step."""
+    return [
+        Price(price.currency, currency_of(price.currency).require_chargeable(price.amount))
+        for price in prices
+    ]
 
 
 def _require_member_prices(prices: list[Price], members: list[ItemRow]) -> None:

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from domain.currencies import currency_of
 from domain.errors import CommerceError
@@ -18,7 +19,9 @@ def _known_currency(value: str) -> str:
     try:
         currency_of(value)
     except CommerceError as error:
-        raise ValueError(f"{value!r} is no currency that we know (ISO 4217, capitals)") from error
+        raise PydanticCustomError(
+            "unknown_currency", "{given} is no currency of ISO 4217 that we know", {"given": value}
+        ) from error
     return value
 
 

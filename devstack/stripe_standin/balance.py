@@ -24,7 +24,8 @@ class Balance:
         """A captured charge, less the processing fee."""
         amount = charged["amount_captured"]
         kind = "charge" if charged["payment_method_details"]["type"] == "card" else "payment"
-        return self._record(kind, "charge", charged, amount, processing_fee(amount), "Stripe processing fees")
+        fee = processing_fee(amount, charged["currency"])
+        return self._record(kind, "charge", charged, amount, fee, "Stripe processing fees")
 
     def refund(self, refunded: Object) -> Object:
         """Money sent back; the fee stays with the processor."""

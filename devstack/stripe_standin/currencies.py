@@ -14,7 +14,6 @@ ZERO_DECIMAL = frozenset(
         "mga",
         "pyg",
         "rwf",
-        "ugx",
         "vnd",
         "vuv",
         "xaf",
@@ -25,6 +24,7 @@ ZERO_DECIMAL = frozenset(
 THREE_DECIMAL = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
 _TWO_DECIMAL = frozenset(
     [
+        "ugx",
         "aed",
         "all",
         "amd",
@@ -200,8 +200,18 @@ def check_positive(amount: int, param: str) -> None:
         )
 
 
+# Without decimals in life, but counted in hundredths by Stripe: the last two digits are always 00.
+_WHOLE_ONLY = frozenset({"isk", "ugx"})
+
+
 def check_last_digit(amount: int, currency: str, param: str) -> None:
-    """400 for a three-decimal amount that is no multiple of ten."""
+    """400 for a three-decimal amount that is no multiple of ten, or a part of a króna or shilling."""
+    if currency in _WHOLE_ONLY and amount % 100:
+        raise invalid_parameter(
+            f"Amounts in {currency} must be evenly divisible by 100: it has no decimals.",
+            param,
+            "parameter_invalid_integer",
+        )
     if currency in THREE_DECIMAL and amount % 10:
         raise invalid_parameter(
             f"Amounts in {currency} must be evenly divisible by 10: the last digit is always 0.",
@@ -210,9 +220,11 @@ def check_last_digit(amount: int, currency: str, param: str) -> None:
         )
 
 
-def processing_fee(amount: int) -> int:
-    """2.9 % and 30, in minor units of the charge's currency, half up.
+def processing_fee(amount: int, currency: str = "usd") -> int:
+    """2.9 % and 30, in minor units of the charge's currency, half up; in whole units where it has no others.
 
     The account settles each currency by itself, so nothing is converted.
     """
+    if currency in _WHOLE_ONLY:
+        return processing_fee(amount // 100) * 100
     return (amount * 29 + 500) // 1000 + 30

@@ -37,6 +37,8 @@ PATHS = {
     "balance-transaction",
     "delivery",
     "inbox-recovery",
+    "tax-report-receipt",
+    "tax-report-credit_note",
 }
 
 

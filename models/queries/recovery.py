@@ -74,7 +74,7 @@ class Share:
 
 
 async def unfinished(session: Session, share: Share | None = None) -> Unfinished:
-    """Everything that waits for something and is older than half a minute; of lines only a share, if given."""
+    """Everything that waits for something and is older than half a minute; of lines a share, if given."""
 
     async def pairs(query: str, **values: int) -> list[tuple[str, str]]:
         return [(row[0], row[1]) for row in await session.execute(text(query), values)]

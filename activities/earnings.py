@@ -6,9 +6,9 @@ from typing import Any
 
 from activities.boundary import Transaction
 from domain.ids import payee_stream
-from domain.ledger import Earning, EarningType, LineLedger, Outcome, capture
+from domain.ledger import Earning, EarningType, LineLedger, Outcome, Recognition, capture
 from domain.payee_share import PayeeShare, share_of
-from models.queries import ledger, orders
+from models.queries import ledger, orders, volumes
 from models.queries.orders import LineRow, OrderRow
 from models.queries.outbox import Publication
 
@@ -33,7 +33,9 @@ def ledger_of(line: LineRow, currency: str) -> LineLedger:
 async def capture_order(tx: Transaction, order: OrderRow) -> None:
     """Post the capture of a paid order (nothing, when nothing was due)."""
     lines = await orders.lines(tx.session, order.id, lock=True)
-    outcome = capture(order.id, [ledger_of(line, order.currency) for line in lines])
+    books = [ledger_of(line, order.currency) for line in lines]
+    prior = await volumes.before(tx.session, (b for b in books if b.recognition is Recognition.ON_PAYMENT))
+    outcome = capture(order.id, books, prior=prior)
     await post_outcome(tx, outcome, order, lines, reason="payment")
 
 
@@ -45,6 +47,7 @@ async def post_outcome(
     posted = await ledger.post(tx.session, outcome.entries, order_id=order.id, effective_at=now)
     for state in outcome.lines:
         await orders.save_line_ledger(tx.session, state)
+        await volumes.keep(tx.session, state)
     entry_ids = {entry.event_key: entry.id for entry in posted}
     by_id = {line.id: line for line in lines}
     states = {state.line: state for state in outcome.lines}

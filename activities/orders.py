@@ -29,6 +29,7 @@ from models.queries import (
 )
 from models.queries.orders import NewOrder, OrderRow
 from models.queries.outbox import Publication
+from models.queries.split_rules import Sale, SplitRuleRow
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,11 @@ class OrderActivities:
                 locale=body.get("locale"),
                 taxation=tax,
                 window_seconds=self._payment_window_seconds,
+                channel=body.get("channel"),
+                affiliate_id=body.get("affiliate_id"),
             ),
         )
-        await self._insert_lines(session, order_id, quote, now)
+        await self._insert_lines(session, await _require(session, order_id), quote, now)
         await _take_seats(session, (line.item_id for line in quote.sold if line.holds_seat))
         if quote.promotion_id is not None and not await promotions.reserve(
             session, quote.promotion_id, order_id, command.user_id
@@ -179,14 +182,15 @@ class OrderActivities:
         await orders.note(session, order_id, "placed", "order_placed", "Order placed; waiting for payment.")
 
     async def _insert_lines(
-        self, session: Session, order_id: str, quote: quotes.CartQuote, now: datetime
+        self, session: Session, order: OrderRow, quote: quotes.CartQuote, now: datetime
     ) -> None:
         for ordinal, line in enumerate(quote.sold, start=1):
-            rule = await split_rules.rule_for(session, line.item_id, now)
+            sale = Sale(line.item_id, order.channel, order.currency)
+            rule = await split_rules.rule_for(session, sale, now)
             days = line.refund_window_days
             await orders.insert_line(
                 session,
-                order_id,
+                order.id,
                 {
                     "ordinal": ordinal,
                     "item_id": line.item_id,
@@ -205,11 +209,26 @@ class OrderActivities:
                     "presentation": line.presentation,
                     "recognition": line.recognition,
                     "refund_window_days": self._refund_window_days if days is None else days,
-                    "hold_seconds": self._hold_seconds,
-                    "split_rule_id": None if rule is None else rule.id,
-                    "split": {} if rule is None else rule.rule,
+                    **self._split_of(rule, order, line.platform_discount),
                 },
             )
+
+    def _split_of(self, rule: SplitRuleRow | None, order: OrderRow, platform_discount: int) -> dict[str, Any]:
+        """What a line keeps of its rule: later versions don't touch it."""
+        if rule is None:
+            return {
+                "split_rule_id": None,
+                "split": {},
+                "release": "after_hold",
+                "hold_seconds": self._hold_seconds,
+            }
+        terms = rule.terms(affiliate=order.affiliate_payee, platform_discount=platform_discount)
+        return {
+            "split_rule_id": rule.id,
+            "split": terms.to_dict(),
+            "release": rule.release,
+            "hold_seconds": self._hold_seconds if rule.hold_days is None else rule.hold_days * 86_400,
+        }
 
     @activity.defn
     @translated

@@ -12,7 +12,7 @@ from domain.ledger import LineLedger, recognize, release
 from domain.messages import LineInput
 from domain.orders import EntitlementStatus, PaymentState
 from models.database import Session
-from models.queries import entitlements, holds, orders
+from models.queries import entitlements, holds, orders, volumes
 from models.queries.orders import LineRow, OrderRow
 
 RECOGNIZE = "recognize"
@@ -58,7 +58,8 @@ class SplitActivities:
             state = ledger_of(line, order.currency)
             if state.recognized:
                 return
-            await post_outcome(tx, recognize(state), order, [line], reason="recognized")
+            outcome = recognize(state, prior=await volumes.before(tx.session, [state]))
+            await post_outcome(tx, outcome, order, [line], reason="recognized")
             await orders.mark_accrued(tx.session, line.id)
             await orders.note(
                 tx.session,
@@ -121,6 +122,8 @@ async def _line_state(session: Session, line: LineRow, order: OrderRow) -> LineS
         seconds=line.hold_seconds
     )
     at = release_at.timestamp()
+    if line.release == "on_completion" and await _completed(session, line, order):
+        at = 0
     if reason is not None:
         return replace(state(RELEASE, at, f"{reason}: the earnings stay on hold"), blocked=True)
     return state(RELEASE, at, f"Hold of the earnings ends {release_at:%Y-%m-%d %H:%M} UTC")
@@ -132,10 +135,14 @@ def _how_it_ended(line: LineRow, books: LineLedger) -> str:
     return "nothing to release" if line.released_at is None else "released"
 
 
+async def _completed(session: Session, line: LineRow, order: OrderRow) -> bool:
+    found = await entitlements.completed_at(session, order.lms_user_id, line.lms_course_id)
+    return found is not None
+
+
 async def _recognition_due(session: Session, line: LineRow, order: OrderRow) -> tuple[float, str]:
     """Completion (or grant), or else the deadline, so that nobody's revenue is deferred for ever."""
-    completed = await entitlements.completed_at(session, order.lms_user_id, line.lms_course_id)
-    if completed is not None:
+    if await _completed(session, line, order):
         return 0, "completed"
     if line.recognition == "on_grant":
         access = await entitlements.of_user_course(session, order.user_id, line.lms_course_id)

@@ -85,7 +85,15 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "capacity_below_taken": ErrorDoc(422, "Capacity too low", "More seats than that are taken already."),
     "limit_below_uses": ErrorDoc(422, "Limit too low", "The promotion was used more often already."),
     "split_rule_invalid": ErrorDoc(
-        422, "Split rule invalid", "Shares exceed the whole, or name a payee twice."
+        422,
+        "Split rule invalid",
+        "It could exceed the whole, or it names what can't be; the detail says what.",
+    ),
+    "simulation_too_large": ErrorDoc(
+        422, "Simulation too large", "Too many lines at once: narrow the period, the item or the channel."
+    ),
+    "affiliate_unknown": ErrorDoc(
+        422, "Unknown affiliate", "No active affiliate has this code, or it is the buyer's own."
     ),
     "share_too_small": ErrorDoc(409, "Share too small", "The payee has less than that of this line."),
     "write_off_exceeds_debt": ErrorDoc(

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from api.pages.errors import router as error_codes_page
 from api.routes import (
+    affiliates,
     auth,
     cart,
     catalog,
@@ -19,6 +20,7 @@ from api.routes import (
     quote,
     reads,
     refunds,
+    simulations,
     split_rules,
     webhook_endpoints,
     webhooks,
@@ -36,6 +38,8 @@ ALL_ROUTERS: tuple[APIRouter, ...] = (
     refunds.router,
     reads.router,
     split_rules.router,
+    simulations.router,
+    affiliates.router,
     earnings.router,
     corrections.router,
     ledger.router,

@@ -17,7 +17,8 @@ from domain.splits import ShareKind, allocate, basis_of
 def accrue(line: LineLedger, prior: Mapping[str, int] | None = None) -> Outcome:
     """Divide the line's basis, persist the rows, and give each payee the share that refunds have left.
 
-    `prior` is what tiers have counted per payee before. A line that has rows already is left as it is.
+    `prior` is the volume that each payee had before (`volume_of` of all earlier lines, in minor units of the
+    line's currency); tiers go on from there. A line that has rows already is left as it is.
     """
     if line.rows:
         return Outcome(lines=(line,))
@@ -26,8 +27,22 @@ def accrue(line: LineLedger, prior: Mapping[str, int] | None = None) -> Outcome:
         SplitRow(row.kind, row.amount, ((row.payee, row.amount),))
         for row in allocate(basis, line.split, prior=prior)
     )
-    with_rows = replace(line, rows=rows)
+    volumes = tuple((payee, (prior or {}).get(payee, 0)) for payee in line.split.tiered_payees)
+    with_rows = replace(line, rows=rows, volumes=volumes)
     return settled(give(with_rows, EntryKind.SPLIT_ACCRUED, accrued_key(line.line)))
+
+
+def volume_of(line: LineLedger) -> dict[str, int]:
+    """What the line counts for the volume of each payee with a share in it, in minor units.
+
+    It is what the shares were taken of: the basis less affiliates and fixed amounts, less what is reversed.
+    """
+    divided = sum(
+        sum(standing)
+        for row, standing in zip(line.rows, _standing_by_row(line), strict=True)
+        if row.kind in (ShareKind.SHARE, ShareKind.PLATFORM)
+    )
+    return {share.payee: divided for share in line.split.shares} if line.rows else {}
 
 
 def give(line: LineLedger, kind: EntryKind, event_key: str) -> Outcome:

@@ -14,7 +14,7 @@ from domain.cash import (
     write_off_payee,
 )
 from domain.disputes import lose_dispute, open_dispute, win_dispute
-from domain.earnings import reassign, release
+from domain.earnings import accrue, reassign, release, volume_of
 from domain.line_ledger import LineLedger
 from domain.line_parts import PayeeEarning, Presentation, Recognition
 from domain.outcomes import Outcome
@@ -46,6 +46,7 @@ __all__ = [
     "Presentation",
     "Recognition",
     "Trigger",
+    "accrue",
     "cancel_refund",
     "capture",
     "convert_settlement",
@@ -65,6 +66,7 @@ __all__ = [
     "settle_payout",
     "settle_refund",
     "unapply_payment",
+    "volume_of",
     "win_dispute",
     "write_off_payee",
 ]

@@ -31,9 +31,10 @@ class LineLedger:
     """The state of one order line in the ledger; amounts in minor units of `currency`.
 
     `list_net - net` is the discount, all net of tax; `platform_discount` the part of it that the platform
-    funds. `tax` is by jurisdiction, in order. `rows` and `payees` are there once earnings accrued;
-    `releases` counts the times that held earnings were released. `takings` are all refunds, chargebacks and
-    late failures; `disputes` all disputes; `corrections` the ids of reassignments.
+    funds. `tax` is by jurisdiction, in order. `rows` and `payees` are there once earnings accrued, and so are
+    `volumes`: what payees with tiers had come to before. `releases` counts the times that held earnings were
+    released. `takings` are all refunds, chargebacks and late failures; `disputes` all disputes; `corrections`
+    the ids of reassignments.
     """
 
     line: str
@@ -49,6 +50,7 @@ class LineLedger:
     recognized: bool = False
     releases: int = 0
     rows: tuple[SplitRow, ...] = ()
+    volumes: tuple[tuple[str, int], ...] = ()
     payees: tuple[PayeeEarning, ...] = ()
     takings: tuple[Taking, ...] = ()
     disputes: tuple[tuple[str, DisputeMark], ...] = ()
@@ -202,6 +204,7 @@ class LineLedger:
                 {"kind": str(row.kind), "amount": row.amount, "holders": [list(h) for h in row.holders]}
                 for row in self.rows
             ],
+            "volumes": [list(volume) for volume in self.volumes],
             "payees": [
                 {
                     "payee": payee.payee,
@@ -240,6 +243,7 @@ class LineLedger:
                 SplitRow(ShareKind(row["kind"]), row["amount"], _pairs(row["holders"]))
                 for row in given["rows"]
             ),
+            volumes=_pairs(given.get("volumes", [])),
             payees=tuple(PayeeEarning(**payee) for payee in given["payees"]),
             takings=tuple(
                 Taking(taking["cause"], TakingReason(taking["reason"]), taking["gross"])

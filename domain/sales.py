@@ -1,11 +1,11 @@
 """From payment to revenue: capture, recognition, and a payment that fails after all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
 from domain.accounts import Account
-from domain.earnings import accrue
+from domain.earnings import accrue, volume_of
 from domain.errors import InvalidInput
 from domain.event_keys import captured_key, order_cause, recognized_key
 from domain.line_ledger import LineLedger
@@ -29,10 +29,17 @@ _STAGE = {Trigger.PAYMENT: 0, Trigger.GRANT: 1, Trigger.COMPLETION: 2, Trigger.D
 _STAGE_DUE = {Recognition.ON_PAYMENT: 0, Recognition.ON_GRANT: 1, Recognition.ON_COMPLETION: 2}
 
 
-def capture(order_id: str, lines: Sequence[LineLedger], *, credit_applied: int = 0) -> Outcome:
+def capture(
+    order_id: str,
+    lines: Sequence[LineLedger],
+    *,
+    credit_applied: int = 0,
+    prior: Mapping[str, int] | None = None,
+) -> Outcome:
     """Post an order's payment: cash and store credit (minor units) against deferred revenue and tax.
 
-    Lines that are recognized on payment are recognized right after. An order that costs nothing has no
+    Lines that are recognized on payment are recognized right after, and `prior` is the volume of each payee
+    with tiers before the first of them. An order that costs nothing has no
     entry of its own. Raises InvalidInput for more credit than the order costs. Captured lines are left.
     """
     code = currency_shared(lines)
@@ -49,8 +56,18 @@ def capture(order_id: str, lines: Sequence[LineLedger], *, credit_applied: int =
     posted = one_entry(
         EntryKind.PAYMENT_CAPTURED, captured_key(order_id), code, merged(received, change(lines, captured))
     )
-    recognized = chained(recognize(line, Trigger.PAYMENT) for line in captured)
+    recognized = chained(_recognized_in_turn(captured, prior or {}))
     return Outcome(posted.entries + recognized.entries, recognized.earnings, recognized.lines)
+
+
+def _recognized_in_turn(lines: Sequence[LineLedger], prior: Mapping[str, int]) -> Iterator[Outcome]:
+    """Each line counts for the tiers of the next."""
+    volumes = dict(prior)
+    for line in lines:
+        outcome = recognize(line, Trigger.PAYMENT, prior=volumes)
+        yield outcome
+        for payee, counted in volume_of(outcome.lines[0]).items():
+            volumes[payee] = volumes.get(payee, 0) + counted
 
 
 def recognize(
@@ -59,7 +76,7 @@ def recognize(
     """Recognize the line's revenue and accrue its earnings, once.
 
     Nothing happens before payment, when the line's policy waits for a later trigger, when it was recognized
-    before, or when all of its money went back. `prior` is what tiers have counted per payee before.
+    before, or when all of its money went back. `prior` is the volume of each payee with tiers before it.
     """
     due = _STAGE[trigger] >= _STAGE_DUE[line.recognition]
     if not due or not line.captured or line.recognized or line.nothing_left:

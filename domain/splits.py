@@ -117,6 +117,15 @@ class SplitRule:
         named = [share.payee for group in (self.off_top, self.fixed, self.shares) for share in group]
         return tuple(dict.fromkeys(named))
 
+    @property
+    def tiered_payees(self) -> tuple[str, ...]:
+        """Payees whose share depends on their volume, in name order."""
+        return tuple(sorted({share.payee for share in self.shares if share.tiers}))
+
+    def referred_by(self, payee: str, bps: int) -> "SplitRule":
+        """The same rule for a sale that an affiliate brought: basis points off the top go to them first."""
+        return replace(self, off_top=(OffTop(payee, bps), *self.off_top))
+
     def absorbing_discount(self) -> "SplitRule":
         """The same rule for a line whose promotion the platform funds."""
         return replace(self, absorbs_discount=True)

@@ -10,7 +10,6 @@ from sqlmodel import Field, SQLModel
 from models.columns import (
     created,
     flag,
-    json_list,
     json_object,
     minor_units,
     moment,
@@ -53,6 +52,7 @@ class CatalogItem(SQLModel, table=True):
     refund_window_days: int | None = whole(nullable=True)
     recognition: str = Field(default="on_completion", sa_column_kwargs={"server_default": "on_completion"})
     presentation: str = Field(default="principal", sa_column_kwargs={"server_default": "principal"})
+    payees: list[str] = text_list()
     version: int = whole(default=1)
     created_at: datetime = created()
 
@@ -162,19 +162,29 @@ class TaxRate(SQLModel, table=True):
 class SplitRule(SQLModel, table=True):
     """One version of a revenue-split rule; never edited. An empty scope is the platform's default.
 
-    Versions of one scope and priority never overlap in time: an exclusion constraint (migration 0003).
+    Versions of one scope and priority never overlap in time: an exclusion constraint (migration 0008).
+    `referral_bps` goes off the top to the affiliate who brought the sale; `hold_days` and `release` say how
+    long earnings are held, and whether completion ends the hold.
     """
 
     __tablename__ = "split_rule"
-    __table_args__ = (CheckConstraint("valid_to IS NULL OR valid_to > valid_from", name="split_rule_period"),)
+    __table_args__ = (
+        CheckConstraint("valid_to IS NULL OR valid_to > valid_from", name="split_rule_period"),
+        CheckConstraint("referral_bps BETWEEN 0 AND 10000", name="rule_referral"),
+        CheckConstraint("hold_days >= 0", name="rule_hold"),
+        CheckConstraint("release IN ('after_hold', 'on_completion')", name="rule_release"),
+    )
 
     id: UUID = primary_key()
     item_id: UUID | None = reference("catalog_item.id", nullable=True)
     channel: str | None
     payee: str | None
+    currency: str | None = Field(max_length=3)
     priority: int = whole(default=0)
     valid_from: datetime = moment(nullable=False)
     valid_to: datetime | None = moment()
     rule: dict[str, Any] = json_object()
-    payees: list[str] = json_list()
+    referral_bps: int = whole(default=0)
+    hold_days: int | None = whole(nullable=True)
+    release: str = Field(default="after_hold", sa_column_kwargs={"server_default": "after_hold"})
     created_at: datetime = created()

@@ -1,12 +1,39 @@
-"""Money between us and payees that no order line tells: payouts, corrections by operators."""
+"""Payees: affiliates, volumes that tiers count, payouts, corrections by operators."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlmodel import Field, SQLModel
 
-from models.columns import created, minor_units, primary_key, reference, uuid_column
+from models.columns import created, flag, minor_units, primary_key, reference, uuid_column
+
+
+class Affiliate(SQLModel, table=True):
+    """Who is paid for bringing sales, known to front ends by a code."""
+
+    __tablename__ = "affiliate"
+
+    id: UUID = primary_key()
+    code: str = Field(unique=True)
+    payee_ref: str
+    active: bool = flag(default=True)
+    created_at: datetime = created()
+
+
+class PayeeVolume(SQLModel, table=True):
+    """What one order line counts for a payee's volume, minor units: it follows the line's ledger."""
+
+    __tablename__ = "payee_volume"
+    __table_args__ = (Index("volume_by_payee", "payee_ref", "currency"),)
+
+    line_id: UUID = Field(
+        sa_column=Column(PG_UUID(as_uuid=True), ForeignKey("order_line.id"), primary_key=True)
+    )
+    payee_ref: str = Field(primary_key=True)
+    currency: str = Field(max_length=3)
+    amount: int = minor_units()
 
 
 class PayoutSettlement(SQLModel, table=True):

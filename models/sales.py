@@ -116,6 +116,8 @@ class Order(SQLModel, table=True):
     return_url: str | None
     locale: str | None
     taxation: dict[str, Any] | None = json_object(nullable=True)
+    channel: str | None
+    affiliate_id: UUID | None = reference("affiliate.id", nullable=True, index=False)
     intent_attempts: int = whole(default=0)
     expires_at: datetime = moment(nullable=False)
     created_at: datetime = created()
@@ -134,6 +136,7 @@ class OrderLine(SQLModel, table=True):
         UniqueConstraint("order_id", "ordinal"),
         CheckConstraint("list_net - discount_net = net", name="line_net"),
         CheckConstraint("net + tax = gross", name="line_gross"),
+        CheckConstraint("release IN ('after_hold', 'on_completion')", name="line_release"),
     )
 
     id: UUID = primary_key()
@@ -157,6 +160,7 @@ class OrderLine(SQLModel, table=True):
     recognition_deadline: datetime | None = moment()
     refund_window_days: int = whole()
     hold_seconds: int = whole()
+    release: str = Field(default="after_hold", sa_column_kwargs={"server_default": "after_hold"})
     split_rule_id: UUID | None = reference("split_rule.id", nullable=True, index=False)
     split: dict[str, Any] = json_object()
     ledger: dict[str, Any] | None = json_object(nullable=True)

@@ -19,6 +19,7 @@ from domain.splits import SplitRule
 from models.database import Session
 from models.queries import catalog, split_rules
 from models.queries.catalog import ItemRow, Price
+from models.queries.split_rules import Sale
 
 router = APIRouter(route_class=CommerceRoute, tags=["catalog"])
 
@@ -56,11 +57,11 @@ async def _view(session: Session, item: ItemRow, *, for_operator: bool) -> ItemV
     )
     if not for_operator:
         return view
-    rule = await split_rules.rule_for(session, item.id, now)
+    rule = None if item.payees else await split_rules.rule_for(session, Sale(item.id), now)
     return ItemView.model_validate(
         {
             **view.model_dump(),
-            "payees": [] if rule is None else list(SplitRule.from_dict(rule.rule).payees),
+            "payees": list(item.payees if rule is None else SplitRule.from_dict(rule.rule).payees),
             "recognition": item.recognition,
             "presentation": item.presentation,
         }

@@ -4,16 +4,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request
 
-from api.dependencies import NewObjectId, Services, ServicesDep, SessionDep, SignedIn
+from api.dependencies import NewObjectId, Principal, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.routes.orders import order_answer
 from api.schemas.orders import CheckoutAnswer, CheckoutBody, PaymentToMake
 from api.taxation import decide_tax, with_plain_tax_id
 from api.workflow_calls import ask_checkout
-from domain.errors import Conflict
+from domain.errors import Conflict, InvalidInput
+from domain.ids import instructor_payee
 from domain.orders import PaymentState
 from integrations.documents.locales import document_locale
-from models.queries import carts, orders
+from models.database import Session
+from models.queries import affiliates, carts, orders, people
+from models.queries.affiliates import AffiliateRow
 
 router = APIRouter(route_class=CommerceRoute, tags=["checkout"])
 
@@ -33,7 +36,7 @@ async def checkout(
     """
     if await orders.command(session, order_id) is None:
         accepted = request.headers.get("accept-language")
-        await _record(services, session, order_id, caller.user_id, body, accepted)
+        await _record(services, session, order_id, caller, body, accepted)
     answer = await ask_checkout(services, order_id)
     return CheckoutAnswer(
         order=await order_answer(session, services, order_id),
@@ -45,12 +48,13 @@ async def _record(
     services: Services,
     session: SessionDep,
     order_id: str,
-    user_id: str,
+    caller: Principal,
     body: CheckoutBody,
     accept_language: str | None,
 ) -> None:
     """Commit what was asked, with what was decided about its tax: a retry goes on from there."""
-    cart_id = await carts.open_id(session, user_id)
+    affiliate = await _affiliate(session, caller, body.affiliate)
+    cart_id = await carts.open_id(session, caller.user_id)
     if cart_id is None:
         raise Conflict("the cart is empty", code="cart_empty")
     address = body.billing_address.model_dump(exclude_none=True)
@@ -64,9 +68,22 @@ async def _record(
             body.billing_address.country, wanted=body.locale, accept_language=accept_language
         ),
         "tax": tax.to_dict(),
+        "channel": body.channel,
+        "affiliate_id": None if affiliate is None else affiliate.id,
     }
     async with services.commands.transaction() as first:
-        await orders.record_command(first, order_id, "checkout", user_id, command)
+        await orders.record_command(first, order_id, "checkout", caller.user_id, command)
+async def _affiliate(session: Session, caller: Principal, code: str | None) -> AffiliateRow | None:
+    """Who brought the sale; nobody is paid for their own purchase."""
+    if code is None:
+        return None
+    found = await affiliates.by_code(session, code)
+    if found is None or not found.active:
+        raise InvalidInput("no affiliate has this code (any more)", code="affiliate_unknown")
+    buyer = await people.get(session, caller.user_id)
+    if buyer is not None and found.payee == instructor_payee(buyer.lms_user_id):
+        raise InvalidInput("nobody is paid for their own purchase", code="affiliate_unknown")
+    return found
 
 
 async def _payment_to_make(

@@ -1,27 +1,22 @@
 """Split rules, for operators: versions by date, never edited."""
 
 import json
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 
 from api.dependencies import NewObjectId, Operator, SessionDep
-from api.idempotency import CommerceRoute, without_key
+from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
-from api.schemas.orders import money
 from api.schemas.revenue import (
     RuleTerms,
     Scope,
-    SimulatedShare,
-    Simulation,
-    SimulationBody,
     SplitRuleBody,
     SplitRuleList,
     SplitRuleView,
 )
 from domain.errors import InvalidInput, NotFound
-from domain.splits import SplitRule, allocate, basis_of
+from domain.splits import SplitRule
 from models.database import Session
 from models.queries import catalog, split_rules
 from models.queries.split_rules import SplitRuleRow
@@ -32,16 +27,19 @@ router = APIRouter(route_class=CommerceRoute, tags=["splits"])
 def _view(row: SplitRuleRow) -> SplitRuleView:
     return SplitRuleView(
         id=row.id,
-        scope=Scope(item_id=row.item_id, channel=row.channel, payee=row.payee),
+        scope=Scope(item_id=row.item_id, channel=row.channel, payee=row.payee, currency=row.currency),
         priority=row.priority,
         valid_from=row.valid_from,
         valid_to=row.valid_to,
         rule=row.rule,
+        affiliate_bps=row.referral_bps,
+        hold_days=row.hold_days,
+        release="on_completion" if row.release == "on_completion" else "after_hold",
         created_at=row.created_at,
     )
 
 
-def _rule_of(body: RuleTerms) -> SplitRule:
+def rule_of(body: RuleTerms) -> SplitRule:
     """The rule as `domain.splits` reads it; InvalidInput when it can exceed the whole."""
     shares: list[dict[str, Any]] = [share.model_dump() for share in body.shares]
     for extra, name, value in (
@@ -56,21 +54,32 @@ def _rule_of(body: RuleTerms) -> SplitRule:
         share[name] = value
         if name == "tiers":
             del share["bps"]
-    fee = body.contractual_fee
+    fee, off_top = body.contractual_fee, body.affiliate
     return SplitRule.from_dict(
         {
             "shares": shares,
             "fixed": [fixed.model_dump() for fixed in body.fixed],
-            "off_top": [] if body.affiliate is None else [body.affiliate.model_dump()],
+            "off_top": [] if off_top is None or off_top.payee is None else [off_top.model_dump()],
             "fee_bps": 0 if fee is None else fee.bps,
             "fee_fixed": 0 if fee is None else fee.fixed,
         }
     )
 
 
-async def _require_item(session: Session, item_id: str | None) -> None:
-    if item_id is not None and await catalog.find(session, item_id) is None:
+def referral_bps(body: RuleTerms) -> int:
+    """What goes to the affiliate who brings the sale; a rule that names one pays that one."""
+    return 0 if body.affiliate is None or body.affiliate.payee is not None else body.affiliate.bps
+
+
+async def require_sold_item(session: Session, item_id: str | None) -> None:
+    """NotFound without such an item; InvalidInput for a bundle, which no line is sold as."""
+    if item_id is None:
+        return
+    item = await catalog.find(session, item_id)
+    if item is None:
         raise NotFound("no such item")
+    if item.members:
+        raise InvalidInput("a bundle is sold as its members: make rules for those", code="split_rule_invalid")
 
 
 @router.post("/v1/split-rules", status_code=201, operation_id="create_split_rule")
@@ -81,16 +90,20 @@ async def create_split_rule(
     if body.valid_to is not None and body.valid_to <= body.valid_from:
         raise InvalidInput("valid_to is after valid_from", code="split_rule_invalid")
     item_id = None if body.scope.item_id is None else parse_id(body.scope.item_id)
-    await _require_item(session, item_id)
+    await require_sold_item(session, item_id)
     scope: dict[str, Any] = {
         "item_id": item_id,
         "channel": body.scope.channel,
         "payee": body.scope.payee,
+        "currency": body.scope.currency,
         "priority": body.priority,
         "valid_from": body.valid_from,
         "valid_to": body.valid_to,
+        "referral_bps": referral_bps(body),
+        "hold_days": body.hold_days,
+        "release": body.release,
     }
-    rule = _rule_of(body)
+    rule = rule_of(body)
     await split_rules.insert(session, rule_id, {**scope, "rule": json.dumps(rule.to_dict())})
     row = await split_rules.get(session, rule_id)
     if row is None:
@@ -106,29 +119,4 @@ async def list_split_rules(
     rows = await split_rules.page(session, before=cursor, limit=limit + 1)
     return SplitRuleList(
         data=[_view(row) for row in rows[:limit]], next_cursor=next_cursor([row.id for row in rows], limit)
-    )
-
-
-@router.post("/v1/split-rules/simulate", operation_id="simulate_split")
-@without_key
-async def simulate_split(
-    body: Annotated[SimulationBody, Body()], caller: Operator, session: SessionDep
-) -> Simulation:
-    """Divide an amount as a sale would be. A read, although it is a POST."""
-    item_id = None if body.item_id is None else parse_id(body.item_id)
-    await _require_item(session, item_id)
-    row = None
-    if body.rule is not None:
-        rule = _rule_of(body.rule)
-    else:
-        row = await split_rules.rule_for(session, item_id, body.at or datetime.now(UTC), body.channel)
-        rule = SplitRule() if row is None else SplitRule.from_dict(row.rule)
-    basis, currency = basis_of(body.amount.amount, rule), body.amount.currency
-    return Simulation(
-        rule_id=None if row is None else row.id,
-        basis=money(basis, currency),
-        rows=[
-            SimulatedShare(kind=share.kind.value, payee=share.payee, amount=money(share.amount, currency))
-            for share in allocate(basis, rule)
-        ],
     )

@@ -102,6 +102,8 @@ def order_view(
         amount_paid=money(row.amount_paid, currency),
         amount_refunded=money(row.amount_refunded, currency),
         promo_code=row.promo_code,
+        channel=row.channel,
+        affiliate=row.affiliate_code,
         payments=[payment_view(payment) for payment in payments],
         refunds=[refund_view(refund) for refund in refunds],
         entitlements=entitlements,

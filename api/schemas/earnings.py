@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from api.schemas.common import Body, MinorUnits, Money, Output, ShortText
-from api.schemas.revenue import Payee
+from api.schemas.common import Body, MinorUnits, Money, Output, Payee, ShortText
 
 
 class CourseEarnings(Output):

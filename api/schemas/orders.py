@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from api.schemas.common import Body, Money, Output, ShortText
+from api.schemas.common import AffiliateCode, Body, Channel, Money, Output, ShortText
 from integrations.documents.locales import is_locale
 
 
@@ -45,6 +45,10 @@ class CheckoutBody(Body):
     expected_total: Money | None = None
     return_url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None = None
     locale: Locale | None = None
+    channel: (
+        Annotated[Channel, Field(description="Where the sale is made; split rules may differ by it.")] | None
+    ) = None
+    affiliate: Annotated[AffiliateCode, Field(description="The code of who brought the sale.")] | None = None
 
 
 class CancelBody(Body):
@@ -125,6 +129,8 @@ class OrderView(Output):
     amount_paid: Money
     amount_refunded: Money
     promo_code: str | None
+    channel: str | None
+    affiliate: str | None
     payments: list[PaymentSummary]
     refunds: list[RefundSummary]
     entitlements: list[EntitlementView]

@@ -3,11 +3,21 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
-from api.schemas.common import Body, MinorUnits, Money, Output, ShortText
+from api.schemas.common import (
+    AffiliateCode,
+    Body,
+    Channel,
+    Currency,
+    MinorUnits,
+    Output,
+    Payee,
+    ShortText,
+)
 
-Payee = Annotated[ShortText, Field(min_length=1, max_length=100, examples=["lms:102"])]
+# `on_completion`: completion of the course ends the hold before its time.
+Release = Literal["after_hold", "on_completion"]
 Bps = Annotated[int, Field(ge=0, le=10_000)]
 
 
@@ -15,8 +25,11 @@ class Scope(Body):
     """What a rule is for; an empty scope is the platform's default."""
 
     item_id: Annotated[str, Field(max_length=64)] | None = None
-    channel: Annotated[ShortText, Field(max_length=50)] | None = None
-    payee: Payee | None = None
+    channel: Channel | None = None
+    payee: Annotated[Payee, Field(description="Of items that name this payee.")] | None = None
+    currency: (
+        Annotated[Currency, Field(description="Of sales in it: amounts are in its minor units.")] | None
+    ) = None
 
 
 class ShareBody(Body):
@@ -34,9 +47,9 @@ class FixedBody(Body):
 
 
 class AffiliateBody(Body):
-    """Basis points off the top."""
+    """Basis points off the top: for the payee named, or else for the affiliate who brought the sale."""
 
-    payee: Payee
+    payee: Payee | None = None
     bps: Bps
 
 
@@ -78,6 +91,14 @@ class RuleTerms(Body):
     tiers: TiersBody | None = None
     contractual_fee: FeeBody | None = None
 
+    @model_validator(mode="after")
+    def _each_payee_once(self) -> "RuleTerms":
+        for group in (self.shares, self.fixed):
+            named = [part.payee for part in group]
+            if len(set(named)) != len(named):
+                raise ValueError("name each payee once")
+        return self
+
 
 class SplitRuleBody(RuleTerms):
     """One version of a rule; never edited, only followed by another."""
@@ -86,32 +107,8 @@ class SplitRuleBody(RuleTerms):
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     valid_from: AwareDatetime
     valid_to: AwareDatetime | None = None
-
-
-class SimulationBody(Body):
-    """A sale to divide, by the rule given or by the one that is in force: of an item, or the default."""
-
-    amount: Annotated[Money, Field(description="The line net of tax and discount.")]
-    rule: RuleTerms | None = None
-    item_id: Annotated[str, Field(max_length=64)] | None = None
-    channel: Annotated[ShortText, Field(max_length=50)] | None = None
-    at: AwareDatetime | None = None
-
-
-class SimulatedShare(Output):
-    """One row of the allocation; the platform's is the last."""
-
-    kind: Literal["off_top", "fixed", "share", "platform"]
-    payee: str
-    amount: Money
-
-
-class Simulation(Output):
-    """What the parties would get. Nothing is stored; tiers count from zero."""
-
-    rule_id: str | None
-    basis: Money
-    rows: list[SimulatedShare]
+    hold_days: Annotated[int, Field(ge=0, le=3650)] | None = None
+    release: Release = "after_hold"
 
 
 class SplitRuleView(Output):
@@ -123,7 +120,40 @@ class SplitRuleView(Output):
     valid_from: datetime
     valid_to: datetime | None
     rule: dict[str, Any]
+    affiliate_bps: Annotated[int, Field(description="For the affiliate who brought the sale.")]
+    hold_days: Annotated[int | None, Field(description="Null: the platform's usual hold.")]
+    release: Release
     created_at: datetime
+
+
+class NewAffiliateBody(Body):
+    """Who is paid for bringing sales; the code is what front ends pass on."""
+
+    code: AffiliateCode
+    payee_ref: Payee
+
+
+class AffiliatePatch(Body):
+    """Off, or on again."""
+
+    active: bool
+
+
+class AffiliateView(Output):
+    """One affiliate."""
+
+    id: str
+    code: str
+    payee_ref: str
+    active: bool
+    created_at: datetime
+
+
+class AffiliateList(Output):
+    """A page of affiliates."""
+
+    data: list[AffiliateView]
+    next_cursor: str | None
 
 
 class SplitRuleList(Output):

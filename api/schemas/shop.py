@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from api.schemas.common import Body, Currency, LongText, MinorUnits, Money, Output, ShortText
+from api.schemas.common import Body, Currency, LongText, MinorUnits, Money, Output, Payee, ShortText
 from api.schemas.orders import BillingAddress
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$", examples=["python-101"])]
@@ -59,14 +59,19 @@ class _ItemFields(Body):
     refund_window_days: Annotated[int, Field(ge=0, le=3650)] | None = None
     recognition: RecognitionName | None = None
     presentation: Literal["principal", "agent"] | None = None
+    payees: (
+        Annotated[list[Payee], Field(max_length=20, description="Who teaches it: rules by payee.")] | None
+    ) = None
     tax_behavior: Literal["exclusive", "inclusive"] | None = None
     prices: Annotated[list[Money], Field(min_length=1, max_length=50)] | None = None
 
     @model_validator(mode="after")
-    def _one_price_a_currency(self) -> "_ItemFields":
+    def _each_once(self) -> "_ItemFields":
         currencies = [price.currency for price in self.prices or []]
         if len(set(currencies)) != len(currencies):
             raise ValueError("give one price a currency")
+        if len(set(self.payees or [])) != len(self.payees or []):
+            raise ValueError("name each payee once")
         return self
 
 

@@ -40,6 +40,7 @@ class ItemRow:
     refund_window_days: int | None
     recognition: str
     presentation: str
+    payees: tuple[str, ...]
     version: int
     prices: tuple[Price, ...]
     members: tuple[str, ...]
@@ -89,6 +90,7 @@ def _item(row: Row[Any]) -> ItemRow:
         refund_window_days=row.refund_window_days,
         recognition=row.recognition,
         presentation=row.presentation,
+        payees=tuple(row.payees),
         version=row.version,
         prices=tuple(Price(currency, amount) for currency, amount in row.prices),
         members=tuple(row.members),
@@ -158,7 +160,7 @@ async def page(
 _COLUMNS = (
     "slug", "type", "title", "description", "lms_course_id", "available", "available_from",
     "available_until", "starts_at", "capacity", "tax_code", "tax_behavior", "refund_window_days",
-    "recognition", "presentation",
+    "recognition", "presentation", "payees",
 )  # fmt: skip
 
 

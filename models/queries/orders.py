@@ -37,6 +37,9 @@ class OrderRow:
     return_url: str | None
     locale: str | None
     taxation: TaxDecision
+    channel: str | None
+    affiliate_code: str | None
+    affiliate_payee: str | None
     intent_attempts: int
     expires_at: datetime
     created_at: datetime
@@ -56,7 +59,10 @@ class OrderRow:
         )
 
 
-_SELECT_ORDER = "SELECT o.*, u.lms_user_id FROM orders o JOIN commerce_user u ON u.id = o.user_id "
+_SELECT_ORDER = (
+    "SELECT o.*, u.lms_user_id, a.code AS affiliate_code, a.payee_ref AS affiliate_payee FROM orders o "
+    "JOIN commerce_user u ON u.id = o.user_id LEFT JOIN affiliate a ON a.id = o.affiliate_id "
+)
 
 
 def _order(row: Row[Any]) -> OrderRow:
@@ -81,6 +87,9 @@ def _order(row: Row[Any]) -> OrderRow:
         return_url=row.return_url,
         locale=row.locale,
         taxation=TaxDecision.from_dict(row.taxation),
+        channel=row.channel,
+        affiliate_code=row.affiliate_code,
+        affiliate_payee=row.affiliate_payee,
         intent_attempts=row.intent_attempts,
         expires_at=row.expires_at,
         created_at=row.created_at,
@@ -143,6 +152,8 @@ class NewOrder:
     window_seconds: float
     locale: str | None = None
     taxation: TaxDecision | None = None
+    channel: str | None = None
+    affiliate_id: str | None = None
 
 
 async def insert(session: Session, order: NewOrder) -> None:
@@ -155,6 +166,11 @@ async def insert(session: Session, order: NewOrder) -> None:
             "to_char(now(), '\"C-\"YYYY') || '-' || lpad(nextval('order_number_seq')::text, 6, '0'), "
             ":user_id, :cart_id, :currency, 'pending', 'none', 'none', :subtotal, :discount, :tax, "
             ":total, :promo_code, CAST(:address AS jsonb), :return_url, :locale, CAST(:taxation AS jsonb), "
+            "billing_address, return_url, locale, channel, affiliate_id, expires_at) VALUES (:id, "
+            "to_char(now(), '\"C-\"YYYY') || '-' || lpad(nextval('order_number_seq')::text, 6, '0'), "
+            ":user_id, :cart_id, :currency, 'pending', 'none', 'none', :subtotal, :discount, :tax, "
+            ":total, :promo_code, CAST(:address AS jsonb), :return_url, :locale, :channel, "
+            "CAST(:affiliate_id AS uuid), "
             "now() + make_interval(secs => :window_seconds))"
         ),
         {
@@ -171,6 +187,8 @@ async def insert(session: Session, order: NewOrder) -> None:
             "return_url": order.return_url,
             "locale": order.locale,
             "taxation": None if order.taxation is None else json.dumps(order.taxation.to_dict()),
+            "channel": order.channel,
+            "affiliate_id": order.affiliate_id,
             "window_seconds": order.window_seconds,
         },
     )
@@ -201,6 +219,7 @@ class LineRow:
     recognition_deadline: datetime | None
     refund_window_days: int
     hold_seconds: int
+    release: str
     split: dict[str, Any]
     split_rule_id: str | None
     ledger: dict[str, Any] | None
@@ -231,6 +250,7 @@ def _line(row: Row[Any]) -> LineRow:
         recognition_deadline=row.recognition_deadline,
         refund_window_days=row.refund_window_days,
         hold_seconds=row.hold_seconds,
+        release=row.release,
         split=row.split,
         split_rule_id=None if row.split_rule_id is None else str(row.split_rule_id),
         ledger=row.ledger,
@@ -248,11 +268,11 @@ async def insert_line(session: Session, order_id: str, line: dict[str, Any]) -> 
                     "INSERT INTO order_line (order_id, ordinal, item_id, bundle_id, title, lms_course_id, "
                     "unit_price, list_net, discount_net, net, tax, gross, taxes, holds_seat, "
                     "platform_discount, presentation, recognition, "
-                    "refund_window_days, hold_seconds, split_rule_id, split) VALUES (:order_id, :ordinal, "
-                    ":item_id, CAST(:bundle_id AS uuid), :title, :lms_course_id, :unit_price, :list_net, "
-                    ":discount_net, :net, :tax, :gross, CAST(:taxes AS jsonb), :holds_seat, "
+                    "refund_window_days, hold_seconds, release, split_rule_id, split) VALUES (:order_id, "
+                    ":ordinal, :item_id, CAST(:bundle_id AS uuid), :title, :lms_course_id, :unit_price, "
+                    ":list_net, :discount_net, :net, :tax, :gross, CAST(:taxes AS jsonb), :holds_seat, "
                     ":platform_discount, :presentation, :recognition, "
-                    ":refund_window_days, :hold_seconds, CAST(:split_rule_id AS uuid), "
+                    ":refund_window_days, :hold_seconds, :release, CAST(:split_rule_id AS uuid), "
                     "CAST(:split AS jsonb)) RETURNING id"
                 ),
                 {

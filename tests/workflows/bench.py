@@ -104,9 +104,9 @@ class Bench:
         return Buyer(user.id, lms_user_id)
 
     async def command(
-        self, *slugs: str, buyer: Buyer | None = None, promo: str | None = None
+        self, *slugs: str, buyer: Buyer | None = None, promo: str | None = None, **more: Any
     ) -> tuple[str, Buyer]:
-        """A cart with the items and the command to check it out; returns the order's id."""
+        """A cart with the items and the command (with `more`) to check it out; returns the order's id."""
         buyer = buyer or await self.buyer()
         async with self.resources.database.transaction() as session:
             cart = await carts.open_cart(session, buyer.user_id, lock=True)
@@ -122,13 +122,16 @@ class Bench:
                 "billing_address": ADDRESS,
                 "expected_total": None,
                 "return_url": None,
+                **more,
             }
             await orders.record_command(session, order_id, "checkout", buyer.user_id, body)
         return order_id, buyer
 
-    async def place(self, *slugs: str, buyer: Buyer | None = None, promo: str | None = None) -> Placed:
+    async def place(
+        self, *slugs: str, buyer: Buyer | None = None, promo: str | None = None, **more: Any
+    ) -> Placed:
         """Check out, and wait until the payment can begin."""
-        order_id, buyer = await self.command(*slugs, buyer=buyer, promo=promo)
+        order_id, buyer = await self.command(*slugs, buyer=buyer, promo=promo, **more)
         answer = await self.ask_checkout(order_id)
         return Placed(order_id, buyer, answer.intent_id)
 

@@ -73,6 +73,8 @@ async def _record(
     }
     async with services.commands.transaction() as first:
         await orders.record_command(first, order_id, "checkout", caller.user_id, command)
+
+
 async def _affiliate(session: Session, caller: Principal, code: str | None) -> AffiliateRow | None:
     """Who brought the sale; nobody is paid for their own purchase."""
     if code is None:

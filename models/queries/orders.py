@@ -162,15 +162,12 @@ async def insert(session: Session, order: NewOrder) -> None:
         text(
             "INSERT INTO orders (id, number, user_id, cart_id, currency, payment_state, "
             "fulfilment_state, dispute_state, subtotal, discount, tax, total, promo_code, "
-            "billing_address, return_url, locale, taxation, expires_at) VALUES (:id, "
+            "billing_address, return_url, locale, taxation, channel, affiliate_id, expires_at) "
+            "VALUES (:id, "
             "to_char(now(), '\"C-\"YYYY') || '-' || lpad(nextval('order_number_seq')::text, 6, '0'), "
             ":user_id, :cart_id, :currency, 'pending', 'none', 'none', :subtotal, :discount, :tax, "
             ":total, :promo_code, CAST(:address AS jsonb), :return_url, :locale, CAST(:taxation AS jsonb), "
-            "billing_address, return_url, locale, channel, affiliate_id, expires_at) VALUES (:id, "
-            "to_char(now(), '\"C-\"YYYY') || '-' || lpad(nextval('order_number_seq')::text, 6, '0'), "
-            ":user_id, :cart_id, :currency, 'pending', 'none', 'none', :subtotal, :discount, :tax, "
-            ":total, :promo_code, CAST(:address AS jsonb), :return_url, :locale, :channel, "
-            "CAST(:affiliate_id AS uuid), "
+            ":channel, CAST(:affiliate_id AS uuid), "
             "now() + make_interval(secs => :window_seconds))"
         ),
         {

@@ -162,7 +162,7 @@ class TaxRate(SQLModel, table=True):
 class SplitRule(SQLModel, table=True):
     """One version of a revenue-split rule; never edited. An empty scope is the platform's default.
 
-    Versions of one scope and priority never overlap in time: an exclusion constraint (migration 0008).
+    Versions of one scope and priority never overlap in time: an exclusion constraint (migration 0009).
     `referral_bps` goes off the top to the affiliate who brought the sale; `hold_days` and `release` say how
     long earnings are held, and whether completion ends the hold.
     """

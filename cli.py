@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 from pydantic import ValidationError
@@ -157,6 +159,41 @@ def verify(as_json: JsonOption = False) -> None:
     for name, why in NOT_CHECKED_YET.items():
         console.print(f"[yellow]--[/]  {name}: not checked yet: {why}")
     raise typer.Exit(0 if report.clean else 1)
+
+
+events_app = typer.Typer(no_args_is_help=True, help="Outbound events.")
+app.add_typer(events_app, name="events")
+
+
+@events_app.command("replay")
+def replay_events(
+    endpoint: Annotated[str, typer.Option(help="The webhook endpoint's id.")],
+    since: Annotated[datetime, typer.Option(help="UTC, as in 2026-11-23T06:00:00.")],
+    only_undelivered: Annotated[bool, typer.Option(help="Leave out what was taken already.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send an endpoint all events since a moment again, each stream in its order."""
+    from worker import replay_with  # noqa: PLC0415
+
+    settings = _settings()
+    with console.status("sending again") as status:
+        try:
+            events = asyncio.run(
+                replay_with(
+                    settings,
+                    str(UUID(endpoint)),
+                    since.replace(tzinfo=since.tzinfo or UTC),
+                    only_undelivered=only_undelivered,
+                    progress=lambda done: status.update(f"{done} events are on their way"),
+                )
+            )
+        except (CommerceError, ValueError) as error:
+            sys.stderr.write(f"commerce: {error}\n")
+            raise typer.Exit(1) from error
+    if as_json:
+        sys.stdout.write(json.dumps({"endpoint_id": endpoint, "events": events}) + "\n")
+    else:
+        console.print(f"{events} events are on their way to {endpoint} again.")
 
 
 @app.command()

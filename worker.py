@@ -5,8 +5,9 @@ import contextlib
 import logging
 import os
 import signal
+import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from temporalio.client import (
@@ -38,6 +39,8 @@ from activities.splits import SplitActivities
 from activities.taxes import TaxActivities
 from activities.verification import Report, Verifier
 from config import Settings
+from domain.errors import NotFound
+from domain.messages import ReplayInput
 from integrations.dispatch import Dispatcher
 from integrations.http import make_http_client
 from integrations.lms import make_lms
@@ -47,6 +50,7 @@ from integrations.sealing import Sealer
 from integrations.stripe_tax import StripeTax
 from integrations.temporal import connect
 from models.database import Database
+from models.queries import webhook_endpoints
 from workflows.checkout import CheckoutWorkflow
 from workflows.entitlement import EntitlementWorkflow
 from workflows.late_payment import LatePaymentWorkflow
@@ -55,7 +59,7 @@ from workflows.reconciliation import BalanceTransactionWorkflow, InboxRecoveryWo
 from workflows.refund import RefundWorkflow
 from workflows.revenue_split import RevenueSplitWorkflow
 from workflows.tax_report import TaxReportWorkflow
-from workflows.webhook_delivery import WebhookDeliveryWorkflow
+from workflows.webhook_delivery import WebhookDeliveryWorkflow, WebhookReplayWorkflow
 
 log = logging.getLogger("worker")
 
@@ -69,6 +73,7 @@ WORKFLOWS = [
     TaxReportWorkflow,
     InboxRecoveryWorkflow,
     WebhookDeliveryWorkflow,
+    WebhookReplayWorkflow,
     PayoutWorkflow,
     CorrectionWorkflow,
     EarningsIdentityWorkflow,
@@ -127,7 +132,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         EntitlementActivities(transactions, resources.lms, dispatcher),
         SplitActivities(transactions),
         RefundActivities(transactions, resources.payments, dispatcher, seller=seller),
-        DeliveryActivities(transactions, resources.outbound, resources.sealer),
+        DeliveryActivities(transactions, resources.outbound, resources.sealer, dispatcher),
         InboxActivities(transactions, dispatcher, resources.payments),
         PayeeActivities(transactions, dispatcher),
         EarningsIdentityActivities(transactions),
@@ -154,7 +159,8 @@ def make_worker(settings: Settings, resources: WorkerResources) -> Worker:
         activities=activity_methods(make_activities(settings, resources)),  # type: ignore[arg-type]
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.temporal_sticky_timeout_seconds),
         graceful_shutdown_timeout=_SHUTDOWN_GRACE,
-        max_concurrent_activities=50,
+        # More than deliveries may take (activities/deliveries.py): they never crowd out a payment.
+        max_concurrent_activities=250,
         max_concurrent_local_activities=50,
     )
 
@@ -207,6 +213,33 @@ async def verify_with(settings: Settings, progress: Callable[[str], None] = lamb
     try:
         verifier = Verifier(resources.database, resources.payments, resources.lms, resources.dispatcher)
         return await verifier.verify(progress)
+    finally:
+        await resources.aclose()
+
+
+async def replay_with(
+    settings: Settings,
+    endpoint_id: str,
+    since: datetime,
+    *,
+    only_undelivered: bool,
+    progress: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Send events again: `commerce events replay`. Returns how many; their deliveries send them."""
+    client = await connect_to_temporal(settings)
+    resources = WorkerResources(settings, client)
+    try:
+        async with resources.transactions.begin() as tx:
+            endpoint = await webhook_endpoints.get(tx.session, endpoint_id)
+        if endpoint is None or not endpoint.active:
+            raise NotFound(f"no endpoint {endpoint_id} that is switched on")
+        asked = ReplayInput(endpoint_id, since.astimezone(UTC).isoformat(), only_undelivered)
+        workflow_id = await resources.dispatcher.start_replay(str(uuid.uuid4()), asked)
+        handle = client.get_workflow_handle(workflow_id)
+        result = asyncio.ensure_future(handle.result())
+        while not (await asyncio.wait([result], timeout=1))[0]:
+            progress(await handle.query(WebhookReplayWorkflow.events))
+        return int(await result)
     finally:
         await resources.aclose()
 

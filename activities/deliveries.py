@@ -1,31 +1,55 @@
-"""Outbound webhooks: one signed attempt at a time, its outcome kept."""
+"""Outbound webhooks: one signed attempt at a time, its outcome kept; events sent again."""
 
+import asyncio
 import json
+import logging
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from temporalio import activity
 
-from activities.boundary import Transactions, translated
-from domain.messages import DeliveryInput
+from activities.boundary import Transaction, Transactions, translated
+from domain import ids
+from domain.deliveries import GIVEN_UP_BEFORE_DISABLING, MAX_ATTEMPTS, pause_after
+from domain.messages import DeliveryInput, ReplayInput
+from integrations.dispatch import Dispatcher
 from integrations.outbound import DeliveryResult, OutboundHttp
 from integrations.sealing import Sealer
-from models.queries import outbox
-from models.queries.outbox import PendingDelivery
+from models.queries import webhook_deliveries, webhook_endpoints
+from models.queries.outbox import Publication
+from models.queries.webhook_deliveries import Attempt, PendingDelivery
+
+log = logging.getLogger(__name__)
 
 API_VERSION = "2026-11-01"
-MAX_ATTEMPTS = 10
 _GONE = 410
+_BODY_KEPT = 4096
+# Requests that this process has open, to one receiver and to all. A slow one fills its own share only,
+# and all together leave room for what moves money (`max_concurrent_activities` in worker.py).
+_OPEN_PER_ENDPOINT = 8
+_OPEN = 160
+_STREAMS_AT_ONCE = 100
+_SIGNALS_AT_ONCE = 20
 
 
 @dataclass(frozen=True)
 class AttemptOutcome:
-    """`status`: delivered, retry, failed (given up) or nothing (none was pending)."""
+    """`status`: delivered, retry, failed (given up), nothing (none was pending) or crowded (not tried:
+    the receiver, or this process, has enough requests open)."""
 
     status: str
     attempts: int = 0
     retry_after_seconds: float | None = None
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class ReplayedBatch:
+    """How many events are pending again, and the last stream that is done; None when all are."""
+
+    events: int
+    last_stream: str | None
 
 
 def endpoint_secrets(sealer: Sealer, endpoint_id: str, sealed: bytes, now: datetime) -> list[str]:
@@ -39,12 +63,16 @@ def endpoint_secrets(sealer: Sealer, endpoint_id: str, sealed: bytes, now: datet
 
 
 class DeliveryActivities:
-    """Steps of the webhook delivery workflow."""
+    """Steps of the webhook delivery workflows."""
 
-    def __init__(self, transactions: Transactions, http: OutboundHttp, sealer: Sealer) -> None:
+    def __init__(
+        self, transactions: Transactions, http: OutboundHttp, sealer: Sealer, dispatcher: Dispatcher
+    ) -> None:
         self._transactions = transactions
         self._http = http
         self._sealer = sealer
+        self._dispatcher = dispatcher
+        self._open: Counter[str] = Counter()
 
     @activity.defn
     @translated
@@ -53,32 +81,111 @@ class DeliveryActivities:
 
         A crash between sending and recording sends it again under the same `webhook-id`: at least once.
         """
-        async with self._transactions.begin() as tx:
-            pending = await outbox.next_delivery(tx.session, given.endpoint_id, given.stream)
-        if pending is None:
-            return AttemptOutcome("nothing")
+        if self._open[given.endpoint_id] >= _OPEN_PER_ENDPOINT or self._open.total() >= _OPEN:
+            return AttemptOutcome("crowded")
+        self._open[given.endpoint_id] += 1
+        try:
+            async with self._transactions.begin() as tx:
+                pending = await webhook_deliveries.next_pending(tx.session, given.endpoint_id, given.stream)
+            if pending is None:
+                return AttemptOutcome("nothing")
+            return await self._attempt(given.endpoint_id, pending)
+        finally:
+            self._open[given.endpoint_id] -= 1
+            if self._open[given.endpoint_id] <= 0:
+                del self._open[given.endpoint_id]
+
+    async def _attempt(self, endpoint_id: str, pending: PendingDelivery) -> AttemptOutcome:
         now = datetime.now(UTC)
+        body = _body(pending)
         result = await self._http.deliver(
             pending.url,
             webhook_id=pending.event_id,
-            body=_body(pending),
-            secrets=endpoint_secrets(self._sealer, given.endpoint_id, pending.secret_sealed, now),
+            body=body,
+            secrets=endpoint_secrets(self._sealer, endpoint_id, pending.secret_sealed, now),
             timestamp=now,
         )
         outcome = _outcome(pending, result)
+        pause = None
+        if outcome.status == "retry":
+            pause = pause_after(outcome.attempts, outcome.retry_after_seconds).total_seconds()
         async with self._transactions.begin() as tx:
-            await outbox.record_attempt(
+            await webhook_deliveries.record_attempt(
                 tx.session,
                 pending.delivery_id,
-                attempt=outcome.attempts,
-                status={"delivered": "delivered", "failed": "failed"}.get(outcome.status, "pending"),
-                status_code=result.status_code,
-                error=result.error,
-                response=result.response_excerpt,
+                endpoint_id,
+                _logged(pending, body, result, outcome),
+                pause_seconds=pause,
             )
-            if result.status_code == _GONE:
-                await outbox.disable_endpoint(tx.session, given.endpoint_id, "the receiver answered 410 Gone")
+            if outcome.status == "failed":
+                await _disable_if_gone(tx, endpoint_id, result)
         return outcome
+
+    @activity.defn
+    @translated
+    async def replay_streams(self, asked: ReplayInput) -> ReplayedBatch:
+        """Make the events of the next streams pending again, then have each stream sent now.
+
+        A repeat sends some events once more, which receivers know by their `webhook-id`.
+        """
+        async with self._transactions.begin() as tx:
+            streams, events = await _make_pending(tx, asked)
+        gate = asyncio.Semaphore(_SIGNALS_AT_ONCE)
+
+        async def send(stream: str) -> None:
+            async with gate:
+                await self._dispatcher.retry_delivery(asked.endpoint_id, stream)
+
+        await asyncio.gather(*(send(stream) for stream in streams))
+        return ReplayedBatch(events, streams[-1] if len(streams) == _STREAMS_AT_ONCE else None)
+
+
+async def _make_pending(tx: Transaction, asked: ReplayInput) -> tuple[list[str], int]:
+    if asked.since is None:
+        streams = await webhook_deliveries.pending_streams(
+            tx.session, asked.endpoint_id, after=asked.after, limit=_STREAMS_AT_ONCE
+        )
+        return streams, await webhook_deliveries.restart_schedules(tx.session, asked.endpoint_id, streams)
+    since = datetime.fromisoformat(asked.since)
+    streams = await webhook_deliveries.streams_to_replay(
+        tx.session,
+        asked.endpoint_id,
+        since,
+        only_undelivered=asked.only_undelivered,
+        after=asked.after,
+        limit=_STREAMS_AT_ONCE,
+    )
+    events = await webhook_deliveries.replay(
+        tx.session, asked.endpoint_id, since, only_undelivered=asked.only_undelivered, streams=streams
+    )
+    return streams, events
+
+
+async def _disable_if_gone(tx: Transaction, endpoint_id: str, result: DeliveryResult) -> None:
+    """Switch a receiver off that says so itself or takes nothing any more, and tell the others."""
+    if result.status_code == _GONE:
+        by, reason = "receiver", "the receiver answered 410 Gone"
+    elif (
+        given_up := await webhook_deliveries.given_up_without_success(tx.session, endpoint_id)
+    ) >= GIVEN_UP_BEFORE_DISABLING:
+        by = "commerce"
+        reason = (
+            f"{given_up} events went through all {MAX_ATTEMPTS} attempts, and nothing was taken meanwhile"
+        )
+    else:
+        return
+    version = await webhook_endpoints.disable(tx.session, endpoint_id, by, reason)
+    if version is None:
+        return
+    log.error("webhook endpoint %s is switched off: %s", endpoint_id, reason)
+    tx.publish(
+        Publication(
+            f"webhook-endpoint/{endpoint_id}/disabled/{version}",
+            "webhook_endpoint.disabled",
+            ids.endpoint_stream(endpoint_id),
+            {"endpoint_id": endpoint_id, "disabled_by": by, "reason": reason},
+        )
+    )
 
 
 def _body(pending: PendingDelivery) -> bytes:
@@ -98,9 +205,26 @@ def _body(pending: PendingDelivery) -> bytes:
 
 def _outcome(pending: PendingDelivery, result: DeliveryResult) -> AttemptOutcome:
     attempt = pending.attempts + 1
-    if result.status_code is not None and 200 <= result.status_code < 300:
+    if result.delivered:
         return AttemptOutcome("delivered", attempt)
     detail = result.error or f"answered {result.status_code}"
     if result.status_code == _GONE or attempt >= MAX_ATTEMPTS:
         return AttemptOutcome("failed", attempt, detail=detail)
     return AttemptOutcome("retry", attempt, result.retry_after_seconds, detail)
+
+
+def _logged(
+    pending: PendingDelivery, body: bytes, result: DeliveryResult, outcome: AttemptOutcome
+) -> Attempt:
+    return Attempt(
+        attempt=outcome.attempts,
+        outcome=outcome.status,
+        url=pending.url,
+        request_headers=dict(result.request_headers),
+        request_body=body.decode()[:_BODY_KEPT],
+        status_code=result.status_code,
+        response_headers=dict(result.response_headers),
+        response_body=result.response_excerpt,
+        error=result.error,
+        duration_ms=result.duration_ms,
+    )

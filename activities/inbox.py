@@ -14,7 +14,7 @@ from domain.errors import Unavailable
 from domain.messages import StoredEvent
 from integrations.dispatch import Dispatcher
 from integrations.payments import StripePayments
-from models.queries import completions, inbox, outbox, recovery
+from models.queries import completions, inbox, recovery, webhook_deliveries
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class InboxActivities:
     async def wake_deliveries(self) -> int:
         """Wake every delivery that has something pending and no workflow that would send it."""
         async with self._transactions.begin() as tx:
-            wakes = await outbox.unfinished(tx.session)
+            wakes = await webhook_deliveries.unfinished(tx.session)
         return await self._resume_each(
             (
                 ids.delivery_workflow_id(wake.endpoint_id, wake.stream),

@@ -46,6 +46,7 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "entitlement_not_failed": ErrorDoc(409, "Nothing to retry", "Only a failed entitlement can be retried."),
     "split_rule_overlap": ErrorDoc(409, "Split rules overlap", "Another version is valid in this time."),
     "conflict": ErrorDoc(409, "Conflict", "The present state forbids it."),
+    "endpoint_disabled": ErrorDoc(409, "Endpoint is off", "The webhook endpoint is switched off or deleted."),
     "idempotency_key_in_use": ErrorDoc(
         409, "Key in use", "A request with this key is still running; ask again after Retry-After."
     ),

@@ -22,6 +22,7 @@ from api.routes import (
     refunds,
     simulations,
     split_rules,
+    webhook_deliveries,
     webhook_endpoints,
     webhooks,
 )
@@ -45,6 +46,7 @@ ALL_ROUTERS: tuple[APIRouter, ...] = (
     ledger.router,
     webhooks.router,
     webhook_endpoints.router,
+    webhook_deliveries.router,
     health.router,
     codec.router,
     error_codes_page,

@@ -130,6 +130,8 @@ async def _translated(call: Callable[[], Awaitable[R]]) -> R:
         if error.status == RPCStatusCode.NOT_FOUND:
             raise Conflict("the order has ended", code="order_not_cancelable") from error
         raise Unavailable("the workflow engine is not reachable", retry_after_seconds=2) from error
+    except RuntimeError as error:  # of a client that has not reached it yet
+        raise Unavailable("the workflow engine is not reachable", retry_after_seconds=2) from error
 
 
 def _refusal(cause: BaseException | None) -> CommerceError:

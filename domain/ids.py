@@ -58,6 +58,11 @@ def tax_report_workflow_id(document_id: str) -> str:
     return f"tax-report/{document_id}"
 
 
+def replay_workflow_id(replay_id: str) -> str:
+    """Sends an endpoint events again; the id comes from the idempotency record of who asked."""
+    return f"replay/{replay_id}"
+
+
 # --- Temporal update ids: the same request asks once ------------------------------------------
 
 CHECKOUT_UPDATE_ID = "checkout"
@@ -119,6 +124,11 @@ def entitlement_stream(entitlement_id: str) -> str:
 def payee_stream(payee: str, currency: str) -> str:
     """Earning events of one payee in one currency, in order."""
     return f"payee/{payee}/{currency}"
+
+
+def endpoint_stream(endpoint_id: str) -> str:
+    """Events about a receiver itself, told to the others."""
+    return f"webhook-endpoint/{endpoint_id}"
 
 
 # --- Caller of an idempotency key ----------------------------------------------------------------

@@ -14,6 +14,7 @@ REVENUE_SPLIT = "RevenueSplitWorkflow"
 REFUND = "RefundWorkflow"
 BALANCE_TRANSACTION = "BalanceTransactionWorkflow"
 WEBHOOK_DELIVERY = "WebhookDeliveryWorkflow"
+WEBHOOK_REPLAY = "WebhookReplayWorkflow"
 INBOX_RECOVERY = "InboxRecoveryWorkflow"
 PAYOUT = "PayoutWorkflow"
 CORRECTION = "CorrectionWorkflow"
@@ -23,6 +24,7 @@ EARNINGS_IDENTITY = "EarningsIdentityWorkflow"
 SIGNAL_PAYMENT = "payment_event"
 SIGNAL_ENTITLEMENT = "entitlement_changed"
 SIGNAL_WAKE = "wake"
+SIGNAL_RETRY_NOW = "retry_now"
 SIGNAL_LINE = "line_changed"
 SIGNAL_REFUND = "refund_event"
 
@@ -134,6 +136,19 @@ class DeliveryInput:
 
     endpoint_id: str
     stream: str
+
+
+@dataclass(frozen=True)
+class ReplayInput:
+    """Events to send to an endpoint again: all since a moment (RFC 3339); without one, what is pending."""
+
+    endpoint_id: str
+    since: str | None = None
+    only_undelivered: bool = False
+    after: str = ""
+    """The last stream that is done, when the work goes on in another run."""
+    events: int = 0
+    """How many the runs before have sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from domain.messages import StoredEvent
 from domain.payouts import SETTLED, settlement_of
 
 _RPC_TIMEOUT = timedelta(seconds=8)
+# A client that has not reached Temporal yet says so by a plain RuntimeError.
+_NO_CONNECTION = RuntimeError
 
 
 class Dispatcher:
@@ -112,6 +114,21 @@ class Dispatcher:
             ids.tax_report_workflow_id(document_id),
         )
 
+    async def retry_delivery(self, endpoint_id: str, stream: str) -> None:
+        """Have the next event of this stream sent now, whatever pause it is in."""
+        await self._resume(
+            messages.WEBHOOK_DELIVERY,
+            messages.DeliveryInput(endpoint_id, stream),
+            ids.delivery_workflow_id(endpoint_id, stream),
+            signal=messages.SIGNAL_RETRY_NOW,
+        )
+
+    async def start_replay(self, replay_id: str, asked: messages.ReplayInput) -> str:
+        """Have events sent again; returns the workflow's id."""
+        workflow_id = ids.replay_workflow_id(replay_id)
+        await self._start_once(messages.WEBHOOK_REPLAY, asked, workflow_id)
+        return workflow_id
+
     async def resume_split(self, line_id: str) -> None:
         """Have the split of a line read its row, also when it had ended: a refund may have been undone."""
         await self._resume(
@@ -169,6 +186,8 @@ class Dispatcher:
             if error.status == RPCStatusCode.NOT_FOUND:
                 return False
             raise Unavailable(f"Temporal: {error}") from error
+        except _NO_CONNECTION as error:
+            raise Unavailable(f"Temporal: {error}") from error
         return True
 
     async def _start_once(self, workflow: str, message: object, workflow_id: str) -> None:
@@ -184,7 +203,7 @@ class Dispatcher:
             )
         except WorkflowAlreadyStartedError:
             return
-        except RPCError as error:
+        except (RPCError, _NO_CONNECTION) as error:
             raise Unavailable(f"Temporal: {error}") from error
 
     async def _signal_with_start(self, workflow: str, message: object, workflow_id: str) -> None:
@@ -204,5 +223,5 @@ class Dispatcher:
                 start_signal=signal,
                 rpc_timeout=_RPC_TIMEOUT,
             )
-        except RPCError as error:
+        except (RPCError, _NO_CONNECTION) as error:
             raise Unavailable(f"Temporal: {error}") from error

@@ -12,10 +12,12 @@ import math
 import socket
 import ssl
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import cast
 
 import httpcore
@@ -27,11 +29,15 @@ from domain.errors import InvalidInput
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_TOTAL_TIMEOUT_SECONDS = 15.0
+TOTAL_TIMEOUT_SECONDS = 15.0
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _EXCERPT_TIMEOUT_SECONDS = 2.0
 _EXCERPT_BYTES = 4096
 _RETRY_AFTER_AT_MOST_SECONDS = 24 * 3600.0
+_HEADERS_KEPT = 30
+_HEADER_CHARACTERS = 200
+# Threads of its own: a receiver whose name server is silent must not hold up the look-ups of others.
+_LOOKUPS = ThreadPoolExecutor(max_workers=64, thread_name_prefix="webhook-names")
 _NO_ANSWER = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
 
 _REFUSED_V4 = tuple(
@@ -83,6 +89,8 @@ class DeliveryResult:
     retry_after_seconds: float | None
     response_excerpt: str
     duration_ms: int
+    request_headers: Mapping[str, str] = field(default_factory=dict)
+    response_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def delivered(self) -> bool:
@@ -127,7 +135,8 @@ def _require_public(address: Address) -> None:
 
 async def resolve(host: str, port: int) -> list[str]:
     """All addresses of a name, by the system's resolver (which also reads 127.1 and 0x7f000001)."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, look)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
@@ -178,14 +187,14 @@ class OutboundHttp:
         allow_private: bool = False,
         resolver: Resolver = resolve,
         ssl_context: ssl.SSLContext | None = None,
-        timeout_seconds: float = _TOTAL_TIMEOUT_SECONDS,
+        timeout_seconds: float = TOTAL_TIMEOUT_SECONDS,
     ) -> None:
         """`allow_private` (development only) lifts the guard and permits plain http."""
         self._allow_private = allow_private
         self._timeout_seconds = timeout_seconds
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=ssl_context or httpx.create_ssl_context(trust_env=False),
-            max_connections=100,
+            max_connections=None,  # the caller bounds them: in a queue here one receiver would delay others
             max_keepalive_connections=0,
             network_backend=_GuardedBackend(resolver, allow_private=allow_private),
         )
@@ -199,29 +208,34 @@ class OutboundHttp:
     ) -> DeliveryResult:
         """Make one attempt, signed with each secret. Trouble is a result, never an exception."""
         started = time.monotonic()
-        status: int | None = None
         error: str | None = None
-        retry_after: float | None = None
-        excerpt = ""
+        headers: list[tuple[bytes, bytes]] = []
+        answer = _Answer(None, None, "", {})
         try:
             target = check_target(url, allow_private=self._allow_private)
             headers = _headers(target, webhook_id, body, secrets, timestamp)
             async with asyncio.timeout(self._timeout_seconds):
-                status, retry_after, excerpt = await self._post(target, headers, body)
+                answer = await self._post(target, headers, body)
         except TimeoutError:
             error = f"no answer within {self._timeout_seconds:g} s"
         except InvalidInput as problem:
             error = f"{problem.code}: {problem.detail}"
         except (*_NO_ANSWER, OSError, ValueError) as problem:
             error = f"{type(problem).__name__}: {problem}".removesuffix(": ")[:500]
-        if status is not None and 300 <= status < 400:
-            error = f"answered {status}; redirects are not followed"
+        if answer.status is not None and 300 <= answer.status < 400:
+            error = f"answered {answer.status}; redirects are not followed"
         duration_ms = round((time.monotonic() - started) * 1000)
-        return DeliveryResult(status, error, retry_after, excerpt, duration_ms)
+        return DeliveryResult(
+            answer.status,
+            error,
+            answer.retry_after_seconds,
+            answer.excerpt,
+            duration_ms,
+            _readable(headers),
+            answer.headers,
+        )
 
-    async def _post(
-        self, target: httpx.URL, headers: list[tuple[bytes, bytes]], body: bytes
-    ) -> tuple[int, float | None, str]:
+    async def _post(self, target: httpx.URL, headers: list[tuple[bytes, bytes]], body: bytes) -> "_Answer":
         address = httpcore.URL(
             scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
         )
@@ -235,7 +249,29 @@ class OutboundHttp:
         async with request as response:
             wishes = [value for name, value in response.headers if name.lower() == b"retry-after"]
             retry_after = parse_retry_after(wishes[0].decode("latin-1")) if wishes else None
-            return response.status, retry_after, await _excerpt(response)
+            return _Answer(
+                response.status, retry_after, await _excerpt(response), _readable(response.headers)
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came back, as far as it is kept; no status when nothing did."""
+
+    status: int | None
+    retry_after_seconds: float | None
+    excerpt: str
+    headers: dict[str, str]
+
+
+def _readable(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers for the log: the first ones, cut. PostgreSQL stores no NUL."""
+    return {
+        name.decode("latin-1").lower()[:_HEADER_CHARACTERS]: value.decode("latin-1").replace("\0", "")[
+            :_HEADER_CHARACTERS
+        ]
+        for name, value in headers[:_HEADERS_KEPT]
+    }
 
 
 async def _excerpt(response: httpcore.Response) -> str:

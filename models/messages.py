@@ -72,6 +72,7 @@ class OutboundEvent(SQLModel, table=True):
             "id",
             postgresql_where=text("data->>'payee_ref' IS NOT NULL"),
         ),
+        Index("events_by_time", "created_at"),
     )
 
     id: UUID = primary_key()
@@ -87,6 +88,9 @@ class WebhookEndpoint(SQLModel, table=True):
     """A receiver of our events. Secrets are encrypted; the newest signs, older ones until they expire."""
 
     __tablename__ = "webhook_endpoint"
+    __table_args__ = (
+        CheckConstraint("disabled_by IN ('operator', 'receiver', 'commerce')", name="endpoint_disabled_by"),
+    )
 
     id: UUID = primary_key()
     url: str
@@ -94,7 +98,11 @@ class WebhookEndpoint(SQLModel, table=True):
     event_types: list[str] = text_list()
     secret_sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     active: bool = flag(default=True)
+    active_since: datetime = created()
+    disabled_at: datetime | None = moment()
+    disabled_by: str | None
     disabled_reason: str | None
+    deleted_at: datetime | None = moment()
     version: int = whole(default=1)
     created_at: datetime = created()
 
@@ -107,6 +115,7 @@ class WebhookDelivery(SQLModel, table=True):
         UniqueConstraint("endpoint_id", "event_id"),
         CheckConstraint("status IN ('pending', 'delivered', 'failed')", name="delivery_status"),
         Index("pending_deliveries", "endpoint_id", postgresql_where=text("status = 'pending'")),
+        Index("failed_deliveries", "endpoint_id", postgresql_where=text("status = 'failed'")),
     )
 
     id: UUID = primary_key()
@@ -117,8 +126,39 @@ class WebhookDelivery(SQLModel, table=True):
     last_status_code: int | None = whole(nullable=True)
     last_error: str | None
     last_response: str | None
+    first_attempt_at: datetime | None = moment()
     next_attempt_at: datetime | None = moment()
     delivered_at: datetime | None = moment()
+    created_at: datetime = created()
+
+
+class WebhookAttempt(SQLModel, table=True):
+    """One request to a receiver and its answer, bodies cut to a few kB. Rows are added, never changed."""
+
+    __tablename__ = "webhook_attempt"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('delivered', 'retry', 'failed')", name="attempt_outcome"),
+        Index(
+            "accepted_attempts",
+            "endpoint_id",
+            "created_at",
+            postgresql_where=text("outcome = 'delivered'"),
+        ),
+    )
+
+    id: UUID = primary_key()
+    delivery_id: UUID = reference("webhook_delivery.id")
+    endpoint_id: UUID = reference("webhook_endpoint.id", index=False)
+    attempt: int = whole()
+    outcome: str
+    url: str
+    request_headers: dict[str, Any] = json_object()
+    request_body: str
+    status_code: int | None = whole(nullable=True)
+    response_headers: dict[str, Any] = json_object()
+    response_body: str
+    error: str | None
+    duration_ms: int = whole()
     created_at: datetime = created()
 
 

@@ -63,6 +63,12 @@ MESSAGE = RemoteOptions(
     ),
 )
 
+# One attempt at a webhook: longer than the receiver is given, so that a slow one is an attempt, too.
+DELIVERY = RemoteOptions(start_to_close_timeout=timedelta(seconds=30), retry_policy=MESSAGE["retry_policy"])
+
+# A batch of streams to send again: a statement, and a signal for each.
+REPLAY = RemoteOptions(start_to_close_timeout=timedelta(minutes=2), retry_policy=MESSAGE["retry_policy"])
+
 # Recovery comes again every 30 seconds: one try a step, and time for a long list.
 RECOVERY = RemoteOptions(
     start_to_close_timeout=timedelta(minutes=5), retry_policy=RetryPolicy(maximum_attempts=1)

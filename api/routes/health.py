@@ -4,13 +4,18 @@ import asyncio
 from collections.abc import Awaitable
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.dependencies import Services, ServicesDep
 from api.schemas.common import Output
 from api.workflow_calls import check_temporal
 from domain.errors import LmsUnavailable
+from models.queries import webhook_endpoints
 
+DISABLED_ENDPOINTS = Gauge(
+    "commerce_webhook_endpoints_disabled", "Receivers of events that are off, though by no operator."
+)
 router = APIRouter(tags=["operations"])
 
 
@@ -56,6 +61,11 @@ async def _check_lms(services: Services) -> None:
 
 
 @router.get("/metrics", operation_id="metrics", response_class=Response)
-async def metrics() -> Response:
+async def metrics(services: ServicesDep) -> Response:
     """Prometheus metrics of this process."""
+    try:
+        async with services.commands.transaction() as session:
+            DISABLED_ENDPOINTS.set(await webhook_endpoints.count_disabled(session))
+    except SQLAlchemyError:
+        DISABLED_ENDPOINTS.set(float("nan"))
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

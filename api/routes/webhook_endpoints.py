@@ -1,37 +1,37 @@
-"""Receivers of our events: made, changed, their secrets rotated, their deliveries read."""
+"""Receivers of our events: made, changed, their secrets rotated."""
 
 import base64
 import json
+import logging
 import secrets
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Body, Request, Response
 
 from api.dependencies import NewObjectId, OperatorOrService, Services, ServicesDep, SessionDep
 from api.etags import check_match, etag_of
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
-from api.schemas.revenue import (
-    DeliveryList,
-    DeliveryView,
+from api.schemas.webhooks import (
     EndpointBody,
     EndpointList,
     EndpointPatch,
     EndpointView,
     EndpointWithSecret,
+    RotationBody,
 )
-from domain.errors import NotFound
+from domain.errors import Conflict, NotFound, Unavailable
+from domain.messages import ReplayInput
 from integrations.outbound import check_target
 from models.database import Session
 from models.queries import webhook_endpoints
 from models.queries.webhook_endpoints import EndpointRow
 
+log = logging.getLogger(__name__)
 router = APIRouter(route_class=CommerceRoute, tags=["webhook endpoints"])
 
-# Both secrets sign while a receiver changes over.
-_OVERLAP = timedelta(hours=24)
 _SECRET_BYTES = 32
 # Each signs every delivery; somebody who rotates in a loop must not make the header grow without end.
 _MOST_OLD_SECRETS = 5
@@ -44,15 +44,27 @@ def _view(row: EndpointRow) -> EndpointView:
         event_types=list(row.event_types),
         description=row.description,
         active=row.active,
+        disabled_at=row.disabled_at,
+        disabled_by=row.disabled_by,
         disabled_reason=row.disabled_reason,
         created_at=row.created_at,
     )
 
 
-async def _require(session: Session, endpoint_id: str) -> EndpointRow:
+async def require_endpoint(session: Session, endpoint_id: str) -> EndpointRow:
+    """An endpoint to read, also one that was deleted; NotFound without one."""
+    row = await webhook_endpoints.get(session, parse_id(endpoint_id))
+    if row is None:
+        raise NotFound("no such webhook endpoint")
+    return row
+
+
+async def _for_change(session: Session, endpoint_id: str) -> EndpointRow:
     row = await webhook_endpoints.get(session, parse_id(endpoint_id), lock=True)
     if row is None:
         raise NotFound("no such webhook endpoint")
+    if row.deleted_at is not None:
+        raise Conflict("the endpoint was deleted", code="endpoint_disabled")
     return row
 
 
@@ -84,7 +96,7 @@ async def create_endpoint(
         event_types=body.event_types,
         secret_sealed=_sealed(services, endpoint_id, [{"secret": secret, "expires_at": None}]),
     )
-    row = await _require(session, endpoint_id)
+    row = await require_endpoint(session, endpoint_id)
     response.headers["ETag"] = etag_of(row.version)
     return EndpointWithSecret(**_view(row).model_dump(), secret=secret)
 
@@ -105,7 +117,7 @@ async def get_endpoint(
     endpoint_id: str, caller: OperatorOrService, session: SessionDep, response: Response
 ) -> EndpointView:
     """One receiver."""
-    row = await _require(session, endpoint_id)
+    row = await require_endpoint(session, endpoint_id)
     response.headers["ETag"] = etag_of(row.version)
     return _view(row)
 
@@ -119,9 +131,13 @@ async def change_endpoint(
     services: ServicesDep,
     session: SessionDep,
     response: Response,
+    after: BackgroundTasks,
 ) -> EndpointView:
-    """Change address, types, description or activity. A stale If-Match is 412."""
-    row = await _require(session, endpoint_id)
+    """Change address, types, description or activity. A stale If-Match is 412.
+
+    What waits for the endpoint is sent at once when it is switched on or gets another address.
+    """
+    row = await _for_change(session, endpoint_id)
     check_match(request, etag_of(row.version))
     if body.url is not None:
         check_target(body.url, allow_private=services.allow_private_addresses)
@@ -132,18 +148,29 @@ async def change_endpoint(
         description=row.description if body.description is None else body.description,
         event_types=row.event_types if body.event_types is None else tuple(body.event_types),
         active=active,
-        disabled_reason=None if active else row.disabled_reason,
+        disabled_by=None if active else row.disabled_by or "operator",
+        disabled_reason=None if active else row.disabled_reason or "switched off by an operator",
     )
     await webhook_endpoints.save(session, changed)
+    if active and (not row.active or changed.url != row.url):
+        after.add_task(_send_what_waits, services, row.id, row.version + 1)
     response.headers["ETag"] = etag_of(row.version + 1)
-    return _view(changed)
+    return _view(await require_endpoint(session, row.id))
+
+
+async def _send_what_waits(services: Services, endpoint_id: str, version: int) -> None:
+    """Runs after the commit; when it can't, the sweep of the inbox recovery does it later."""
+    try:
+        await services.dispatcher.start_replay(f"{endpoint_id}/{version}", ReplayInput(endpoint_id))
+    except Unavailable:
+        log.warning("could not send at once what waits for endpoint %s", endpoint_id)
 
 
 @router.delete("/v1/webhook-endpoints/{endpoint_id}", status_code=204, operation_id="delete_webhook_endpoint")
 async def delete_endpoint(endpoint_id: str, caller: OperatorOrService, session: SessionDep) -> Response:
     """Send nothing more there; the log stays."""
-    row = await _require(session, endpoint_id)
-    await webhook_endpoints.save(session, replace(row, active=False, disabled_reason="deleted"))
+    row = await require_endpoint(session, endpoint_id)
+    await webhook_endpoints.delete(session, row.id)
     return Response(status_code=204)
 
 
@@ -154,46 +181,25 @@ async def rotate_secret(
     services: ServicesDep,
     session: SessionDep,
     response: Response,
+    body: Annotated[RotationBody | None, Body()] = None,
 ) -> EndpointWithSecret:
-    """A new secret; those before sign beside it, each for 24 hours from its own rotation."""
-    row = await _require(session, endpoint_id)
+    """A new secret; the one before signs beside it for 24 hours, or as long as `overlap_hours` says."""
+    row = await _for_change(session, endpoint_id)
+    overlap = timedelta(hours=(body or RotationBody()).overlap_hours)
     newest, *older = json.loads(services.sealer.open(row.secret_sealed, f"webhook-endpoint/{row.id}"))
     now = datetime.now(UTC)
     secret = _fresh_secret()
+    until = now + overlap
     kept = [
-        {"secret": newest["secret"], "expires_at": (now + _OVERLAP).isoformat()},
-        *(entry for entry in older if datetime.fromisoformat(entry["expires_at"]) > now),
-    ][:_MOST_OLD_SECRETS]
+        {"secret": newest["secret"], "expires_at": until.isoformat()},
+        # A shorter overlap is for all of them: what leaked may be any.
+        *(
+            entry | {"expires_at": min(datetime.fromisoformat(entry["expires_at"]), until).isoformat()}
+            for entry in older
+        ),
+    ]
+    kept = [entry for entry in kept if datetime.fromisoformat(entry["expires_at"]) > now][:_MOST_OLD_SECRETS]
     sealed = _sealed(services, row.id, [{"secret": secret, "expires_at": None}, *kept])
     await webhook_endpoints.save(session, replace(row, secret_sealed=sealed))
     response.headers["ETag"] = etag_of(row.version + 1)
     return EndpointWithSecret(**_view(row).model_dump(), secret=secret)
-
-
-@router.get("/v1/webhook-endpoints/{endpoint_id}/deliveries", operation_id="list_webhook_deliveries")
-async def list_deliveries(
-    endpoint_id: str, caller: OperatorOrService, session: SessionDep, cursor: Cursor, limit: Limit = 20
-) -> DeliveryList:
-    """What was sent there and what came back, newest first."""
-    row = await _require(session, endpoint_id)
-    found = await webhook_endpoints.deliveries(session, row.id, before=cursor, limit=limit + 1)
-    return DeliveryList(
-        data=[
-            DeliveryView(
-                id=delivery.id,
-                event_id=delivery.event_id,
-                type=delivery.type,
-                stream=delivery.stream,
-                stream_seq=delivery.stream_seq,
-                status=delivery.status,
-                attempts=delivery.attempts,
-                last_status_code=delivery.last_status_code,
-                last_error=delivery.last_error,
-                last_response=delivery.last_response,
-                created_at=delivery.created_at,
-                delivered_at=delivery.delivered_at,
-            )
-            for delivery in found[:limit]
-        ],
-        next_cursor=next_cursor([delivery.id for delivery in found], limit),
-    )

@@ -1,4 +1,4 @@
-"""Split rules, ledger, webhook endpoints."""
+"""Split rules and ledger."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -218,71 +218,3 @@ class TrialBalance(Output):
 
     at: datetime
     accounts: list[AccountBalance]
-
-
-class EndpointBody(Body):
-    """Where events go, and which; none named means all."""
-
-    url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")]
-    event_types: Annotated[list[Annotated[ShortText, Field(max_length=60)]], Field(max_length=50)] = []
-    description: ShortText = ""
-
-
-class EndpointPatch(Body):
-    """Changes of an endpoint."""
-
-    url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None = None
-    event_types: Annotated[list[Annotated[ShortText, Field(max_length=60)]], Field(max_length=50)] | None = (
-        None
-    )
-    description: ShortText | None = None
-    active: bool | None = None
-
-
-class EndpointView(Output):
-    """A receiver of events; its secret is shown once."""
-
-    id: str
-    url: str
-    event_types: list[str]
-    description: str
-    active: bool
-    disabled_reason: str | None
-    created_at: datetime
-
-
-class EndpointWithSecret(EndpointView):
-    """The one answer that holds the secret."""
-
-    secret: str
-
-
-class EndpointList(Output):
-    """A page of endpoints."""
-
-    data: list[EndpointView]
-    next_cursor: str | None
-
-
-class DeliveryView(Output):
-    """One event for one endpoint."""
-
-    id: str
-    event_id: str
-    type: str
-    stream: str
-    stream_seq: int
-    status: str
-    attempts: int
-    last_status_code: int | None
-    last_error: str | None
-    last_response: str | None
-    created_at: datetime
-    delivered_at: datetime | None
-
-
-class DeliveryList(Output):
-    """A page of deliveries."""
-
-    data: list[DeliveryView]
-    next_cursor: str | None

@@ -174,6 +174,12 @@ DATABASE_INVARIANTS = (
         "JOIN webhook_endpoint w ON w.id = d.endpoint_id WHERE d.status = 'failed' AND w.active",
     ),
     Invariant(
+        "outbox.endpoints_on",
+        "no receiver of events was switched off but by an operator",
+        "SELECT 'endpoint ' || id || ' is off since ' || disabled_at || ': ' || disabled_reason "
+        "FROM webhook_endpoint WHERE NOT active AND disabled_by <> 'operator'",
+    ),
+    Invariant(
         "inbox.dispatched",
         "every verified inbound event reached its workflow",
         "SELECT source || ' event ' || event_id || ' (' || type || ') waits since ' || received_at "

@@ -1,4 +1,4 @@
-"""Receivers of our events, and the log of deliveries."""
+"""Receivers of our events."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,10 @@ class EndpointRow:
     event_types: tuple[str, ...]
     secret_sealed: bytes
     active: bool
+    disabled_at: datetime | None
+    disabled_by: str | None
     disabled_reason: str | None
+    deleted_at: datetime | None
     version: int
     created_at: datetime
 
@@ -32,7 +35,10 @@ def _endpoint(row: Row[Any]) -> EndpointRow:
         tuple(row.event_types),
         bytes(row.secret_sealed),
         row.active,
+        row.disabled_at,
+        row.disabled_by,
         row.disabled_reason,
+        row.deleted_at,
         row.version,
         row.created_at,
     )
@@ -75,11 +81,12 @@ async def get(session: Session, endpoint_id: str, *, lock: bool = False) -> Endp
 
 
 async def page(session: Session, *, before: str | None, limit: int) -> list[EndpointRow]:
-    """Newest first, keyset."""
+    """Those that were not deleted, newest first, keyset."""
     rows = await session.execute(
         text(
             "SELECT * FROM webhook_endpoint "
-            "WHERE CAST(:before AS uuid) IS NULL OR id < CAST(:before AS uuid) ORDER BY id DESC LIMIT :limit"
+            "WHERE deleted_at IS NULL AND (CAST(:before AS uuid) IS NULL OR id < CAST(:before AS uuid)) "
+            "ORDER BY id DESC LIMIT :limit"
         ),
         {"before": before, "limit": limit},
     )
@@ -87,12 +94,15 @@ async def page(session: Session, *, before: str | None, limit: int) -> list[Endp
 
 
 async def save(session: Session, endpoint: EndpointRow) -> None:
-    """Write an endpoint back as it is given."""
+    """Write an endpoint back as it is given, but for its times: those are the database's."""
     await session.execute(
         text(
             "UPDATE webhook_endpoint SET url = :url, description = :description, "
-            "event_types = :event_types, secret_sealed = :secret, active = :active, "
-            "disabled_reason = :reason, version = version + 1 WHERE id = :id"
+            "event_types = :event_types, secret_sealed = :secret, "
+            "active_since = CASE WHEN active OR NOT :active THEN active_since ELSE now() END, "
+            "disabled_at = CASE WHEN :active THEN NULL ELSE coalesce(disabled_at, now()) END, "
+            "active = :active, disabled_by = :by, disabled_reason = :reason, "
+            "version = version + 1 WHERE id = :id"
         ),
         {
             "id": endpoint.id,
@@ -101,56 +111,39 @@ async def save(session: Session, endpoint: EndpointRow) -> None:
             "event_types": list(endpoint.event_types),
             "secret": endpoint.secret_sealed,
             "active": endpoint.active,
+            "by": endpoint.disabled_by,
             "reason": endpoint.disabled_reason,
         },
     )
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryRow:
-    """One event for one endpoint, with the outcome of the last attempt."""
-
-    id: str
-    event_id: str
-    type: str
-    stream: str
-    stream_seq: int
-    status: str
-    attempts: int
-    last_status_code: int | None
-    last_error: str | None
-    last_response: str | None
-    created_at: datetime
-    delivered_at: datetime | None
-
-
-async def deliveries(
-    session: Session, endpoint_id: str, *, before: str | None, limit: int
-) -> list[DeliveryRow]:
-    """The log of an endpoint, newest first, keyset."""
-    rows = await session.execute(
+async def delete(session: Session, endpoint_id: str) -> None:
+    """Nothing is sent there any more, for good; its log stays."""
+    await session.execute(
         text(
-            "SELECT d.*, e.type, e.stream, e.stream_seq FROM webhook_delivery d "
-            "JOIN outbound_event e ON e.id = d.event_id WHERE d.endpoint_id = :endpoint "
-            "AND (CAST(:before AS uuid) IS NULL OR d.id < CAST(:before AS uuid)) "
-            "ORDER BY d.id DESC LIMIT :limit"
+            "UPDATE webhook_endpoint SET active = false, disabled_at = coalesce(disabled_at, now()), "
+            "disabled_by = 'operator', disabled_reason = 'deleted', "
+            "deleted_at = coalesce(deleted_at, now()), version = version + 1 WHERE id = :id"
         ),
-        {"endpoint": endpoint_id, "before": before, "limit": limit},
+        {"id": endpoint_id},
     )
-    return [
-        DeliveryRow(
-            str(row.id),
-            str(row.event_id),
-            row.type,
-            row.stream,
-            row.stream_seq,
-            row.status,
-            row.attempts,
-            row.last_status_code,
-            row.last_error,
-            row.last_response,
-            row.created_at,
-            row.delivered_at,
-        )
-        for row in rows
-    ]
+
+
+async def disable(session: Session, endpoint_id: str, by: str, reason: str) -> int | None:
+    """Stop sending to a receiver; the version that this made, or None when it was off already."""
+    version = await session.execute(
+        text(
+            "UPDATE webhook_endpoint SET active = false, disabled_at = now(), disabled_by = :by, "
+            "disabled_reason = :reason, version = version + 1 WHERE id = :id AND active RETURNING version"
+        ),
+        {"id": endpoint_id, "by": by, "reason": reason},
+    )
+    return version.scalar_one_or_none()
+
+
+async def count_disabled(session: Session) -> int:
+    """Receivers that are off although no operator switched them off."""
+    found = await session.execute(
+        text("SELECT count(*) FROM webhook_endpoint WHERE NOT active AND disabled_by <> 'operator'")
+    )
+    return int(found.scalar_one())

@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,27 @@ class Recorder:
         for document in await wait_for(issued, lambda found: len(found) == 2, what="two documents"):
             await self.keep(f"tax-report-{document['kind']}", f"tax-report/{document['id']}")
 
+    async def outbound(self) -> None:
+        """A delivery that an operator hurries, and a replay."""
+        shop, operator = self._shop, await self._shop.operator()
+        (endpoint,) = (await operator.call("GET", "/v1/webhook-endpoints"))["data"]
+        path = f"/v1/webhook-endpoints/{endpoint['id']}"
+        since = datetime.now(UTC).isoformat()
+        await shop.payout.fault(status=503, retry_after="3600", type="earning.accrued")
+        learner = await shop.learner()
+        await shop.buy(learner)
+        await shop.lms.complete(learner.user["lms_user_id"], "python-101")
+
+        async def waiting() -> list[dict[str, Any]]:
+            found = (await operator.call("GET", f"{path}/deliveries?status=pending"))["data"]
+            return [one for one in found if one["attempts"] == 1]
+
+        delivery = (await wait_for(waiting, bool))[0]
+        await operator.call("POST", f"/v1/webhook-deliveries/{delivery['id']}/redeliver")
+        await self.keep("delivery-hurried", f"delivery/{delivery['endpoint_id']}/{delivery['stream']}")
+        replay = await operator.call("POST", f"{path}/replay", {"since": since})
+        await self.keep("webhook-replay", replay["workflow_id"])
+
     async def recovery(self) -> None:
         """One run of the Schedule."""
         async for found in self._client.list_workflows("WorkflowType = 'InboxRecoveryWorkflow'"):
@@ -226,6 +248,7 @@ async def record() -> None:
         await recorder.sales()
         await recorder.unhappy_ends()
         await recorder.refunds()
+        await recorder.outbound()
         await recorder.recovery()
     await record_taxes()
 

@@ -36,6 +36,8 @@ PATHS = {
     "late-payment-revived",
     "balance-transaction",
     "delivery",
+    "delivery-hurried",
+    "webhook-replay",
     "inbox-recovery",
     "tax-report-receipt",
     "tax-report-credit_note",

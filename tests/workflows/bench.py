@@ -83,6 +83,7 @@ class Bench:
     lms: LmsControl
     lms_process: StandinProcess
     payout: PayoutControl
+    payout_process: StandinProcess
     seen_events: set[str] = field(default_factory=set)
 
     # --- what a gateway does --------------------------------------------------------------------------

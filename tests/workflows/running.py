@@ -107,6 +107,16 @@ async def running_bench(
             PayoutControl(standins.payout.base_url) as payout,
             worker,
         ):
-            yield Bench(settings, resources, skipper, stripe, standins.stripe, lms, standins.lms, payout)
+            yield Bench(
+                settings,
+                resources,
+                skipper,
+                stripe,
+                standins.stripe,
+                lms,
+                standins.lms,
+                payout,
+                standins.payout,
+            )
     finally:
         await resources.aclose()

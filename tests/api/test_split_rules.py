@@ -71,7 +71,7 @@ async def test_versions_of_one_scope_do_not_overlap(gateway: Gateway) -> None:
         ({"fixed": [{"payee": "a", "amount": 5}, {"payee": "a", "amount": 6}]}, "invalid_request"),
         ({"shares": [{"payee": "a", "bps": 5}, {"payee": "a", "bps": 6}]}, "invalid_request"),
         ({"affiliate": {"bps": 10_001}}, "invalid_request"),
-        ({"scope": {"currency": "XXX"}}, "invalid_request"),
+        ({"scope": {"currency": "XXX"}}, "unknown_currency"),
         ({"hold_days": -1}, "invalid_request"),
         ({"release": "at_once"}, "invalid_request"),
         ({"guarantee": {"payee": "nobody", "amount": 5}}, "split_rule_invalid"),

@@ -84,6 +84,8 @@ class Settings(LmsSettings):
     stripe_webhook_secret: SecretStr
     stripe_api_base: str | None = None
     lms_webhook_secret: SecretStr
+    lms_poll_seconds: int = Field(default=300, ge=10)
+    lms_poll_at_once: int = Field(default=200, gt=0)
     payout_webhook_secret: SecretStr
     seller_name: str = "Commerce Academy Ltd"
     seller_address: str = "1 Learning Street, London EC1A 1AA"

@@ -1,13 +1,13 @@
 """The worker: builds clients and activities, and runs the workflows (composition root)."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from temporalio.client import (
@@ -21,11 +21,14 @@ from temporalio.client import (
     SchedulePolicy,
     ScheduleRange,
     ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
 )
 from temporalio.worker import Worker
 
 from activities.boundary import Transactions
 from activities.capture import Capture
+from activities.completions import CompletionActivities
 from activities.deliveries import DeliveryActivities
 from activities.entitlements import EntitlementActivities
 from activities.identity import EarningsIdentityActivities
@@ -43,7 +46,7 @@ from domain.errors import NotFound
 from domain.messages import ReplayInput
 from integrations.dispatch import Dispatcher
 from integrations.http import make_http_client
-from integrations.lms import make_lms
+from integrations.lms import PollsCompletion, make_lms
 from integrations.outbound import OutboundHttp
 from integrations.payments import StripePayments
 from integrations.sealing import Sealer
@@ -52,6 +55,7 @@ from integrations.temporal import connect
 from models.database import Database
 from models.queries import webhook_endpoints
 from workflows.checkout import CheckoutWorkflow
+from workflows.completion_polling import CompletionPollingWorkflow
 from workflows.entitlement import EntitlementWorkflow
 from workflows.late_payment import LatePaymentWorkflow
 from workflows.payees import CorrectionWorkflow, EarningsIdentityWorkflow, PayoutWorkflow
@@ -65,6 +69,7 @@ log = logging.getLogger("worker")
 
 WORKFLOWS = [
     CheckoutWorkflow,
+    CompletionPollingWorkflow,
     LatePaymentWorkflow,
     EntitlementWorkflow,
     RevenueSplitWorkflow,
@@ -134,6 +139,11 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         RefundActivities(transactions, resources.payments, dispatcher, seller=seller),
         DeliveryActivities(transactions, resources.outbound, resources.sealer, dispatcher),
         InboxActivities(transactions, dispatcher, resources.payments),
+        *(
+            [CompletionActivities(transactions, resources.lms, dispatcher, at_once=settings.lms_poll_at_once)]
+            if isinstance(resources.lms, PollsCompletion)
+            else []
+        ),
         PayeeActivities(transactions, dispatcher),
         EarningsIdentityActivities(transactions),
     ]
@@ -165,14 +175,20 @@ def make_worker(settings: Settings, resources: WorkerResources) -> Worker:
     )
 
 
-async def ensure_schedules(settings: Settings, client: Client) -> None:
-    """Have what recurs run on Schedules; one of each is enough, whoever makes it first."""
+async def ensure_schedules(settings: Settings, client: Client, *, polls: bool) -> None:
+    """Have what recurs run on Schedules; one of each is enough, whoever makes it first.
+
+    With `polls` the LMS is asked for completions, because it sends no events.
+    """
     queue = settings.temporal_task_queue
     every = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_RECOVERY_EVERY)])
     nightly = ScheduleSpec(
         calendars=[ScheduleCalendarSpec(hour=[ScheduleRange(2)], minute=[ScheduleRange(15)])]
     )
-    for name, spec, action in (
+    polling = ScheduleSpec(
+        intervals=[ScheduleIntervalSpec(every=timedelta(seconds=settings.lms_poll_seconds))]
+    )
+    schedules = [
         (
             "inbox-recovery",
             every,
@@ -185,12 +201,27 @@ async def ensure_schedules(settings: Settings, client: Client) -> None:
                 EarningsIdentityWorkflow.run, id="earnings-identity", task_queue=queue
             ),
         ),
-    ):
+    ]
+    if polls:
+        run = ScheduleActionStartWorkflow(
+            CompletionPollingWorkflow.run, id="completion-polling", task_queue=queue
+        )
+        schedules.append(("completion-polling", polling, run))
+    for name, spec, action in schedules:
         schedule = Schedule(
             action=action, spec=spec, policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP)
         )
-        with contextlib.suppress(ScheduleAlreadyRunningError):
+        try:
             await client.create_schedule(name, schedule)
+        except ScheduleAlreadyRunningError:
+            await client.get_schedule_handle(name).update(partial(_with_spec, spec))
+
+
+def _with_spec(spec: ScheduleSpec, given: ScheduleUpdateInput) -> ScheduleUpdate:
+    """The Schedule at the times that the settings say now; one that an operator paused stays so."""
+    schedule = given.description.schedule
+    schedule.spec = spec
+    return ScheduleUpdate(schedule=schedule)
 
 
 async def connect_to_temporal(settings: Settings) -> Client:
@@ -264,7 +295,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     resources = WorkerResources(settings, client)
     try:
         async with make_worker(settings, resources):
-            await ensure_schedules(settings, client)
+            await ensure_schedules(settings, client, polls=isinstance(resources.lms, PollsCompletion))
             log.info("worker started on task queue %s", settings.temporal_task_queue)
             ready_file = os.environ.get("WORKER_READY_FILE")
             if ready_file:

@@ -150,3 +150,8 @@ def email_caller(email: str) -> str:
 def instructor_payee(lms_user_id: str) -> str:
     """An instructor as a payee of split rules and of the payout system."""
     return f"lms:{lms_user_id}"
+
+
+def polled_completion_id(lms_user_id: str, lms_course_id: str) -> str:
+    """In the place of an event's id, for a completion that the LMS was asked for."""
+    return f"polled/{lms_user_id}/{lms_course_id}"

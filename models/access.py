@@ -30,6 +30,8 @@ class Entitlement(SQLModel, table=True):
     failure_detail: str | None
     failed_action: str | None
     retry_asked: int = whole(default=0)
+    # When an LMS that sends no events was last asked for the completion.
+    polled_at: datetime | None = moment()
     created_at: datetime = created()
     changed_at: datetime = created()
 

@@ -1,0 +1,107 @@
+"""An LMS without events is asked for completions: a bounded number, everybody in turn."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from activities.completions import CompletionActivities, Polled
+from integrations.lms import LmsAccess, PollsCompletion, make_lms
+from tests.lms.wire import Moodle, serving, unavailable
+from tests.workflows.bench import Bench, Placed, until
+
+COURSE = "4200"
+
+
+@pytest.fixture(scope="module")
+async def sold(bench: Bench) -> list[Placed]:
+    """Two learners who bought the same course, which Moodle knows by a number."""
+    await bench.lms.add_course(COURSE, "A course of Moodle's")
+    await bench.query(
+        "WITH made AS (INSERT INTO catalog_item (slug, type, title, description, lms_course_id, tax_code) "
+        "VALUES ('polled', 'course', 'Polled', '', %s, 'txcd_20060158') RETURNING id) "
+        "INSERT INTO item_price (item_id, currency, amount) "
+        "SELECT id, 'USD', 4000 FROM made RETURNING item_id",
+        COURSE,
+    )
+    return [await bench.bought("polled") for _ in range(2)]
+
+
+@pytest.fixture
+async def moodle(sold: list[Placed]) -> AsyncIterator[Moodle]:
+    """Moodle, with both learners enrolled."""
+    wire = Moodle()
+    for order in sold:
+        number = int(order.buyer.lms_user_id)
+        wire.person(username=f"u{number}", email=f"u{number}@example.com", password="commerce-demo")
+        wire.enrolled[number, COURSE] = True
+    async with serving(wire):
+        yield wire
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        yield client
+
+
+def polling(bench: Bench, wire: Moodle, http: httpx.AsyncClient, at_once: int) -> CompletionActivities:
+    access = LmsAccess("moodle", wire.base_url, token=Moodle.token, login_service=Moodle.service)
+    lms = make_lms(access, http)
+    assert isinstance(lms, PollsCompletion)
+    return CompletionActivities(
+        bench.resources.transactions, lms, bench.resources.dispatcher, at_once=at_once
+    )
+
+
+async def test_a_run_asks_for_a_bounded_number_and_the_next_goes_on(
+    bench: Bench, moodle: Moodle, http: httpx.AsyncClient
+) -> None:
+    one = polling(bench, moodle, http, at_once=1)
+    asked = []
+    for _ in range(2):
+        assert await one.poll_completions() == Polled(1, 0)
+        asked.append(
+            await bench.one("SELECT user_id FROM entitlement ORDER BY polled_at DESC NULLS LAST LIMIT 1")
+        )
+    assert asked[0] != asked[1]
+
+
+async def test_an_lms_that_is_away_ends_the_run(
+    bench: Bench, moodle: Moodle, http: httpx.AsyncClient
+) -> None:
+    moodle.fail(unavailable)
+    polled = await polling(bench, moodle, http, at_once=10).poll_completions()
+    assert (polled.asked, polled.completed) == (1, 0)
+    assert polled.stopped_by is not None
+    assert "503" in polled.stopped_by
+
+
+async def test_a_completion_is_stored_relayed_and_recognized_once(
+    bench: Bench, sold: list[Placed], moodle: Moodle, http: httpx.AsyncClient
+) -> None:
+    done, _ = sold
+    moodle.completed = {(int(done.buyer.lms_user_id), COURSE)}
+    activities = polling(bench, moodle, http, at_once=10)
+    assert await activities.poll_completions() == Polled(2, 1)
+
+    async def relayed() -> list[dict[str, object]]:
+        return await bench.query(
+            "SELECT data->>'lms_user_id' AS learner FROM outbound_event WHERE type = 'course.completed' "
+            "AND data->>'course_id' = %s",
+            COURSE,
+        )
+
+    told = await until(relayed, bool, "the relay of the completion")
+    assert told == [{"learner": done.buyer.lms_user_id}]
+    line = await bench.one("SELECT id FROM order_line WHERE order_id = %s", done.id)
+
+    async def recognized() -> list[dict[str, object]]:
+        return await bench.query(
+            "SELECT order_id FROM journal_entry WHERE event_key = %s", f"line:{line['id']}:recognized"
+        )
+
+    await until(recognized, bool, "the recognition")
+    # Nobody who has completed is asked for again, and the other one is.
+    assert await activities.poll_completions() == Polled(1, 0)
+    assert await relayed() == told

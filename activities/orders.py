@@ -162,7 +162,7 @@ class OrderActivities:
                 discount=quote.discount,
                 tax=quote.tax,
                 total=quote.total,
-                promo_code=quote.promo_code,
+                promo_codes=quote.promo_codes,
                 billing_address=body["billing_address"],
                 return_url=body.get("return_url"),
                 locale=body.get("locale"),
@@ -174,10 +174,9 @@ class OrderActivities:
         )
         await self._insert_lines(session, await _require(session, order_id), quote, now)
         await _take_seats(session, (line.item_id for line in quote.sold if line.holds_seat))
-        if quote.promotion_id is not None and not await promotions.reserve(
-            session, quote.promotion_id, order_id, command.user_id
-        ):
-            raise Conflict("this promotion has been used up", code="promo_used_up")
+        for promotion_id in quote.promotion_ids:  # in id order, as everybody takes them
+            if not await promotions.reserve(session, promotion_id, order_id, command.user_id):
+                raise Conflict("this promotion has been used up", code="promo_used_up")
         await carts.close(session, cart.id)
         await orders.note(session, order_id, "placed", "order_placed", "Order placed; waiting for payment.")
 

@@ -26,6 +26,7 @@ from models.columns import (
     moment,
     primary_key,
     reference,
+    text_list,
     uuid_column,
     whole,
 )
@@ -43,7 +44,7 @@ class Cart(SQLModel, table=True):
     user_id: UUID = reference("commerce_user.id")
     open: bool = flag(default=True)
     currency: str | None
-    promo_code: str | None
+    promo_codes: list[str] = text_list()
     version: int = whole(default=1)
     created_at: datetime = created()
 
@@ -111,7 +112,7 @@ class Order(SQLModel, table=True):
     total: int = minor_units()
     amount_paid: int = minor_units(default=0)
     amount_refunded: int = minor_units(default=0)
-    promo_code: str | None
+    promo_codes: list[str] = text_list()
     billing_address: dict[str, Any] = json_object()
     return_url: str | None
     locale: str | None

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 
 from api.dependencies import NewObjectId, Principal, SessionDep, SignedIn
 from api.etags import check_match
@@ -13,11 +13,13 @@ from api.routes.cart_view import cart_view
 from api.schemas.shop import CartItemBody, CartLinePatch, CartView, PromoBody
 from domain.errors import Conflict, NotFound, PromoInvalid
 from models.database import Session
-from models.queries import carts, catalog, quotes
+from models.queries import carts, catalog, promotions, quotes
 from models.queries.carts import CartRow
 from models.queries.quotes import CartQuote
 
 router = APIRouter(route_class=CommerceRoute, tags=["cart"])
+
+_MOST_CODES = 10
 
 
 async def _priced(session: Session, cart_id: str) -> CartQuote:
@@ -118,20 +120,41 @@ async def set_promo(
     session: SessionDep,
     response: Response,
 ) -> CartView:
-    """Use a promotion code, if it applies to the cart now."""
+    """Use a promotion code, if it applies to the cart now.
+
+    It takes the place of the codes that are there, unless it and they are all stackable.
+    """
     cart = await _locked(session, caller, request)
-    await carts.set_promo(session, cart.id, body.code.strip().upper())
+    await carts.set_promos(session, cart.id, await _with_code(session, cart, body.code.strip().upper()))
     for problem in (await _priced(session, cart.id)).problems:
         if problem.code == "promo_invalid":
             raise PromoInvalid(problem.reason or "unknown", problem.detail)
     return await _answer(session, caller, response)
 
 
+async def _with_code(session: Session, cart: CartRow, code: str) -> list[str]:
+    if code in cart.promo_codes:
+        return list(cart.promo_codes)
+    wanted = [*cart.promo_codes, code]
+    found = [await promotions.by_code(session, one) for one in wanted]
+    if not all(promotion is not None and promotion.stackable for promotion in found):
+        return [code]
+    if len(wanted) > _MOST_CODES:
+        raise PromoInvalid("not_applicable", f"a cart has at most {_MOST_CODES} codes")
+    return wanted
+
+
 @router.delete("/v1/cart/promo", operation_id="clear_promo")
 async def clear_promo(
-    request: Request, caller: SignedIn, session: SessionDep, response: Response
+    request: Request,
+    caller: SignedIn,
+    session: SessionDep,
+    response: Response,
+    code: Annotated[str | None, Query(max_length=50, pattern=r"^[^\x00]*$")] = None,
 ) -> CartView:
-    """Take the promotion code off."""
+    """Take one promotion code off, or all of them."""
     cart = await _locked(session, caller, request)
-    await carts.set_promo(session, cart.id, None)
+    gone = None if code is None else code.strip().upper()
+    left = [one for one in cart.promo_codes if gone is not None and one != gone]
+    await carts.set_promos(session, cart.id, left)
     return await _answer(session, caller, response)

@@ -40,7 +40,8 @@ def cart_view(cart: CartRow, quote: CartQuote) -> CartView:
             )
             for line in quote.shown
         ],
-        promo_code=cart.promo_code,
+        promo_code=next(iter(cart.promo_codes), None),
+        promo_codes=list(cart.promo_codes),
         totals=totals_view(quote),
         problems=problems_view(quote),
     )

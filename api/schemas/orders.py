@@ -129,6 +129,7 @@ class OrderView(Output):
     amount_paid: Money
     amount_refunded: Money
     promo_code: str | None
+    promo_codes: list[str]
     channel: str | None
     affiliate: str | None
     payments: list[PaymentSummary]

@@ -13,7 +13,6 @@ from api.schemas.common import (
     MinorUnits,
     Output,
     Payee,
-    ShortText,
 )
 
 # `on_completion`: completion of the course ends the hold before its time.

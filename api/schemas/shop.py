@@ -214,12 +214,16 @@ class CartProblem(Output):
 
 
 class CartView(Output):
-    """The open cart; tax is added at the quote, which knows the address."""
+    """The open cart; tax is added at the quote, which knows the address.
+
+    `promo_codes` are all codes on it, `promo_code` the first.
+    """
 
     id: str
     currency: str | None
     lines: list[CartLineView]
     promo_code: str | None
+    promo_codes: list[str]
     totals: Totals
     problems: list[CartProblem]
 

@@ -1,6 +1,7 @@
-"""Whether a cart's promotion code applies to it now, and what it takes off."""
+"""Whether a cart's promotion codes apply to it now, and what they take off."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from domain.promotions import FixedPromotion, Funding, PercentPromotion, Promotion
@@ -11,28 +12,54 @@ from models.queries.catalog import ItemRow
 from models.queries.promotions import PromotionRow
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The promotions that apply, in id order; for each other code the reason of `promo_invalid`."""
+
+    promotions: tuple[PromotionRow, ...]
+    refused: Mapping[str, str]
+
+
 async def of_cart(
     session: Session,
     cart: CartRow,
     rows: Sequence[CartLineRow],
     items: Mapping[str, ItemRow],
     now: datetime,
-) -> tuple[PromotionRow | None, str | None]:
-    """The cart's promotion when it applies, else the reason of `promo_invalid`; neither without a code.
+) -> Applied:
+    """Look at every code of the cart: one, or several that all may stand beside others.
 
     `rows` are the lines that have a price in the cart's currency. To an empty cart a code applies when
     nothing but the lack of lines speaks against it.
     """
-    if cart.promo_code is None:
-        return None, None
-    found = await promotions.by_code(session, cart.promo_code)
-    if found is None or not found.active:
-        return None, "unknown"
-    reason = _why_not_now(found, now)
+    found: list[PromotionRow] = []
+    refused: dict[str, str] = {}
+    for code in cart.promo_codes:
+        promotion = await promotions.by_code(session, code)
+        reason = await _why_not(session, promotion, cart, rows, items, now)
+        if promotion is None or reason is not None:
+            refused[code] = reason or "unknown"
+        elif len(cart.promo_codes) > 1 and not promotion.stackable:
+            refused[code] = "not_applicable"  # it was changed since it was put beside the others
+        else:
+            found.append(promotion)
+    return Applied(tuple(sorted(found, key=lambda promotion: promotion.id)), refused)
+
+
+async def _why_not(
+    session: Session,
+    promotion: PromotionRow | None,
+    cart: CartRow,
+    rows: Sequence[CartLineRow],
+    items: Mapping[str, ItemRow],
+    now: datetime,
+) -> str | None:
+    if promotion is None or not promotion.active:
+        return "unknown"
+    reason = _why_not_now(promotion, now)
     if reason is None and cart.currency is not None:
-        reason = _why_not_here(found, cart.currency, rows, items)
-    reason = reason or await _why_not_for(session, found, cart.user_id)
-    return (found, None) if reason is None else (None, reason)
+        reason = _why_not_here(promotion, cart.currency, rows, items)
+    return reason or await _why_not_for(session, promotion, cart.user_id)
 
 
 def _why_not_now(promotion: PromotionRow, now: datetime) -> str | None:

@@ -1,5 +1,6 @@
 """Carts: one open per user; checkout closes it, cancel and expiry give its lines back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ class CartRow:
     id: str
     user_id: str
     currency: str | None
-    promo_code: str | None
+    promo_codes: tuple[str, ...]
     version: int
 
 
@@ -33,7 +34,7 @@ class CartLineRow:
 
 
 def _cart(row: Row[Any]) -> CartRow:
-    return CartRow(str(row.id), str(row.user_id), row.currency, row.promo_code, row.version)
+    return CartRow(str(row.id), str(row.user_id), row.currency, tuple(row.promo_codes), row.version)
 
 
 async def open_id(session: Session, user_id: str) -> str | None:
@@ -132,11 +133,11 @@ async def remove_line(session: Session, cart_id: str, line_id: str) -> bool:
     return True
 
 
-async def set_promo(session: Session, cart_id: str, code: str | None) -> None:
-    """Put a promotion code on the cart, or take it off."""
+async def set_promos(session: Session, cart_id: str, codes: Sequence[str]) -> None:
+    """Have exactly these promotion codes on the cart."""
     await session.execute(
-        text("UPDATE cart SET promo_code = :code, version = version + 1 WHERE id = :id"),
-        {"id": cart_id, "code": code},
+        text("UPDATE cart SET promo_codes = :codes, version = version + 1 WHERE id = :id"),
+        {"id": cart_id, "codes": list(codes)},
     )
 
 
@@ -164,8 +165,9 @@ async def give_back(session: Session, cart_id: str) -> None:
     )
     await session.execute(
         text(
-            "UPDATE cart SET currency = :currency, promo_code = coalesce(promo_code, :promo), "
-            "version = version + 1 WHERE id = :id"
+            "UPDATE cart SET currency = :currency, version = version + 1, "
+            "promo_codes = CASE WHEN promo_codes = '{}' THEN CAST(:promos AS text[]) ELSE promo_codes END "
+            "WHERE id = :id"
         ),
-        {"id": fresh.id, "currency": old.currency, "promo": old.promo_code},
+        {"id": fresh.id, "currency": old.currency, "promos": list(old.promo_codes)},
     )

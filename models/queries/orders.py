@@ -32,7 +32,7 @@ class OrderRow:
     total: int
     amount_paid: int
     amount_refunded: int
-    promo_code: str | None
+    promo_codes: tuple[str, ...]
     billing_address: dict[str, Any]
     return_url: str | None
     locale: str | None
@@ -82,7 +82,7 @@ def _order(row: Row[Any]) -> OrderRow:
         total=row.total,
         amount_paid=row.amount_paid,
         amount_refunded=row.amount_refunded,
-        promo_code=row.promo_code,
+        promo_codes=tuple(row.promo_codes),
         billing_address=row.billing_address,
         return_url=row.return_url,
         locale=row.locale,
@@ -146,7 +146,7 @@ class NewOrder:
     discount: int
     tax: int
     total: int
-    promo_code: str | None
+    promo_codes: tuple[str, ...]
     billing_address: dict[str, Any]
     return_url: str | None
     window_seconds: float
@@ -161,12 +161,13 @@ async def insert(session: Session, order: NewOrder) -> None:
     await session.execute(
         text(
             "INSERT INTO orders (id, number, user_id, cart_id, currency, payment_state, "
-            "fulfilment_state, dispute_state, subtotal, discount, tax, total, promo_code, "
+            "fulfilment_state, dispute_state, subtotal, discount, tax, total, promo_codes, "
             "billing_address, return_url, locale, taxation, channel, affiliate_id, expires_at) "
             "VALUES (:id, "
             "to_char(now(), '\"C-\"YYYY') || '-' || lpad(nextval('order_number_seq')::text, 6, '0'), "
             ":user_id, :cart_id, :currency, 'pending', 'none', 'none', :subtotal, :discount, :tax, "
-            ":total, :promo_code, CAST(:address AS jsonb), :return_url, :locale, CAST(:taxation AS jsonb), "
+            ":total, CAST(:promo_codes AS text[]), CAST(:address AS jsonb), :return_url, :locale, "
+            "CAST(:taxation AS jsonb), "
             ":channel, CAST(:affiliate_id AS uuid), "
             "now() + make_interval(secs => :window_seconds))"
         ),
@@ -179,7 +180,7 @@ async def insert(session: Session, order: NewOrder) -> None:
             "discount": order.discount,
             "tax": order.tax,
             "total": order.total,
-            "promo_code": order.promo_code,
+            "promo_codes": list(order.promo_codes),
             "address": json.dumps(order.billing_address),
             "return_url": order.return_url,
             "locale": order.locale,

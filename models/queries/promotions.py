@@ -185,7 +185,10 @@ async def _count_use(session: Session, promotion_id: str, order_id: str, user_id
 async def reserve_again(session: Session, order_id: str) -> bool:
     """Take the released uses of an order again; False when one is not to be had any more."""
     rows = await session.execute(
-        text("SELECT promotion_id, user_id FROM promotion_use WHERE order_id = :id AND state = 'released'"),
+        text(
+            "SELECT promotion_id, user_id FROM promotion_use WHERE order_id = :id AND state = 'released' "
+            "ORDER BY promotion_id"
+        ),
         {"id": order_id},
     )
     for row in rows.all():

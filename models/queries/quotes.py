@@ -7,6 +7,7 @@ from typing import Any
 
 from domain.orders import ItemType
 from domain.pricing import PricedBundle, PricedLine, PricingRequest, Quote, QuotedLine, TaxBehavior, price
+from domain.promotions import in_order
 from domain.taxation import TaxDecision
 from models.database import Session
 from models.queries import applied_promotion, carts, catalog, entitlements, tax_rates
@@ -76,8 +77,8 @@ class CartQuote:
     discount: int
     tax: int
     total: int
-    promotion_id: str | None
-    promo_code: str | None
+    promotion_ids: tuple[str, ...]
+    promo_codes: tuple[str, ...]
     problems: tuple[Problem, ...]
 
 
@@ -97,10 +98,9 @@ async def quote_cart(
     tax = tax or TaxDecision()
     cart = await carts.get(session, cart_id)
     if cart is None:
-        return _empty(None, None)
+        return _empty(None, {})
     if cart.currency is None:
-        _, reason = await applied_promotion.of_cart(session, cart, [], {}, now)
-        return _empty(cart.promo_code, reason)
+        return _empty(cart, (await applied_promotion.of_cart(session, cart, [], {}, now)).refused)
     rows = await carts.lines(session, cart_id)
     items = await catalog.by_ids(session, [row.item_id for row in rows])
     members = await catalog.by_ids(session, [m for item in items.values() for m in item.members])
@@ -110,14 +110,15 @@ async def quote_cart(
     ]
     sellable = [row for row in rows if items[row.item_id].price_in(cart.currency) is not None]
     rates = await tax_rates.at(session, address, now.date(), reverse_charge=tax.reverse_charge)
-    promotion, reason = await applied_promotion.of_cart(session, cart, sellable, items, now)
-    if reason is not None:
-        problems.append(_promo_problem(cart.promo_code, reason))
+    applied = await applied_promotion.of_cart(session, cart, sellable, items, now)
+    problems += [_promo_problem(code, reason) for code, reason in applied.refused.items()]
     quote = price(
         PricingRequest(
             cart.currency,
             tuple(_priced(row, items[row.item_id], members, cart.currency, rates) for row in sellable),
-            promotions=() if promotion is None else (applied_promotion.rule_of(promotion, sellable, items),),
+            promotions=tuple(
+                in_order(applied_promotion.rule_of(one, sellable, items) for one in applied.promotions)
+            ),
             stated=tax.stated,
         )
     )
@@ -129,18 +130,19 @@ async def quote_cart(
         discount=quote.discount_net,
         tax=quote.tax,
         total=quote.gross,
-        promotion_id=None if promotion is None else promotion.id,
-        promo_code=cart.promo_code,
+        promotion_ids=tuple(promotion.id for promotion in applied.promotions),
+        promo_codes=cart.promo_codes,
         problems=tuple(problems),
     )
 
 
-def _empty(code: str | None, reason: str | None) -> CartQuote:
-    problems = () if reason is None else (_promo_problem(code, reason),)
-    return CartQuote("USD", (), (), 0, 0, 0, 0, None, code, problems)
+def _empty(cart: CartRow | None, refused: Mapping[str, str]) -> CartQuote:
+    problems = tuple(_promo_problem(code, reason) for code, reason in refused.items())
+    codes = () if cart is None else cart.promo_codes
+    return CartQuote("USD", (), (), 0, 0, 0, 0, (), codes, problems)
 
 
-def _promo_problem(code: str | None, reason: str) -> Problem:
+def _promo_problem(code: str, reason: str) -> Problem:
     return Problem("promo_invalid", f"the code {code} can't be used: {reason}", reason=reason)
 
 

@@ -65,7 +65,7 @@ async def order_of(session: Session, user_id: str) -> str:
             0,
             0,
             0,
-            None,
+            (),
             {"country": "DE"},
             None,
             window_seconds=60,

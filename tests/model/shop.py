@@ -166,7 +166,7 @@ class DatabaseShop:
                     discount=sum(line.list_net - line.net for line in lines),
                     tax=total - sum(line.net for line in lines),
                     total=total,
-                    promo_code=None,
+                    promo_codes=(),
                     billing_address={},
                     return_url=None,
                     window_seconds=60,

@@ -135,7 +135,7 @@ async def make_orders(database: Database) -> list[tuple[str, str]]:
             order_id = await orders.new_id(session)
             await orders.insert(
                 session,
-                NewOrder(order_id, user.id, cart.id, "USD", 0, 0, 0, 0, None, {"country": "DE"}, None, 60),
+                NewOrder(order_id, user.id, cart.id, "USD", 0, 0, 0, 0, (), {"country": "DE"}, None, 60),
             )
             found.append((order_id, user.id))
     return found

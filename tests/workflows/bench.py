@@ -116,7 +116,7 @@ class Bench:
                 assert item is not None, slug
                 await carts.add_line(session, cart.id, str(uuid.uuid4()), item.id, "USD")
             if promo is not None:
-                await carts.set_promo(session, cart.id, promo)
+                await carts.set_promos(session, cart.id, [promo])
             order_id = await orders.new_id(session)
             body = {
                 "cart_id": cart.id,

@@ -39,6 +39,7 @@ from activities.payees import PayeeActivities
 from activities.payments import PaymentActivities
 from activities.refunds import RefundActivities
 from activities.splits import SplitActivities
+from activities.store_credit import StoreCreditActivities
 from activities.taxes import TaxActivities
 from activities.verification import Report, Verifier
 from config import Settings
@@ -62,6 +63,7 @@ from workflows.payees import CorrectionWorkflow, EarningsIdentityWorkflow, Payou
 from workflows.reconciliation import BalanceTransactionWorkflow, InboxRecoveryWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.revenue_split import RevenueSplitWorkflow
+from workflows.store_credit import StoreCreditWorkflow
 from workflows.tax_report import TaxReportWorkflow
 from workflows.webhook_delivery import WebhookDeliveryWorkflow, WebhookReplayWorkflow
 
@@ -81,6 +83,7 @@ WORKFLOWS = [
     WebhookReplayWorkflow,
     PayoutWorkflow,
     CorrectionWorkflow,
+    StoreCreditWorkflow,
     EarningsIdentityWorkflow,
 ]
 _RECOVERY_EVERY = timedelta(seconds=30)
@@ -145,6 +148,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
             else []
         ),
         PayeeActivities(transactions, dispatcher),
+        StoreCreditActivities(transactions),
         EarningsIdentityActivities(transactions),
     ]
 

@@ -16,9 +16,9 @@ class Capture:
         """`seller` has name, address, vat_id and country, for the receipt."""
         self._seller = seller
 
-    async def become_paid(self, tx: Transaction, row: OrderRow, *, amount: int, how: str) -> None:
-        """Write everything that follows from payment; `amount` in minor units is what was captured."""
-        await orders.set_paid(tx.session, row.id, amount)
+    async def become_paid(self, tx: Transaction, row: OrderRow, *, how: str) -> None:
+        """Write everything that follows from payment of all that was due; reserved store credit is spent."""
+        await orders.set_paid(tx.session, row.id)
         await capture_order(tx, row)
         await promotions.consume(tx.session, row.id)
         await entitlements.justify(tx.session, row.id)
@@ -34,7 +34,8 @@ class Capture:
                     "user_id": row.user_id,
                     "lms_user_id": row.lms_user_id,
                     "currency": row.currency,
-                    "amount": amount,
+                    "amount": row.total,
+                    "store_credit": row.store_credit,
                 },
             )
         )

@@ -41,7 +41,8 @@ async def sale_draft(session: Session, order: OrderRow, *, seller: dict[str, str
     country = str(order.billing_address["country"])
     kind = "invoice" if issues_invoices(country) else "receipt"
     words = labels_of(_locale(order))
-    paid_by = words.store_credit if reference is None else words.card.format(reference=reference)
+    ways = [] if reference is None else [words.card.format(reference=reference)]
+    paid_by = " + ".join([*ways, words.store_credit] if order.store_credit or not ways else ways)
     content = await _content(session, order, seller, kind, shown, paid_by, None)
     return Draft(kind, country, order.id, None, content.to_json())
 
@@ -78,7 +79,8 @@ async def credit_note_draft(
     if corrected is None:
         raise CommerceError(f"order {order.id} was refunded and has no invoice or receipt")
     words = labels_of(_locale(order))
-    paid_by = words.card.format(reference=refund.provider_refund_id or refund.id)
+    ways = [words.card.format(reference=refund.provider_refund_id or refund.id)] if refund.card_amount else []
+    paid_by = " + ".join([*ways, words.store_credit] if refund.credit_amount else ways)
     content = await _content(session, order, seller, "credit_note", shown, paid_by, corrected)
     return Draft("credit_note", corrected.country, order.id, refund.id, content.to_json())
 

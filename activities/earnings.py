@@ -31,11 +31,11 @@ def ledger_of(line: LineRow, currency: str) -> LineLedger:
 
 
 async def capture_order(tx: Transaction, order: OrderRow) -> None:
-    """Post the capture of a paid order (nothing, when nothing was due)."""
+    """Post the capture of a paid order (nothing, when it cost nothing), its store credit spent."""
     lines = await orders.lines(tx.session, order.id, lock=True)
     books = [ledger_of(line, order.currency) for line in lines]
     prior = await volumes.before(tx.session, (b for b in books if b.recognition is Recognition.ON_PAYMENT))
-    outcome = capture(order.id, books, prior=prior)
+    outcome = capture(order.id, books, credit_applied=order.store_credit, customer=order.user_id, prior=prior)
     await post_outcome(tx, outcome, order, lines, reason="payment")
 
 

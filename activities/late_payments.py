@@ -10,10 +10,20 @@ from activities.capture import Capture
 from domain.errors import CommerceError, Conflict
 from domain.ledger import refund_unapplied, unapply_payment
 from domain.messages import LatePaymentInput
-from domain.orders import PaymentState
+from domain.orders import PaymentState, RefundKind
 from integrations.dispatch import Dispatcher
 from integrations.payments import received
-from models.queries import catalog, entitlements, inbox, ledger, orders, payments, promotions, refunds
+from models.queries import (
+    catalog,
+    entitlements,
+    inbox,
+    ledger,
+    orders,
+    payments,
+    promotions,
+    refunds,
+    store_credit,
+)
 from models.queries.orders import OrderRow
 from models.queries.payments import PaymentRow
 
@@ -83,8 +93,8 @@ class LatePaymentActivities:
             return "the order was paid already"
         if row.payment_state is not PaymentState.EXPIRED:
             return f"the order is {row.payment_state}"
-        if (amount, currency) != (row.total, row.currency):
-            return f"the order is for {row.total} {row.currency}, the payment for {amount} {currency}"
+        if (amount, currency) != (row.due, row.currency):
+            return f"the order is for {row.due} {row.currency}, the payment for {amount} {currency}"
         try:
             async with tx.session.begin_nested():
                 await _take_again(tx, row)
@@ -99,7 +109,7 @@ class LatePaymentActivities:
             applied=True,
         )
         await self._capture.become_paid(
-            tx, row, amount=amount, how=f"Payment {intent['id']} succeeded late; the order goes on."
+            tx, row, how=f"Payment {intent['id']} succeeded late; the order goes on."
         )
         return None
 
@@ -115,13 +125,17 @@ class LatePaymentActivities:
 
 def _waits_for(row: OrderRow, amount: int, currency: str) -> bool:
     open_states = (PaymentState.PENDING, PaymentState.PROCESSING)
-    return row.payment_state in open_states and (amount, currency) == (row.total, row.currency)
+    return row.payment_state in open_states and (amount, currency) == (row.due, row.currency)
 
 
 async def _take_again(tx: Transaction, row: OrderRow) -> None:
     courses = {line.lms_course_id for line in await orders.lines(tx.session, row.id)}
     if courses <= set(await entitlements.owns(tx.session, row.user_id, sorted(courses))):
         raise _CannotRevive("the order had expired, and its courses were bought again")
+    if row.store_credit:
+        await store_credit.lock(tx.session, row.user_id)
+        if await store_credit.available(tx.session, row.user_id, row.currency) < row.store_credit:
+            raise _CannotRevive("the order had expired, and its store credit was used again")
     for line_id, item_id in await orders.seated_lines(tx.session, row.id):
         if not await catalog.take_seat(tx.session, item_id):
             raise _CannotRevive("the order had expired, and its seat was sold")
@@ -154,7 +168,7 @@ async def _set_apart(
         refund_id=refund_id,
         order_id=row.id,
         payment_id=payment.id,
-        kind="unapplied",
+        kind=RefundKind.UNAPPLIED,
         amount=amount,
         currency=currency,
         reason=reason,

@@ -13,6 +13,7 @@ from domain.errors import CommerceError, Conflict, InvalidInput, PriceChanged, P
 from domain.ids import order_stream
 from domain.messages import OrderInput, PaymentEvent
 from domain.orders import EntitlementStatus, FulfilmentState, PaymentState
+from domain.store_credit import credit_to_use
 from domain.taxation import TaxDecision
 from integrations.payments import received
 from models.database import Session
@@ -26,8 +27,9 @@ from models.queries import (
     promotions,
     quotes,
     split_rules,
+    store_credit,
 )
-from models.queries.orders import NewOrder, OrderRow
+from models.queries.orders import CommandRow, NewOrder, OrderRow
 from models.queries.outbox import Publication
 from models.queries.split_rules import Sale, SplitRuleRow
 
@@ -58,6 +60,12 @@ class OrderState:
     expires_at: float
     intent_id: str | None
     unapplied: bool = False
+    store_credit: int = 0
+
+    @property
+    def due(self) -> int:
+        """What is to be paid by card."""
+        return self.total - self.store_credit
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,8 @@ class OrderActivities:
         tax = TaxDecision.from_dict(body.get("tax"))
         quote = await quotes.quote_cart(session, cart.id, body["billing_address"], now=now, tax=tax)
         _refuse_problems(quote)
-        _refuse_other_price(quote, body.get("expected_total"))
+        credit = await self._credit_for(session, command, quote)
+        _refuse_other_price(quote, credit, body)
         await orders.insert(
             session,
             NewOrder(
@@ -162,6 +171,7 @@ class OrderActivities:
                 discount=quote.discount,
                 tax=quote.tax,
                 total=quote.total,
+                store_credit=credit,
                 promo_codes=quote.promo_codes,
                 billing_address=body["billing_address"],
                 return_url=body.get("return_url"),
@@ -178,7 +188,21 @@ class OrderActivities:
             if not await promotions.reserve(session, promotion_id, order_id, command.user_id):
                 raise Conflict("this promotion has been used up", code="promo_used_up")
         await carts.close(session, cart.id)
-        await orders.note(session, order_id, "placed", "order_placed", "Order placed; waiting for payment.")
+        reserved = f" {credit} {quote.currency} (minor units) of store credit are reserved." if credit else ""
+        await orders.note(
+            session, order_id, "placed", "order_placed", f"Order placed; waiting for payment.{reserved}"
+        )
+
+    async def _credit_for(self, session: Session, command: CommandRow, quote: quotes.CartQuote) -> int:
+        """The store credit that pays for the order; it is reserved by being written on the order.
+
+        The user's lock is held until then, so that two checkouts never count on the same credit.
+        """
+        if not command.body.get("use_store_credit"):
+            return 0
+        await store_credit.lock(session, command.user_id)
+        available = await store_credit.available(session, command.user_id, quote.currency)
+        return credit_to_use(quote.total, available, quote.currency)
 
     async def _insert_lines(
         self, session: Session, order: OrderRow, quote: quotes.CartQuote, now: datetime
@@ -232,11 +256,12 @@ class OrderActivities:
     @activity.defn
     @translated
     async def accept_free_order(self, order: OrderInput) -> OrderState:
-        """Nothing is due: the order is paid at once, without the processor."""
+        """Nothing is due, or store credit pays for all: paid at once, without the processor."""
         async with self._transactions.begin() as tx:
             row = await _require(tx.session, order.order_id, lock=True)
-            if row.payment_state is PaymentState.PENDING and row.total == 0:
-                await self._capture.become_paid(tx, row, amount=0, how="Nothing was due.")
+            if row.payment_state is PaymentState.PENDING and row.due == 0:
+                how = "Paid with store credit." if row.store_credit else "Nothing was due."
+                await self._capture.become_paid(tx, row, how=how)
             return await _state(tx.session, await _require(tx.session, order.order_id))
 
     @activity.defn
@@ -257,7 +282,7 @@ class OrderActivities:
                 return await _state(tx.session, row, unapplied=not payment.applied)
             fits = (
                 row.payment_state in (PaymentState.PENDING, PaymentState.PROCESSING)
-                and amount == row.total
+                and amount == row.due
                 and currency == row.currency
             )
             await payments.set_succeeded(
@@ -269,9 +294,7 @@ class OrderActivities:
                 applied=fits,
             )
             if fits:
-                await self._capture.become_paid(
-                    tx, row, amount=amount, how=f"Payment {intent['id']} succeeded."
-                )
+                await self._capture.become_paid(tx, row, how=f"Payment {intent['id']} succeeded.")
             else:
                 why = _why_unapplied(row, amount, currency)
                 await orders.note(
@@ -286,7 +309,10 @@ class OrderActivities:
     @activity.defn
     @translated
     async def close_unpaid(self, given: CloseInput) -> OrderState:
-        """End an order that was never paid: seats and promotion go back, the lines become a cart again."""
+        """End an order that was never paid: seats and promotion go back, the lines become a cart again.
+
+        Its store credit is free again with the order's state.
+        """
         async with self._transactions.begin() as tx:
             row = await _require(tx.session, given.order_id, lock=True)
             if row.payment_state in (PaymentState.PENDING, PaymentState.PROCESSING):
@@ -386,12 +412,13 @@ async def _state(session: Session, row: OrderRow, *, unapplied: bool = False) ->
         expires_at=row.expires_at.timestamp(),
         intent_id=intents[0] if intents else None,
         unapplied=unapplied,
+        store_credit=row.store_credit,
     )
 
 
 def _why_unapplied(row: OrderRow, amount: int, currency: str) -> str:
-    if (amount, currency) != (row.total, row.currency):
-        return f"the order is for {row.total} {row.currency}"
+    if (amount, currency) != (row.due, row.currency):
+        return f"the order is for {row.due} {row.currency}"
     if row.payment_state is PaymentState.PAID:
         return "the order was paid already"
     return f"the order is {row.payment_state}"
@@ -408,11 +435,16 @@ def _refuse_problems(quote: quotes.CartQuote) -> None:
         raise Conflict(problem.detail, code=problem.code)
 
 
-def _refuse_other_price(quote: quotes.CartQuote, expected: dict[str, Any] | None) -> None:
-    if expected is None or (expected["amount"], expected["currency"]) == (quote.total, quote.currency):
+def _refuse_other_price(quote: quotes.CartQuote, credit: int, body: dict[str, Any]) -> None:
+    """The caller may have said what it expects to owe, in all and after store credit."""
+    due = quote.total - credit
+    for expected, found in ((body.get("expected_total"), quote.total), (body.get("expected_due"), due)):
+        if expected is not None and (expected["amount"], expected["currency"]) != (found, quote.currency):
+            break
+    else:
         return
     raise PriceChanged(
-        f"the total is {quote.total} {quote.currency} now",
+        f"the total is {quote.total} {quote.currency} now, of which {due} are due",
         quote={
             name: {"amount": value, "currency": quote.currency}
             for name, value in (
@@ -420,6 +452,8 @@ def _refuse_other_price(quote: quotes.CartQuote, expected: dict[str, Any] | None
                 ("discount", quote.discount),
                 ("tax", quote.tax),
                 ("total", quote.total),
+                ("store_credit", credit),
+                ("due", due),
             )
         },
     )

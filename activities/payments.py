@@ -57,7 +57,7 @@ class PaymentActivities:
             row = await orders.get(tx.session, order.order_id)
             if row is None:
                 raise CommerceError(f"order {order.order_id} has no row")
-            payment = await payments.begin_attempt(tx.session, row.id, row.total, row.currency)
+            payment = await payments.begin_attempt(tx.session, row.id, row.due, row.currency)
         if payment.intent_id is not None:
             return IntentState(payment.intent_id, payment.status)
         intent = None

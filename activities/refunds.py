@@ -12,6 +12,7 @@ from activities.earnings import ledger_of, post_outcome
 from activities.orders import Refusal, refusal_of
 from domain import ids
 from domain.errors import CommerceError, Conflict, InvalidInput, ProcessorUnavailable
+from domain.event_keys import refund_cause
 from domain.ledger import (
     LineLedger,
     Outcome,
@@ -22,7 +23,8 @@ from domain.ledger import (
     settle_refund,
 )
 from domain.messages import RefundInput
-from domain.orders import DisputeState, PaymentState, RefundStatus
+from domain.orders import DisputeState, PaymentState, RefundKind, RefundStatus
+from domain.store_credit import Tender, refund_tender
 from integrations.dispatch import Dispatcher
 from integrations.payments import Refund as ProcessorRefund
 from integrations.payments import StripePayments
@@ -61,6 +63,19 @@ class RefundFailure:
 
     refund_id: str
     reason: str
+
+
+# On the timeline, and as the reason of earning events.
+_NAMES = {
+    RefundKind.ORDER: "Refund",
+    RefundKind.CORRECTION: "Price correction",
+    RefundKind.GOODWILL: "Goodwill refund, borne by the platform,",
+}
+_WHY = {
+    RefundKind.ORDER: "refund",
+    RefundKind.CORRECTION: "price correction",
+    RefundKind.GOODWILL: "goodwill",
+}
 
 
 class RefundActivities:
@@ -108,29 +123,35 @@ class RefundActivities:
             raise Conflict("a dispute is open; its outcome decides", code="dispute_open")
         lines = await orders.lines(tx.session, row.id, lock=True)
         books = [ledger_of(line, row.currency) for line in lines]
-        outcome, taken = _initiate(command.id, books, body)
+        kind = RefundKind(body.get("kind", RefundKind.ORDER))
+        outcome, taken = _initiate(command.id, books, body, kind)
         total = sum(taken.values())
-        payment = next(p for p in await payments.of_order(tx.session, row.id) if p.applied)
+        payment = next((p for p in await payments.of_order(tx.session, row.id) if p.applied), None)
+        back = _tender(
+            total, books, await refunds.of_order(tx.session, row.id), 0 if payment is None else payment.amount
+        )
         await refunds.insert(
             tx.session,
             refund_id=command.id,
             order_id=row.id,
-            payment_id=payment.id,
-            kind="order",
+            payment_id=None if payment is None else payment.id,
+            kind=kind,
             amount=total,
+            credit_amount=back.credit,
             currency=row.currency,
             reason=body["reason"],
             keep_access=body["keep_access"],
             requested_by=command.user_id,
             lines=taken,
         )
-        await post_outcome(tx, outcome, row, lines, reason="refund")
+        await post_outcome(tx, outcome, row, lines, reason=_WHY[kind])
+        in_credit = f", {back.credit} of it as store credit" if back.credit else ""
         await orders.note(
             tx.session,
             row.id,
             f"refund/{command.id}/asked",
             "refund_requested",
-            f"Refund of {total} {row.currency} (minor units) asked: {body['reason']}",
+            f"{_NAMES[kind]} of {total} {row.currency} (minor units){in_credit} asked: {body['reason']}",
         )
 
     @activity.defn
@@ -143,19 +164,31 @@ class RefundActivities:
             await refunds.count_issue(tx.session, refund.id, attempt)
         if refund.status is not RefundStatus.PENDING:
             return await self._read_state(refund.id)
+        if refund.card_amount == 0:
+            return await self._settle_without_processor(refund.id)
         if refund.provider_refund_id is not None:
             found = await self._api.get_refund(refund.provider_refund_id)
         else:
             found = await self._find_or_create(refund, attempt)
         return await self._follow(refund.id, found)
 
+    async def _settle_without_processor(self, refund_id: str) -> RefundState:
+        """All of it goes back as store credit: nobody outside has to be asked."""
+        async with self._transactions.begin() as tx:
+            refund = await _require(tx, refund_id, lock=True)
+            if refund.status is RefundStatus.PENDING:
+                await self._settle(tx, refund)
+            return await _state(tx, refund_id)
+
     async def _find_or_create(self, refund: RefundRow, attempt: int) -> ProcessorRefund:
+        if refund.intent_id is None:
+            raise CommerceError(f"refund {refund.id} has no payment to go back to")
         existing = await self._api.find_refund(refund.id, refund.intent_id)
         if existing is not None:
             return existing
         return await self._api.create_refund(
             intent_id=refund.intent_id,
-            amount=refund.amount,
+            amount=refund.card_amount,
             currency=refund.currency,
             refund_id=refund.id,
             order_id=refund.order_id,
@@ -185,10 +218,16 @@ class RefundActivities:
     async def _settle(self, tx: Transaction, refund: RefundRow) -> None:
         """The money went back: post it, count it, end the access it paid for, issue the credit note."""
         row = await _require_order(tx, refund.order_id)
-        outcome = settle_refund(refund.id, amount=refund.amount, currency=refund.currency)
+        outcome = settle_refund(
+            refund.id,
+            amount=refund.amount,
+            currency=refund.currency,
+            credit=refund.credit_amount,
+            customer=row.user_id,
+        )
         await ledger.post(tx.session, outcome.entries, order_id=row.id, effective_at=datetime.now(UTC))
         await refunds.set_status(tx.session, refund.id, RefundStatus.SUCCEEDED)
-        if refund.kind == "order":
+        if refund.kind.takes_from_lines:
             await orders.add_refunded(tx.session, row.id, refund.amount)
             await _end_what_is_refunded(tx, row, refund)
         await orders.note(
@@ -199,7 +238,7 @@ class RefundActivities:
             f"Refund of {refund.amount} {refund.currency} (minor units) succeeded.",
         )
         _publish(tx, "refund.succeeded", refund, row)
-        if refund.kind == "order":
+        if refund.kind.takes_from_lines:
             fresh = await _require_order(tx, row.id)
             if fresh.amount_refunded == fresh.amount_paid:
                 _publish(tx, "order.refunded", refund, row)
@@ -209,9 +248,10 @@ class RefundActivities:
         """The processor could not send the money: the duty to pay it back stays on the books."""
         row = await _require_order(tx, refund.order_id)
         if refund.status is RefundStatus.SUCCEEDED:
-            outcome = fail_refund(refund.id, amount=refund.amount, currency=refund.currency)
+            # Store credit that went back with it stays with the customer.
+            outcome = fail_refund(refund.id, amount=refund.card_amount, currency=refund.currency)
             await ledger.post(tx.session, outcome.entries, order_id=row.id, effective_at=datetime.now(UTC))
-            if refund.kind == "order":
+            if refund.kind.takes_from_lines:
                 await orders.add_refunded(tx.session, row.id, -refund.amount)
         await refunds.set_status(tx.session, refund.id, RefundStatus.FAILED, reason)
         await orders.note(
@@ -231,7 +271,7 @@ class RefundActivities:
             refund = await _require(tx, failure.refund_id, lock=True)
             if refund.status is RefundStatus.PENDING:
                 row = await _require_order(tx, refund.order_id)
-                if refund.kind == "order":
+                if refund.kind.takes_from_lines:
                     lines = await orders.lines(tx.session, row.id, lock=True)
                     books = [ledger_of(line, row.currency) for line in lines]
                     await post_outcome(
@@ -264,14 +304,27 @@ class RefundActivities:
 
 
 def _initiate(
-    refund_id: str, books: list[LineLedger], body: dict[str, Any]
+    refund_id: str, books: list[LineLedger], body: dict[str, Any], kind: RefundKind
 ) -> tuple[Outcome, dict[str, int]]:
     """The reversal and what it takes from each line; Conflict when that is more than is left."""
     by_line = None
     if body["lines"] is not None:
         by_line = {line["line_id"]: line["amount"] for line in body["lines"]}
     taken = plan_refund(books, amount=body["amount"], by_line=by_line)
-    return initiate_refund(refund_id, books, amount=body["amount"], by_line=by_line), taken
+    return initiate_refund(
+        refund_id, books, amount=body["amount"], by_line=by_line, absorb=kind.absorbed
+    ), taken
+
+
+def _tender(amount: int, books: list[LineLedger], earlier: list[RefundRow], card_paid: int) -> Tender:
+    """What of a refund goes to the card, and what is given back as store credit.
+
+    Counted from what stands on the lines: a canceled refund took nothing.
+    """
+    standing = {taking.cause for line in books for taking in line.takings if taking.gross}
+    in_credit = sum(r.credit_amount for r in earlier if refund_cause(r.id) in standing)
+    to_card = sum(line.taken_gross for line in books) - in_credit
+    return refund_tender(amount, card_left=card_paid - to_card)
 
 
 async def _end_what_is_refunded(tx: Transaction, row: OrderRow, refund: RefundRow) -> None:

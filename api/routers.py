@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from api.pages.errors import router as error_codes_page
 from api.routes import (
+    adjustments,
     affiliates,
     auth,
     cart,
@@ -22,6 +23,7 @@ from api.routes import (
     refunds,
     simulations,
     split_rules,
+    store_credit,
     webhook_deliveries,
     webhook_endpoints,
     webhooks,
@@ -37,6 +39,8 @@ ALL_ROUTERS: tuple[APIRouter, ...] = (
     orders.router,
     documents.router,
     refunds.router,
+    adjustments.router,
+    store_credit.router,
     reads.router,
     split_rules.router,
     simulations.router,

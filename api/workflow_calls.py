@@ -18,10 +18,18 @@ from api.dependencies import Services
 from api.problems import current_request_id
 from domain import ids
 from domain.errors import CommerceError, Conflict, InvalidInput, Unavailable
-from domain.messages import CancelRequest, CheckoutAnswer, CorrectionInput, OrderInput, RefundInput
+from domain.messages import (
+    CancelRequest,
+    CheckoutAnswer,
+    CorrectionInput,
+    OrderInput,
+    RefundInput,
+    StoreCreditInput,
+)
 from workflows.checkout import CheckoutWorkflow
 from workflows.payees import CorrectionWorkflow
 from workflows.refund import RefundWorkflow
+from workflows.store_credit import StoreCreditWorkflow
 
 R = TypeVar("R")
 
@@ -91,6 +99,28 @@ async def ask_correction(services: Services, correction_id: str) -> str:
             CorrectionWorkflow.request,
             start_workflow_operation=start,
             id=ids.CORRECTION_UPDATE_ID,
+            rpc_timeout=_PATIENCE,
+        )
+    )
+
+
+async def ask_store_credit(services: Services, grant_id: str) -> str:
+    """Start the gift of store credit, or find it, and wait until it is in the books."""
+    start: WithStartWorkflowOperation[StoreCreditWorkflow, str] = WithStartWorkflowOperation(
+        StoreCreditWorkflow.run,
+        StoreCreditInput(grant_id, current_request_id()),
+        id=ids.store_credit_workflow_id(grant_id),
+        task_queue=services.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        memo={"request_id": current_request_id()},
+        static_summary=f"Store credit {grant_id}",
+    )
+    return await _translated(
+        lambda: services.temporal.execute_update_with_start_workflow(
+            StoreCreditWorkflow.request,
+            start_workflow_operation=start,
+            id=ids.STORE_CREDIT_UPDATE_ID,
             rpc_timeout=_PATIENCE,
         )
     )

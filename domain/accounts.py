@@ -19,6 +19,7 @@ class Sub(StrEnum):
     LINE = "line"  # the id of an order line
     JURISDICTION = "jurisdiction"  # a tax jurisdiction, such as DE or US-NY
     PAYEE = "payee"  # an opaque reference of who earns
+    CUSTOMER = "customer"  # the opaque id of a user who buys
 
 
 class Account(StrEnum):
@@ -81,7 +82,7 @@ _FEATURES = {
     Account.PAYEE_HELD: _Features("Payees, held", Side.CREDIT, Sub.PAYEE),
     Account.PAYEE_RELEASED: _Features("Payees, released", Side.CREDIT, Sub.PAYEE),
     Account.REFUNDS_PAYABLE: _Features("Refunds payable", Side.CREDIT),
-    Account.STORE_CREDIT: _Features("Store credit", Side.CREDIT),
+    Account.STORE_CREDIT: _Features("Store credit", Side.CREDIT, Sub.CUSTOMER),
     Account.UNAPPLIED_RECEIPTS: _Features("Unapplied receipts", Side.CREDIT),
     Account.COURSE_SALES: _Features("Course sales", Side.CREDIT),
     Account.DISCOUNTS: _Features("Discounts", Side.DEBIT),

@@ -39,9 +39,9 @@ def convert_settlement(transaction_id: str, *, given: Money, received: Money) ->
     return Outcome(drafted(EntryKind.SETTLEMENT_CONVERTED, key, amounts))
 
 
-def grant_goodwill(credit_id: str, *, amount: int, currency: str) -> Outcome:
+def grant_goodwill(credit_id: str, customer: str, *, amount: int, currency: str) -> Outcome:
     """Give a customer store credit."""
-    balances = transfer(amount, debit=Account.GOODWILL, credit=Account.STORE_CREDIT)
+    balances = transfer(amount, debit=Account.GOODWILL, credit=Account.STORE_CREDIT, customer=customer)
     return one_entry(EntryKind.GOODWILL_CREDIT, goodwill_key(credit_id), currency, balances)
 
 

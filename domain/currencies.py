@@ -31,6 +31,11 @@ class Currency:
     quantum: int
     processor_exponent: int
 
+    @property
+    def least_charge(self) -> int:
+        """The least that a card can pay, minor units; one major unit where the processor states none."""
+        return _LEAST_CHARGES.get(self.code, _power_of_ten(self.exponent))
+
     def require_chargeable(self, amount: int) -> int:
         """Return `amount` (minor units); raises NotChargeable when the quantum does not divide it."""
         if amount % self.quantum:
@@ -75,6 +80,12 @@ _THREE_DECIMAL = "BHD IQD JOD KWD LYD OMR TND"
 
 # Card networks settle three-decimal currencies in hundredths, and the ariary in whole units.
 _QUANTA = {**dict.fromkeys(_THREE_DECIMAL.split(), 10), "MGA": 100}
+# https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+_LEAST_CHARGES = {
+    "USD": 50, "AED": 200, "AUD": 50, "BGN": 100, "BRL": 50, "CAD": 50, "CHF": 50, "CZK": 1500, "DKK": 250,
+    "EUR": 50, "GBP": 30, "HKD": 400, "HUF": 17500, "INR": 50, "JPY": 50, "MXN": 1000, "MYR": 200, "NOK": 300,
+    "NZD": 50, "PLN": 200, "RON": 200, "SEK": 300, "SGD": 50, "THB": 1000,
+}  # fmt: skip
 _PROCESSOR_EXPONENTS = {"ISK": 2, "UGX": 2, "MGA": 0}
 
 

@@ -33,6 +33,11 @@ def refund_workflow_id(refund_id: str) -> str:
     return f"refund/{refund_id}"
 
 
+def store_credit_workflow_id(grant_id: str) -> str:
+    """Store credit given to somebody."""
+    return f"store-credit/{grant_id}"
+
+
 def payout_workflow_id(inbox_id: str) -> str:
     """Posts one `payout.settled`, by the event: two events about one payout meet in the ledger."""
     return f"payout/{inbox_id}"
@@ -68,6 +73,7 @@ def replay_workflow_id(replay_id: str) -> str:
 CHECKOUT_UPDATE_ID = "checkout"
 REFUND_UPDATE_ID = "request"
 CORRECTION_UPDATE_ID = "request"
+STORE_CREDIT_UPDATE_ID = "request"
 
 
 def cancel_update_id(command_id: str) -> str:

@@ -20,6 +20,7 @@ COMPLETION_POLLING = "CompletionPollingWorkflow"
 PAYOUT = "PayoutWorkflow"
 CORRECTION = "CorrectionWorkflow"
 TAX_REPORT = "TaxReportWorkflow"
+STORE_CREDIT = "StoreCreditWorkflow"
 EARNINGS_IDENTITY = "EarningsIdentityWorkflow"
 
 SIGNAL_PAYMENT = "payment_event"
@@ -89,6 +90,14 @@ class CorrectionInput:
     """A correction of a payee's money; what was asked stands in its command row."""
 
     correction_id: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class StoreCreditInput:
+    """Store credit to give; what was asked stands in its command row."""
+
+    grant_id: str
     request_id: str = ""
 
 

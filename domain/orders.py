@@ -108,6 +108,25 @@ class RefundStatus(StrEnum):
     FAILED = "failed"  # the money came back to us; an operator decides
 
 
+class RefundKind(StrEnum):
+    """Why money goes back, and whom it costs."""
+
+    ORDER = "order"  # lines are returned: payees lose their shares
+    CORRECTION = "correction"  # the price was wrong: payees lose their shares, access stays
+    GOODWILL = "goodwill"  # a gift of the platform, which bears it alone: payees and access stay
+    UNAPPLIED = "unapplied"  # money that paid for no order: no line is touched
+
+    @property
+    def takes_from_lines(self) -> bool:
+        """Whether it lowers what is left of the order's lines, and counts as refunded."""
+        return self is not RefundKind.UNAPPLIED
+
+    @property
+    def absorbed(self) -> bool:
+        """Whether the platform bears it alone."""
+        return self is RefundKind.GOODWILL
+
+
 class ItemType(StrEnum):
     """What a catalogue item is."""
 

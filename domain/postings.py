@@ -146,10 +146,14 @@ def merged(*parts: Balances) -> dict[AccountKey, int]:
     return sums
 
 
-def transfer(amount: int, *, debit: Account, credit: Account, payee: str | None = None) -> Balances:
-    """`amount` minor units from one account to another; `payee` is the sub of the side that has payees."""
-    return {(debit, _sub(debit, payee)): amount, (credit, _sub(credit, payee)): -amount}
-
-
-def _sub(account: Account, payee: str | None) -> str | None:
-    return payee if account.sub is Sub.PAYEE else None
+def transfer(
+    amount: int,
+    *,
+    debit: Account,
+    credit: Account,
+    payee: str | None = None,
+    customer: str | None = None,
+) -> Balances:
+    """`amount` minor units from one account to another; the side that has payees or customers names one."""
+    subs = {Sub.PAYEE: payee, Sub.CUSTOMER: customer}
+    return {(debit, subs.get(debit.sub)): amount, (credit, subs.get(credit.sub)): -amount}

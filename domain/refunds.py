@@ -84,9 +84,23 @@ def cancel_refund(refund_id: str, lines: Sequence[LineLedger]) -> Outcome:
     return settled(Outcome(posted.entries + reinstated.entries, reinstated.earnings, reinstated.lines))
 
 
-def settle_refund(refund_id: str, *, amount: int, currency: str, attempt: int = 1) -> Outcome:
-    """The refund's money (minor units) left the processor; `attempt` counts how often it was issued."""
-    balances = transfer(amount, debit=Account.REFUNDS_PAYABLE, credit=Account.PROCESSOR_CLEARING)
+def settle_refund(
+    refund_id: str,
+    *,
+    amount: int,
+    currency: str,
+    attempt: int = 1,
+    credit: int = 0,
+    customer: str | None = None,
+) -> Outcome:
+    """The refund's money (minor units) left the processor; `attempt` counts how often it was issued.
+
+    `credit` of it goes back to `customer` as the store credit that it was paid with, not as money.
+    """
+    balances = merged(
+        transfer(amount - credit, debit=Account.REFUNDS_PAYABLE, credit=Account.PROCESSOR_CLEARING),
+        transfer(credit, debit=Account.REFUNDS_PAYABLE, credit=Account.STORE_CREDIT, customer=customer),
+    )
     key = refund_attempt_key(refund_id, "settled", attempt)
     return one_entry(EntryKind.REFUND_SETTLED, key, currency, balances)
 

@@ -34,9 +34,11 @@ def capture(
     lines: Sequence[LineLedger],
     *,
     credit_applied: int = 0,
+    customer: str | None = None,
     prior: Mapping[str, int] | None = None,
 ) -> Outcome:
-    """Post an order's payment: cash and store credit (minor units) against deferred revenue and tax.
+    """Post an order's payment: cash and `customer`'s store credit (minor units) against deferred revenue and
+    tax.
 
     Lines that are recognized on payment are recognized right after, and `prior` is the volume of each payee
     with tiers before the first of them. An order that costs nothing has no
@@ -51,7 +53,7 @@ def capture(
         raise InvalidInput(f"credit of {credit_applied} does not fit an order of {gross}")
     received: Balances = {
         (Account.PROCESSOR_CLEARING, None): gross - credit_applied,
-        (Account.STORE_CREDIT, None): credit_applied,
+        (Account.STORE_CREDIT, customer): credit_applied,
     }
     posted = one_entry(
         EntryKind.PAYMENT_CAPTURED, captured_key(order_id), code, merged(received, change(lines, captured))
@@ -89,10 +91,12 @@ def recognize(
     return Outcome(posted.entries + accrued.entries, accrued.earnings, accrued.lines)
 
 
-def fail_late(order_id: str, lines: Sequence[LineLedger], *, credit_applied: int = 0) -> Outcome:
+def fail_late(
+    order_id: str, lines: Sequence[LineLedger], *, credit_applied: int = 0, customer: str | None = None
+) -> Outcome:
     """Undo what is left of an order whose slow payment failed after it had counted as captured.
 
-    Store credit that was spent on it (`credit_applied`, minor units) goes back to the customer.
+    Store credit that was spent on it (`credit_applied`, minor units) goes back to `customer`.
     """
     cause = order_cause(order_id)
     if any(line.taking(cause) for line in lines):
@@ -102,7 +106,7 @@ def fail_late(order_id: str, lines: Sequence[LineLedger], *, credit_applied: int
     credit = min(credit_applied, gross)
     lost: Balances = {
         (Account.PROCESSOR_CLEARING, None): credit - gross,
-        (Account.STORE_CREDIT, None): -credit,
+        (Account.STORE_CREDIT, customer): -credit,
     }
     kind = EntryKind.PAYMENT_FAILED_LATE
     return take(lines, plan, Cause(cause, TakingReason.LATE_FAILURE, kind, str(kind)), lost)

@@ -57,6 +57,7 @@ class LedgerPosting(SQLModel, table=True):
         Index("posting_by_account", "account", "currency", "entry_id"),
         Index("posting_by_entry", "entry_id"),
         Index("posting_by_payee", "sub", "currency", postgresql_where=text("account IN ('2210', '2220')")),
+        Index("posting_by_customer", "sub", "currency", postgresql_where=text("account = '2330'")),
     )
 
     id: UUID = primary_key()

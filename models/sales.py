@@ -80,6 +80,8 @@ class Command(SQLModel, table=True):
 class Order(SQLModel, table=True):
     """An order. Amounts in minor units of `currency`; axes as in `domain.orders`.
 
+    `store_credit` is the part of the total that the customer's credit pays: reserved while the payment is
+    open, spent with it, free again when the order ends unpaid. `amount_paid` counts money and credit.
     `taxation` is what was decided about its tax (`domain.taxation.TaxDecision` as JSON).
     """
 
@@ -87,6 +89,13 @@ class Order(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("total >= 0 AND amount_paid >= 0", name="amounts_not_negative"),
         CheckConstraint("amount_refunded BETWEEN 0 AND amount_paid", name="refunded_within_paid"),
+        CheckConstraint("store_credit BETWEEN 0 AND total", name="credit_within_total"),
+        Index(
+            "orders_reserving_credit",
+            "user_id",
+            "currency",
+            postgresql_where=text("store_credit > 0 AND payment_state IN ('pending', 'processing')"),
+        ),
         CheckConstraint(
             "payment_state IN ('pending', 'processing', 'paid', 'canceled', 'expired')",
             name="payment_state",
@@ -110,6 +119,7 @@ class Order(SQLModel, table=True):
     discount: int = minor_units()
     tax: int = minor_units()
     total: int = minor_units()
+    store_credit: int = minor_units(default=0)
     amount_paid: int = minor_units(default=0)
     amount_refunded: int = minor_units(default=0)
     promo_codes: list[str] = text_list()
@@ -195,19 +205,28 @@ class Payment(SQLModel, table=True):
 
 
 class Refund(SQLModel, table=True):
-    """Money going back. `kind`: `order` reverses lines, `unapplied` returns money for a dead order."""
+    """Money going back, for the reason that `kind` (`domain.orders.RefundKind`) names.
+
+    `credit_amount` of it goes back as store credit; without any money to return it has no payment.
+    """
 
     __tablename__ = "refund"
     __table_args__ = (
         CheckConstraint("amount > 0", name="refund_positive"),
         CheckConstraint("status IN ('pending', 'succeeded', 'failed')", name="refund_status"),
+        CheckConstraint("kind IN ('order', 'correction', 'goodwill', 'unapplied')", name="refund_kind"),
+        CheckConstraint(
+            "credit_amount BETWEEN 0 AND amount AND (payment_id IS NOT NULL OR credit_amount = amount)",
+            name="refund_credit",
+        ),
     )
 
     id: UUID = uuid_column(primary=True)
     order_id: UUID = reference("orders.id")
-    payment_id: UUID = reference("payment.id")
+    payment_id: UUID | None = reference("payment.id", nullable=True)
     kind: str
     amount: int = minor_units()
+    credit_amount: int = minor_units(default=0)
     currency: str = Field(max_length=3)
     status: str = Field(default="pending", sa_column_kwargs={"server_default": "pending"})
     reason: str

@@ -56,7 +56,7 @@ class CheckoutWorkflow:
         if self._state is None:
             await workflow.wait_condition(workflow.all_handlers_finished)
             return f"refused: {self._refusal.code if self._refusal else 'unknown'}"
-        if self._state.payment is PaymentState.PENDING and self._state.total == 0:
+        if self._state.payment is PaymentState.PENDING and self._state.due == 0:
             await self._accept_free()
         if self._open:
             await self._collect_payment()
@@ -122,7 +122,7 @@ class CheckoutWorkflow:
     def _ready(self) -> bool:
         if self._state is None:
             return False
-        return self._state.intent_id is not None or self._state.total == 0 or not self._open
+        return self._state.intent_id is not None or self._state.due == 0 or not self._open
 
     @property
     def _success_waits(self) -> bool:
@@ -352,7 +352,7 @@ class CheckoutWorkflow:
         workflow.upsert_search_attributes(found)
         workflow.set_current_details(
             f"**Order {state.number}**: {state.status}\n\n"
-            f"- due: {state.total} {state.currency} (minor units)\n"
+            f"- due: {state.due} {state.currency} (minor units), and {state.store_credit} by store credit\n"
             f"- payment: {state.payment}, intent {state.intent_id or 'none'}\n"
             f"- fulfilment: {state.fulfilment}"
         )

@@ -63,6 +63,8 @@ async def _record(
         "cart_id": cart_id,
         "billing_address": with_plain_tax_id(address, tax),
         "expected_total": None if body.expected_total is None else body.expected_total.model_dump(),
+        "expected_due": None if body.expected_due is None else body.expected_due.model_dump(),
+        "use_store_credit": body.use_store_credit,
         "return_url": body.return_url,
         "locale": document_locale(
             body.billing_address.country, wanted=body.locale, accept_language=accept_language

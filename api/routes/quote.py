@@ -11,7 +11,8 @@ from api.routes.cart_view import problems_view, totals_view
 from api.schemas.orders import money
 from api.schemas.shop import QuoteBody, QuoteLine, QuoteView, TaxLine
 from api.taxation import decide_tax
-from models.queries import carts, quotes
+from domain.store_credit import credit_to_use
+from models.queries import carts, quotes, store_credit
 
 router = APIRouter(route_class=CommerceRoute, tags=["checkout"])
 
@@ -26,9 +27,14 @@ async def quote(
     cart = await carts.open_cart(session, caller.user_id)
     tax = await decide_tax(services, session, cart.id, address)
     priced = await quotes.quote_cart(session, cart.id, address, now=datetime.now(UTC), tax=tax)
-    currency = priced.currency
+    currency, credit = priced.currency, 0
+    if body.use_store_credit:
+        available = await store_credit.available(session, caller.user_id, currency)
+        credit = credit_to_use(priced.total, available, currency)
     return QuoteView(
         totals=totals_view(priced),
+        store_credit=money(credit, currency),
+        due=money(priced.total - credit, currency),
         lines=[
             QuoteLine(
                 item_id=line.item_id,

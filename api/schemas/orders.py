@@ -37,12 +37,16 @@ class BillingAddress(Body):
 class CheckoutBody(Body):
     """What checkout needs; `expected_total` guards against a price that changed meanwhile.
 
+    With `use_store_credit` the caller's credit pays as far as it goes, and `expected_due` guards what is
+    left for the card: another checkout may have taken the credit.
     `locale` (`de`, `de-AT`) is the language of invoice, receipt and credit notes; without it the request's
     Accept-Language, then the country decides.
     """
 
     billing_address: BillingAddress
+    use_store_credit: bool = False
     expected_total: Money | None = None
+    expected_due: Money | None = None
     return_url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None = None
     locale: Locale | None = None
     channel: (
@@ -85,12 +89,14 @@ class PaymentSummary(Output):
 
 
 class RefundSummary(Output):
-    """One refund."""
+    """One refund; `store_credit` of its amount goes back as store credit, the rest to the card."""
 
     id: str
     order_id: str
+    kind: Literal["order", "correction", "goodwill", "unapplied"]
     status: Literal["pending", "succeeded", "failed"]
     amount: Money
+    store_credit: Money
     reason: str
     keep_access: bool
     failure_reason: str | None
@@ -113,7 +119,10 @@ class EntitlementView(Output):
 
 
 class OrderView(Output):
-    """An order; `status` is derived from its axes."""
+    """An order; `status` is derived from its axes.
+
+    `total = store_credit + amount_due`: the first is paid with credit, the second by card.
+    """
 
     id: str
     number: str
@@ -126,6 +135,8 @@ class OrderView(Output):
     discount: Money
     tax: Money
     total: Money
+    store_credit: Money
+    amount_due: Money
     amount_paid: Money
     amount_refunded: Money
     promo_code: str | None

@@ -249,9 +249,10 @@ class PromoBody(Body):
 
 
 class QuoteBody(Body):
-    """Where the buyer is."""
+    """Where the buyer is, and whether store credit is to pay."""
 
     billing_address: BillingAddress
+    use_store_credit: bool = False
 
 
 class TaxLine(Output):
@@ -276,9 +277,14 @@ class QuoteLine(Output):
 
 
 class QuoteView(Output):
-    """The totals with tax by line. With `reverse_charge` the buyer owes the tax, by its VAT number."""
+    """The totals with tax by line; `store_credit` would pay a part, which leaves `due` for the card.
+
+    With `reverse_charge` the buyer owes the tax, by its VAT number.
+    """
 
     totals: Totals
+    store_credit: Money
+    due: Money
     lines: list[QuoteLine]
     reverse_charge: bool
     problems: list[CartProblem]

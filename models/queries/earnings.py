@@ -36,7 +36,7 @@ async def by_course(session: Session, payee: str) -> list[CourseEarning]:
             "(p->>'reversed_held')::bigint + (p->>'reversed_released')::bigint AS reversed, "
             "(p->>'accrued')::bigint - (p->>'released')::bigint - (p->>'reversed_held')::bigint AS held, "
             "l.accrued_at + make_interval(secs => l.hold_seconds) <= now() AND o.dispute_state <> 'open' "
-            "AND NOT EXISTS (SELECT FROM refund r WHERE r.order_id = o.id AND r.kind = 'order' "
+            "AND NOT EXISTS (SELECT FROM refund r WHERE r.order_id = o.id AND r.kind <> 'unapplied' "
             "AND r.status = 'pending') AS free "
             "FROM order_line l JOIN orders o ON o.id = l.order_id "
             "CROSS JOIN LATERAL jsonb_array_elements(l.ledger->'payees') p "

@@ -15,7 +15,7 @@ async def reason_to_hold(session: Session, order_id: str) -> str | None:
         await session.execute(
             text(
                 "SELECT CASE WHEN o.dispute_state = 'open' THEN 'A dispute is open' "
-                "WHEN EXISTS (SELECT FROM refund r WHERE r.order_id = o.id AND r.kind = 'order' "
+                "WHEN EXISTS (SELECT FROM refund r WHERE r.order_id = o.id AND r.kind <> 'unapplied' "
                 "AND r.status = 'pending') THEN 'A refund is under way' END "
                 "FROM orders o WHERE o.id = :id"
             ),

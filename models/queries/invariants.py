@@ -74,18 +74,39 @@ DATABASE_INVARIANTS = (
         "SELECT 'order ' || o.number || ' was paid ' || o.amount_paid || ', captured ' || "
         "coalesce(c.amount, 0) "
         "FROM orders o LEFT JOIN LATERAL (SELECT sum(p.amount) AS amount FROM journal_entry e "
-        "JOIN posting p ON p.entry_id = e.id AND p.account = '1010' WHERE e.order_id = o.id "
+        "JOIN posting p ON p.entry_id = e.id AND p.account IN ('1010', '2330') WHERE e.order_id = o.id "
         "AND e.kind = 'payment_captured') c ON true WHERE coalesce(c.amount, 0) <> o.amount_paid",
     ),
     Invariant(
+        "ledger.credit_spent_as_reserved",
+        "the store credit that a paid order spent in the ledger is what it had reserved, of its own user",
+        "SELECT 'order ' || o.number || ' reserved ' || o.store_credit || ', spent ' || "
+        "coalesce(c.amount, 0) "
+        "FROM orders o LEFT JOIN LATERAL (SELECT sum(p.amount) AS amount FROM journal_entry e "
+        "JOIN posting p ON p.entry_id = e.id AND p.account = '2330' AND p.sub = o.user_id::text "
+        "WHERE e.order_id = o.id AND e.kind = 'payment_captured') c ON true "
+        "WHERE o.payment_state = 'paid' AND coalesce(c.amount, 0) <> o.store_credit",
+    ),
+    Invariant(
+        "store_credit.never_overspent",
+        "no user's store credit is below what open orders reserve of it, in any currency",
+        "SELECT 'user ' || c.user_id || ' has ' || sum(c.balance) || ' ' || c.currency || ', reserved ' || "
+        "sum(c.reserved) FROM (SELECT sub AS user_id, currency, -sum(amount) AS balance, 0 AS reserved "
+        "FROM posting WHERE account = '2330' GROUP BY 1, 2 UNION ALL "
+        "SELECT user_id::text, currency, 0, sum(store_credit) FROM orders "
+        "WHERE store_credit > 0 AND payment_state IN ('pending', 'processing') GROUP BY 1, 2) c "
+        "GROUP BY c.user_id, c.currency HAVING sum(c.balance) < sum(c.reserved)",
+    ),
+    Invariant(
         "orders.one_applied_payment",
-        "a paid order has one applied payment of its total in its currency; a free one has none",
+        "a paid order has one applied payment of its total less store credit in its currency; "
+        "one that was free or paid with credit alone has none",
         "SELECT 'order ' || o.number || ': ' || count(p.id) || ' applied payments, ' || "
-        "coalesce(sum(p.amount), 0) || ' of ' || o.total FROM orders o "
+        "coalesce(sum(p.amount), 0) || ' of ' || o.total - o.store_credit FROM orders o "
         "LEFT JOIN payment p ON p.order_id = o.id AND p.applied WHERE o.payment_state = 'paid' "
-        "GROUP BY o.id HAVING (o.total > 0 AND (count(p.id) <> 1 OR min(p.amount) <> o.total "
-        "OR min(p.currency) <> o.currency OR o.amount_paid <> o.total)) "
-        "OR (o.total = 0 AND count(p.id) > 0)",
+        "GROUP BY o.id HAVING o.amount_paid <> o.total OR (o.total > o.store_credit AND (count(p.id) <> 1 "
+        "OR min(p.amount) <> o.total - o.store_credit OR min(p.currency) <> o.currency)) "
+        "OR (o.total = o.store_credit AND count(p.id) > 0)",
     ),
     Invariant(
         "orders.dead_orders_keep_no_money",
@@ -125,7 +146,7 @@ DATABASE_INVARIANTS = (
         "refunds.within_paid",
         "refunds of an order never exceed what was paid for it",
         "SELECT 'order ' || o.number || ' refunds ' || sum(r.amount) || ' of ' || o.amount_paid "
-        "FROM orders o JOIN refund r ON r.order_id = o.id AND r.kind = 'order' "
+        "FROM orders o JOIN refund r ON r.order_id = o.id AND r.kind <> 'unapplied' "
         "AND r.status IN ('pending', 'succeeded') GROUP BY o.id HAVING sum(r.amount) > o.amount_paid",
     ),
     Invariant(
@@ -133,7 +154,7 @@ DATABASE_INVARIANTS = (
         "an order's refunded amount is the sum of its succeeded refunds",
         "SELECT 'order ' || o.number || ' counts ' || o.amount_refunded || ' of ' "
         "|| coalesce(sum(r.amount), 0) "
-        "FROM orders o LEFT JOIN refund r ON r.order_id = o.id AND r.kind = 'order' "
+        "FROM orders o LEFT JOIN refund r ON r.order_id = o.id AND r.kind <> 'unapplied' "
         "AND r.status = 'succeeded' GROUP BY o.id HAVING o.amount_refunded <> coalesce(sum(r.amount), 0)",
     ),
     Invariant(

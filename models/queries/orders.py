@@ -30,6 +30,7 @@ class OrderRow:
     discount: int
     tax: int
     total: int
+    store_credit: int
     amount_paid: int
     amount_refunded: int
     promo_codes: tuple[str, ...]
@@ -44,6 +45,11 @@ class OrderRow:
     expires_at: datetime
     created_at: datetime
     paid_at: datetime | None
+
+    @property
+    def due(self) -> int:
+        """What is to be paid by card: the total less store credit."""
+        return self.total - self.store_credit
 
     @property
     def status(self) -> OrderStatus:
@@ -80,6 +86,7 @@ def _order(row: Row[Any]) -> OrderRow:
         discount=row.discount,
         tax=row.tax,
         total=row.total,
+        store_credit=row.store_credit,
         amount_paid=row.amount_paid,
         amount_refunded=row.amount_refunded,
         promo_codes=tuple(row.promo_codes),
@@ -154,6 +161,7 @@ class NewOrder:
     taxation: TaxDecision | None = None
     channel: str | None = None
     affiliate_id: str | None = None
+    store_credit: int = 0
 
 
 async def insert(session: Session, order: NewOrder) -> None:
@@ -161,14 +169,13 @@ async def insert(session: Session, order: NewOrder) -> None:
     await session.execute(
         text(
             "INSERT INTO orders (id, number, user_id, cart_id, currency, payment_state, "
-            "fulfilment_state, dispute_state, subtotal, discount, tax, total, promo_codes, "
+            "fulfilment_state, dispute_state, subtotal, discount, tax, total, promo_codes, store_credit, "
             "billing_address, return_url, locale, taxation, channel, affiliate_id, expires_at) "
             "VALUES (:id, "
             "to_char(now(), '\"C-\"YYYY') || '-' || lpad(nextval('order_number_seq')::text, 6, '0'), "
             ":user_id, :cart_id, :currency, 'pending', 'none', 'none', :subtotal, :discount, :tax, "
-            ":total, CAST(:promo_codes AS text[]), CAST(:address AS jsonb), :return_url, :locale, "
-            "CAST(:taxation AS jsonb), "
-            ":channel, CAST(:affiliate_id AS uuid), "
+            ":total, CAST(:promo_codes AS text[]), :store_credit, CAST(:address AS jsonb), :return_url, "
+            ":locale, CAST(:taxation AS jsonb), :channel, CAST(:affiliate_id AS uuid), "
             "now() + make_interval(secs => :window_seconds))"
         ),
         {
@@ -181,6 +188,7 @@ async def insert(session: Session, order: NewOrder) -> None:
             "tax": order.tax,
             "total": order.total,
             "promo_codes": list(order.promo_codes),
+            "store_credit": order.store_credit,
             "address": json.dumps(order.billing_address),
             "return_url": order.return_url,
             "locale": order.locale,
@@ -339,13 +347,11 @@ async def set_payment_state(session: Session, order_id: str, state: PaymentState
     )
 
 
-async def set_paid(session: Session, order_id: str, amount_paid: int) -> None:
-    """The amount due has been captured; deadlines count from now."""
+async def set_paid(session: Session, order_id: str) -> None:
+    """The total has been paid, by card and store credit; deadlines count from now."""
     await session.execute(
-        text(
-            "UPDATE orders SET payment_state = 'paid', amount_paid = :amount, paid_at = now() WHERE id = :id"
-        ),
-        {"id": order_id, "amount": amount_paid},
+        text("UPDATE orders SET payment_state = 'paid', amount_paid = total, paid_at = now() WHERE id = :id"),
+        {"id": order_id},
     )
     await session.execute(
         text(

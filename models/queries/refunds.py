@@ -6,21 +6,22 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from domain.orders import RefundStatus
+from domain.orders import RefundKind, RefundStatus
 from models.database import Session
 
 
 @dataclass(frozen=True, slots=True)
 class RefundRow:
-    """One refund; amount in minor units."""
+    """One refund; amounts in minor units. `credit_amount` of it is given back as store credit."""
 
     id: str
     order_id: str
     user_id: str
-    payment_id: str
-    intent_id: str
-    kind: str
+    payment_id: str | None
+    intent_id: str | None
+    kind: RefundKind
     amount: int
+    credit_amount: int
     currency: str
     status: RefundStatus
     reason: str
@@ -31,10 +32,15 @@ class RefundRow:
     created_at: datetime
     settled_at: datetime | None
 
+    @property
+    def card_amount(self) -> int:
+        """What the processor is to send back."""
+        return self.amount - self.credit_amount
+
 
 _SELECT = (
     "SELECT r.*, o.user_id, p.intent_id FROM refund r JOIN orders o ON o.id = r.order_id "
-    "JOIN payment p ON p.id = r.payment_id "
+    "LEFT JOIN payment p ON p.id = r.payment_id "
 )
 
 
@@ -43,10 +49,11 @@ def _refund(row: Row[Any]) -> RefundRow:
         id=str(row.id),
         order_id=str(row.order_id),
         user_id=str(row.user_id),
-        payment_id=str(row.payment_id),
+        payment_id=None if row.payment_id is None else str(row.payment_id),
         intent_id=row.intent_id,
-        kind=row.kind,
+        kind=RefundKind(row.kind),
         amount=row.amount,
+        credit_amount=row.credit_amount,
         currency=row.currency,
         status=RefundStatus(row.status),
         reason=row.reason,
@@ -79,21 +86,23 @@ async def insert(
     *,
     refund_id: str,
     order_id: str,
-    payment_id: str,
-    kind: str,
+    payment_id: str | None,
+    kind: RefundKind,
     amount: int,
     currency: str,
     reason: str,
     keep_access: bool,
     requested_by: str | None,
     lines: dict[str, int],
+    credit_amount: int = 0,
 ) -> None:
     """Reserve a refund: `lines` maps each order line to the gross amount taken from it."""
     await session.execute(
         text(
-            "INSERT INTO refund (id, order_id, payment_id, kind, amount, currency, status, reason, "
-            "keep_access, requested_by) VALUES (:id, :order_id, :payment_id, :kind, :amount, :currency, "
-            "'pending', :reason, :keep_access, CAST(:requested_by AS uuid))"
+            "INSERT INTO refund (id, order_id, payment_id, kind, amount, credit_amount, currency, status, "
+            "reason, keep_access, requested_by) VALUES (:id, :order_id, CAST(:payment_id AS uuid), :kind, "
+            ":amount, :credit_amount, :currency, 'pending', :reason, :keep_access, "
+            "CAST(:requested_by AS uuid))"
         ),
         {
             "id": refund_id,
@@ -101,6 +110,7 @@ async def insert(
             "payment_id": payment_id,
             "kind": kind,
             "amount": amount,
+            "credit_amount": credit_amount,
             "currency": currency,
             "reason": reason,
             "keep_access": keep_access,

@@ -32,7 +32,7 @@ class Books:
         self.told = Counter()
         self.kinds = []
         self.keys = set()
-        self.post(capture("O1", lines, credit_applied=credit_applied))
+        self.post(capture("O1", lines, credit_applied=credit_applied, customer="ann"))
 
     @property
     def order(self):

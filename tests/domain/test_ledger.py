@@ -136,7 +136,7 @@ def test_a_refund_before_recognition_lowers_what_accrues():
 def test_store_credit_is_tender():
     books = Books(line(), credit_applied=710)
     assert books.balance(CASH) == 10_000
-    assert books.balance(Account.STORE_CREDIT) == 710
+    assert books.balance(Account.STORE_CREDIT, "ann") == 710
     with pytest.raises(InvalidInput):
         Books(line(), credit_applied=10_711)
 
@@ -466,7 +466,7 @@ def test_a_payment_that_fails_late_takes_all_back(recognized):
 
 def test_credit_spent_on_a_payment_that_fails_late_comes_back():
     books = Books(line(), credit_applied=710)
-    books.post(fail_late("O1", books.order, credit_applied=710))
+    books.post(fail_late("O1", books.order, credit_applied=710, customer="ann"))
     assert books.nonzero() == {}
 
 
@@ -541,7 +541,7 @@ def test_payee_accounts_carry_the_payee():
     ):
         (entry,) = outcome.entries
         assert {p.sub for p in entry.postings} == {"ins_a", None}
-    (credit,) = grant_goodwill("c_1", amount=5, currency="EUR").entries
+    (credit,) = grant_goodwill("c_1", "ann", amount=5, currency="EUR").entries
     assert credit.event_key == "credit:c_1:issued"
 
 

@@ -58,10 +58,7 @@ class Play:
     def can(cls, case: dict[str, Any]) -> bool:
         """Whether every event of the case can be played."""
         return all(
-            step["event"]["type"] in cls._PLAYS
-            and not step["event"].get("absorb")
-            and "currency" not in step["event"]
-            for step in case["steps"]
+            step["event"]["type"] in cls._PLAYS and "currency" not in step["event"] for step in case["steps"]
         )
 
     async def run(self) -> None:
@@ -83,10 +80,14 @@ class Play:
 
     async def entries(self) -> Counter[Entry]:
         """The order's journal entries in the names of the case."""
-        by_id = {line_id: name for name, line_id in self.lines.items()}
-        of_order = await self.operator.call("GET", f"/v1/ledger/journals?order_id={self.order_id}&limit=100")
-        of_payees = await self.operator.call("GET", "/v1/ledger/journals?account=2220&limit=100")
-        journals = of_order["data"] + [entry for entry in of_payees["data"] if self._is_beside(entry)]
+        by_id: dict[str, str | None] = {line_id: name for name, line_id in self.lines.items()}
+        by_id[self.learner.user["id"]] = None  # cases do not name the customer
+        journals = []
+        if self.order_id:
+            journals += await self._journals(f"order_id={self.order_id}")
+        for account in ("2220", "2330"):
+            found_beside = await self._journals(f"account={account}")
+            journals += [entry for entry in found_beside if self._is_beside(entry)]
         wanted = {entry["kind"] for step in self.case["steps"] for entry in step.get("entries") or []}
         found: Counter[Entry] = Counter()
         for entry in journals:
@@ -104,10 +105,16 @@ class Play:
             found[entry["kind"], tuple(sorted(postings, key=str))] += 1
         return found
 
+    async def _journals(self, wanted: str) -> list[dict[str, Any]]:
+        answer = await self.operator.call("GET", f"/v1/ledger/journals?{wanted}&limit=100")
+        journals: list[dict[str, Any]] = answer["data"]
+        return journals
+
     def _is_beside(self, entry: dict[str, Any]) -> bool:
-        """An entry of no order about one of the case's payees."""
+        """An entry of no order about one of the case's payees, or its customer."""
         return entry["order_id"] is None and any(
-            (posting["sub"] or "").startswith(self._tag) for posting in entry["postings"]
+            (posting["sub"] or "").startswith((self._tag, self.learner.user["id"]))
+            for posting in entry["postings"]
         )
 
     def expected(self) -> Counter[Entry]:
@@ -144,7 +151,9 @@ class Play:
         if discount:
             await self.learner.promo({10: "WELCOME10", 100: "FREE100"}[discount])
         jurisdiction = next((name for line in event["lines"] for name in line["tax"]), None)
-        answer = await self.learner.checkout(address=_ADDRESSES[jurisdiction])
+        answer = await self.learner.checkout(
+            address=_ADDRESSES[jurisdiction], use_store_credit="credit_applied" in event
+        )
         order = answer["order"]
         self.order_id = order["id"]
         names = {course: line for line, course in self._courses.items()}
@@ -204,7 +213,16 @@ class Play:
         handle = self._temporal.get_workflow_handle(ids.split_workflow_id(self.lines[event["line"]]))
         await self._skipper.fast_forward(handle, timedelta(days=31))
 
+    async def _give_credit(self, event: Event) -> None:
+        body = {"user_id": self.learner.user["id"], "amount": self._money(event), "reason": "sorry"}
+        await self.operator.call("POST", "/v1/store-credit/grants", body)
+
     async def _refund(self, event: Event) -> None:
+        if event.get("absorb"):
+            body = {"amount": self._money(event), "kind": "goodwill", "reason": "sorry"}
+            await self.operator.call("POST", f"/v1/orders/{self.order_id}/adjustments", body)
+            await wait_for(self._refund_states, lambda states: "pending" not in states, what="the goodwill")
+            return
         asked: dict[str, Any] = {}
         if "amount" in event:
             asked["amount"] = self._money(event)
@@ -271,6 +289,7 @@ class Play:
         "payee_written_off": _write_off,
         "earning_reassigned": _reassign,
         "payment_unapplied": _pay_for_nothing,
+        "goodwill_credit": _give_credit,
         "unapplied_refunded": _by_itself,
     }
 

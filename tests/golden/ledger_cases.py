@@ -10,12 +10,14 @@ from typing import Any
 
 from domain import ledger
 from domain.errors import Conflict
-from domain.ledger import EntryDraft, LineLedger, Outcome, Trigger
+from domain.ledger import EntryDraft, LineLedger, Outcome, Posting, Trigger
 from domain.money import Money
 from tests.golden.report import Unsupported
 
 Event = dict[str, Any]
 Balance = tuple[str, str | None, str]
+# A case has one customer, whom the file's postings of store credit do not name.
+_CUSTOMER = "(customer)"
 
 
 @dataclass
@@ -54,7 +56,7 @@ class Books:
         self.lines.update((line.line, line) for line in outcome.lines)
         for entry in outcome.entries:
             for posting in entry.postings:
-                self.balances[str(posting.account), posting.sub, posting.currency] += posting.amount
+                self.balances[str(posting.account), _sub(posting), posting.currency] += posting.amount
         return outcome
 
 
@@ -95,8 +97,12 @@ def _expected_entry(entry: dict[str, Any], currency: str) -> tuple[str, list[str
 
 
 def _found_entry(entry: EntryDraft) -> tuple[str, list[str]]:
-    postings = [_posting(str(p.account), p.sub, p.currency, p.amount) for p in entry.postings]
+    postings = [_posting(str(p.account), _sub(p), p.currency, p.amount) for p in entry.postings]
     return str(entry.kind), sorted(postings)
+
+
+def _sub(posting: Posting) -> str | None:
+    return None if posting.sub == _CUSTOMER else posting.sub
 
 
 def _posting(account: str, sub: str | None, currency: str, amount: int) -> str:
@@ -129,7 +135,7 @@ def _captured(books: Books, event: Event) -> Outcome:
     ]
     credit = event.get("credit_applied") or 0
     books.credit_applied += credit
-    return ledger.capture(event["id"], lines, credit_applied=credit)
+    return ledger.capture(event["id"], lines, credit_applied=credit, customer=_CUSTOMER)
 
 
 def _processor_fee(books: Books, event: Event) -> Outcome:
@@ -183,7 +189,7 @@ def _refund_cancelled(books: Books, event: Event) -> Outcome:
 
 
 def _goodwill_credit(books: Books, event: Event) -> Outcome:
-    return ledger.grant_goodwill(event["id"], amount=event["amount"], currency=books.currency)
+    return ledger.grant_goodwill(event["id"], _CUSTOMER, amount=event["amount"], currency=books.currency)
 
 
 def _reassigned(books: Books, event: Event) -> Outcome:
@@ -218,7 +224,7 @@ def _dispute_lost(books: Books, event: Event) -> Outcome:
 
 def _failed_late(books: Books, event: Event) -> Outcome:
     del event  # there is one order in a case
-    return ledger.fail_late("order", books.order(), credit_applied=books.credit_applied)
+    return ledger.fail_late("order", books.order(), credit_applied=books.credit_applied, customer=_CUSTOMER)
 
 
 def _unapplied(books: Books, event: Event) -> Outcome:

@@ -176,7 +176,7 @@ class DatabaseShop:
                 names[line.name] = await orders.insert_line(
                     tx.session, order_id, _columns(ordinal, line, self._item)
                 )
-            await orders.set_paid(tx.session, order_id, total)
+            await orders.set_paid(tx.session, order_id)
             order = await orders.get(tx.session, order_id, lock=True)
             assert order is not None
             await capture_order(tx, order)

@@ -115,6 +115,10 @@ def random_rule(chosen, basis):
     ]
     if chosen.random() < 0.3:
         shares[0]["min"] = chosen.randint(0, basis + 1)
+    if chosen.random() < 0.3:
+        most = shares[-1].pop("bps")
+        uptos = sorted({chosen.randint(1, 2 * basis + 2) for _ in range(2)})
+        shares[-1]["tiers"] = [{"upto": upto, "bps": chosen.randint(0, most)} for upto in [*uptos, None]]
     rule = {"shares": shares}
     if chosen.random() < 0.4:
         rule["off_top"] = [
@@ -131,7 +135,8 @@ def test_ten_thousand_random_splits_are_exact():
         unit = currency_of(chosen.choice(["JPY", "KRW", "EUR", "USD", "KWD", "BHD"]))
         basis = chosen.randint(0, chosen.choice([3, 1000, 100_000])) * 10**unit.exponent // unit.quantum
         rule = random_rule(chosen, basis)
-        rows = allocate(basis, SplitRule.from_dict(rule))
+        prior = {f"p{i}": chosen.randint(0, 2 * basis + 1) for i in range(5)}
+        rows = allocate(basis, SplitRule.from_dict(rule), prior=prior)
         assert sum(row.amount for row in rows) == basis, (basis, rule)
         assert all(row.amount >= 0 for row in rows), (basis, rule)
         assert rows[-1].payee == PLATFORM

@@ -235,6 +235,7 @@ def _columns(ordinal: int, line: PlainLine, item: str) -> dict[str, object]:
         "recognition": "on_completion",
         "refund_window_days": 14,
         "hold_seconds": 0,
+        "release": "after_hold",
         "split_rule_id": None,
         "split": json.loads(json.dumps(split)),
     }

@@ -24,6 +24,7 @@ from devstack.stack import Stack, StackSettings
 from devstack.stripe_standin.control import StripeControl
 from tests.e2e.conftest import Shop
 from tests.e2e.processor import pay_behind_our_back
+from tests.histories.earnings import EarningPaths
 
 FOLDER = Path(__file__).parent.parent / "data" / "histories"
 SHORT_WINDOW = {
@@ -214,6 +215,10 @@ class Recorder:
         replay = await operator.call("POST", f"{path}/replay", {"since": since})
         await self.keep("webhook-replay", replay["workflow_id"])
 
+    async def earnings(self) -> None:
+        """Held, released, reassigned, paid out, written off."""
+        await EarningPaths(self._shop, self._client, self.keep).record()
+
     async def recovery(self) -> None:
         """One run of the Schedule."""
         async for found in self._client.list_workflows("WorkflowType = 'InboxRecoveryWorkflow'"):
@@ -249,6 +254,7 @@ async def record() -> None:
         await recorder.unhappy_ends()
         await recorder.refunds()
         await recorder.outbound()
+        await recorder.earnings()
         await recorder.recovery()
     await record_taxes()
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from domain.errors import CommerceError
 
 if TYPE_CHECKING:
+    from activities.seals import Anchor
     from config import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and check Commerce.")
@@ -140,14 +141,22 @@ def seed() -> None:
 
 
 @app.command()
-def verify(as_json: JsonOption = False) -> None:
+def verify(
+    as_json: JsonOption = False,
+    anchor: Annotated[
+        str | None, typer.Option(help="BLOCK:HASH of an earlier run, which the ledger's chain must hold.")
+    ] = None,
+) -> None:
     """Check the invariants on the live database against the processor, the LMS and Temporal."""
     from activities.verification import NOT_CHECKED_YET  # noqa: PLC0415
     from worker import verify_with  # noqa: PLC0415
 
     settings = _settings()
+    remembered = None if anchor is None else _anchor(anchor)
     with console.status("checking") as status:
-        report = asyncio.run(verify_with(settings, lambda name: status.update(f"checking {name}")))
+        report = asyncio.run(
+            verify_with(settings, lambda name: status.update(f"checking {name}"), anchor=remembered)
+        )
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict()) + "\n")
         raise typer.Exit(0 if report.clean else 1)
@@ -158,7 +167,17 @@ def verify(as_json: JsonOption = False) -> None:
             console.print(f"      {violation}", markup=False, soft_wrap=True)
     for name, why in NOT_CHECKED_YET.items():
         console.print(f"[yellow]--[/]  {name}: not checked yet: {why}")
+    console.print(f"The ledger's head: {report.ledger_head}", soft_wrap=True)
     raise typer.Exit(0 if report.clean else 1)
+
+
+def _anchor(given: str) -> "Anchor":
+    from activities.seals import Anchor  # noqa: PLC0415
+
+    block, _, digest = given.partition(":")
+    if not block.isdecimal() or len(digest) != 64:
+        raise typer.BadParameter("give BLOCK:HASH, as verify prints the ledger's head", param_hint="--anchor")
+    return Anchor(int(block), digest)
 
 
 events_app = typer.Typer(no_args_is_help=True, help="Outbound events.")

@@ -38,6 +38,7 @@ from activities.orders import OrderActivities
 from activities.payees import PayeeActivities
 from activities.payments import PaymentActivities
 from activities.refunds import RefundActivities
+from activities.seals import Anchor, SealActivities
 from activities.splits import SplitActivities
 from activities.store_credit import StoreCreditActivities
 from activities.taxes import TaxActivities
@@ -63,6 +64,7 @@ from workflows.payees import CorrectionWorkflow, EarningsIdentityWorkflow, Payou
 from workflows.reconciliation import BalanceTransactionWorkflow, InboxRecoveryWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.revenue_split import RevenueSplitWorkflow
+from workflows.seals import LedgerSealWorkflow
 from workflows.store_credit import StoreCreditWorkflow
 from workflows.tax_report import TaxReportWorkflow
 from workflows.webhook_delivery import WebhookDeliveryWorkflow, WebhookReplayWorkflow
@@ -85,8 +87,10 @@ WORKFLOWS = [
     CorrectionWorkflow,
     StoreCreditWorkflow,
     EarningsIdentityWorkflow,
+    LedgerSealWorkflow,
 ]
 _RECOVERY_EVERY = timedelta(seconds=30)
+_SEAL_EVERY = timedelta(minutes=1)
 _SHUTDOWN_GRACE = timedelta(seconds=3)
 
 
@@ -150,6 +154,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         PayeeActivities(transactions, dispatcher),
         StoreCreditActivities(transactions),
         EarningsIdentityActivities(transactions),
+        SealActivities(transactions),
     ]
 
 
@@ -205,6 +210,11 @@ async def ensure_schedules(settings: Settings, client: Client, *, polls: bool) -
                 EarningsIdentityWorkflow.run, id="earnings-identity", task_queue=queue
             ),
         ),
+        (
+            "ledger-seal",
+            ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_SEAL_EVERY)]),
+            ScheduleActionStartWorkflow(LedgerSealWorkflow.run, id="ledger-seal", task_queue=queue),
+        ),
     ]
     if polls:
         run = ScheduleActionStartWorkflow(
@@ -219,6 +229,8 @@ async def ensure_schedules(settings: Settings, client: Client, *, polls: bool) -
             await client.create_schedule(name, schedule)
         except ScheduleAlreadyRunningError:
             await client.get_schedule_handle(name).update(partial(_with_spec, spec))
+    # What was posted before a stop is not to wait for the next minute.
+    await client.get_schedule_handle("ledger-seal").trigger()
 
 
 def _with_spec(spec: ScheduleSpec, given: ScheduleUpdateInput) -> ScheduleUpdate:
@@ -242,11 +254,18 @@ async def connect_to_temporal(settings: Settings) -> Client:
     )
 
 
-async def verify_with(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> Report:
+async def verify_with(
+    settings: Settings,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    anchor: Anchor | None = None,
+) -> Report:
     """Check every invariant with clients of its own: `commerce verify`."""
     resources = WorkerResources(settings, await connect_to_temporal(settings))
     try:
-        verifier = Verifier(resources.database, resources.payments, resources.lms, resources.dispatcher)
+        verifier = Verifier(
+            resources.database, resources.payments, resources.lms, resources.dispatcher, anchor=anchor
+        )
         return await verifier.verify(progress)
     finally:
         await resources.aclose()

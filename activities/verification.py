@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from activities.seals import Anchor, ChainCheck
 from domain import ids
 from domain.errors import Unavailable
 from integrations.dispatch import Dispatcher
@@ -16,7 +17,6 @@ from models.queries import documents, invariants, recovery
 # Named in every report, so that nobody takes silence for proof.
 NOT_CHECKED_YET = {
     "disputes": "disputed money: no dispute is taken in yet",
-    "ledger.hash_chain": "what a database owner changed: entries are hashed, but not chained in blocks yet",
     "receivers.one_effect": "that a receiver acted once on an event: only the receiver knows",
 }
 
@@ -39,6 +39,7 @@ class Report:
 
     at: str
     findings: list[Finding]
+    ledger_head: str  # block:hash, to be kept elsewhere and given back as an anchor
 
     @property
     def clean(self) -> bool:
@@ -50,6 +51,7 @@ class Report:
         return {
             "clean": self.clean,
             "at": self.at,
+            "ledger_head": self.ledger_head,
             "findings": [asdict(finding) for finding in self.findings],
             "not_checked_yet": NOT_CHECKED_YET,
         }
@@ -59,8 +61,15 @@ class Verifier:
     """Reads everything, changes nothing."""
 
     def __init__(
-        self, database: Database, payments: StripePayments, lms: Lms, dispatcher: Dispatcher
+        self,
+        database: Database,
+        payments: StripePayments,
+        lms: Lms,
+        dispatcher: Dispatcher,
+        *,
+        anchor: Anchor | None = None,
     ) -> None:
+        self._chain = ChainCheck(database, anchor)
         self._database = database
         self._payments = payments
         self._lms = lms
@@ -75,6 +84,14 @@ class Verifier:
                 found = await invariants.violations(session, invariant)
                 findings.append(Finding(invariant.name, invariant.meaning, found))
         findings.append(await self._documents_unchanged())
+        chain = await self._chain.run(progress)
+        findings.append(
+            Finding(
+                "ledger.hash_chain",
+                "every entry is what it was when it was sealed, in its place, and none is gone or added",
+                chain.violations,
+            )
+        )
         outside: list[tuple[str, str, Callable[[], Awaitable[list[str]]]]] = [
             (
                 "processor.payments_agree",
@@ -103,7 +120,7 @@ class Verifier:
                 findings.append(Finding(name, meaning, await check()))
             except Unavailable as error:
                 findings.append(Finding(name, meaning, [f"could not be asked: {error}"], checked=False))
-        return Report(datetime.now(UTC).isoformat(timespec="seconds"), findings)
+        return Report(datetime.now(UTC).isoformat(timespec="seconds"), findings, chain.head)
 
     async def _documents_unchanged(self) -> Finding:
         async with self._database.transaction() as session:

@@ -45,6 +45,10 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "payment_refused": ErrorDoc(409, "Payment refused", "The processor refuses such a payment for good."),
     "entitlement_not_failed": ErrorDoc(409, "Nothing to retry", "Only a failed entitlement can be retried."),
     "split_rule_overlap": ErrorDoc(409, "Split rules overlap", "Another version is valid in this time."),
+    "period_closed": ErrorDoc(
+        409, "Period closed", "That month of the ledger is closed for good; nothing is posted into it."
+    ),
+    "period_not_over": ErrorDoc(409, "Period not over", "Only a month that has ended can be closed."),
     "conflict": ErrorDoc(409, "Conflict", "The present state forbids it."),
     "endpoint_disabled": ErrorDoc(409, "Endpoint is off", "The webhook endpoint is switched off or deleted."),
     "idempotency_key_in_use": ErrorDoc(

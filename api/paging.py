@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 import uuid
 from collections.abc import Sequence
 from typing import Annotated
@@ -9,6 +10,8 @@ from typing import Annotated
 from fastapi import Depends, Query
 
 from domain.errors import InvalidInput, NotFound
+
+_USE_NEXT = "use the `next_cursor` of the answer before"
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 
@@ -27,11 +30,31 @@ def _before(cursor: Annotated[str | None, Query(max_length=100)] = None) -> str 
     try:
         return str(uuid.UUID(bytes=base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))))
     except (ValueError, binascii.Error) as error:
-        raise InvalidInput("use the `next_cursor` of the answer before", code="invalid_cursor") from error
+        raise InvalidInput(_USE_NEXT, code="invalid_cursor") from error
 
 
 # The id that the page begins after; None for the first page.
 Cursor = Annotated[str | None, Depends(_before)]
+
+
+def key_cursor(*parts: str) -> str:
+    """A cursor of a key that is no id."""
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).rstrip(b"=").decode()
+
+
+def parse_key(cursor: str, size: int) -> list[str]:
+    """The parts of such a cursor; InvalidInput `invalid_cursor` for anything else."""
+    try:
+        parts = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(_USE_NEXT, code="invalid_cursor") from error
+    if (
+        not isinstance(parts, list)
+        or len(parts) != size
+        or not all(isinstance(part, str) and part.isprintable() for part in parts)
+    ):
+        raise InvalidInput(_USE_NEXT, code="invalid_cursor")
+    return parts
 
 
 def next_cursor(ids: Sequence[str], limit: int) -> str | None:

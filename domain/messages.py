@@ -22,6 +22,7 @@ CORRECTION = "CorrectionWorkflow"
 TAX_REPORT = "TaxReportWorkflow"
 STORE_CREDIT = "StoreCreditWorkflow"
 EARNINGS_IDENTITY = "EarningsIdentityWorkflow"
+LEDGER_SEAL = "LedgerSealWorkflow"
 
 SIGNAL_PAYMENT = "payment_event"
 SIGNAL_ENTITLEMENT = "entitlement_changed"

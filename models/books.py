@@ -24,13 +24,17 @@ class JournalEntry(SQLModel, table=True):
     """One fact in the ledger. Unique by the business fact it records; never changed.
 
     `txid` is set by the database and can't be chosen by the application: postings are accepted only
-    from the transaction that made the entry.
+    from the transaction that made the entry. `effective_at` is when it counts, `occurred_at` when the fact
+    happened: the same, unless that month was closed when it came. `operator_id` marks an adjustment.
     """
 
     __tablename__ = "journal_entry"
     __table_args__ = (
         UniqueConstraint("entity", "event_key"),
+        CheckConstraint("effective_at >= occurred_at", name="late_facts_move_forward"),
         Index("journal_by_order", "order_id", "id"),
+        Index("journal_by_effective", "effective_at", "id"),
+        Index("journal_by_txid", "txid", "id"),
     )
 
     id: UUID = primary_key()
@@ -39,7 +43,9 @@ class JournalEntry(SQLModel, table=True):
     kind: str
     order_id: UUID | None = uuid_column(nullable=True)
     reverses: UUID | None = reference("journal_entry.id", nullable=True, index=False)
+    operator_id: UUID | None = uuid_column(nullable=True)
     content_hash: str
+    occurred_at: datetime = moment(nullable=False)
     effective_at: datetime = moment(nullable=False)
     recorded_at: datetime = created()
     txid: str = Field(

@@ -2,8 +2,8 @@
 
 from sqlmodel import SQLModel
 
-from models import access, books, catalog, credit, messages, payees, people, sales
+from models import access, bookkeeping, books, catalog, credit, messages, payees, people, sales
 
 metadata = SQLModel.metadata
 
-__all__ = ["access", "books", "catalog", "credit", "messages", "metadata", "payees", "people", "sales"]
+__all__ = ["access", "bookkeeping", "books", "catalog", "credit", "messages", "metadata", "payees", "people", "sales"]

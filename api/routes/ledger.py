@@ -8,8 +8,8 @@ from pydantic import AwareDatetime
 
 from api.dependencies import Operator, SessionDep
 from api.idempotency import CommerceRoute
-from api.paging import Cursor, Limit, next_cursor, parse_id
-from api.schemas.revenue import (
+from api.paging import Cursor, Limit, key_cursor, next_cursor, parse_id, parse_key
+from api.schemas.ledger import (
     AccountBalance,
     Accounts,
     JournalEntryView,
@@ -19,13 +19,16 @@ from api.schemas.revenue import (
     TrialBalance,
 )
 from domain.accounts import Account
-from models.queries import journals
+from models.queries import balances, journals
 
 router = APIRouter(route_class=CommerceRoute, tags=["ledger"])
 
 
+AccountCode = Annotated[str | None, Query(pattern=r"^\d{4}$")]
+
+
 def _name(code: str) -> str:
-    return Account(code).name.replace("_", " ").capitalize()
+    return Account(code).title
 
 
 @router.get("/v1/ledger/journals", operation_id="list_journals")
@@ -34,7 +37,7 @@ async def list_journals(
     session: SessionDep,
     cursor: Cursor,
     order_id: Annotated[str | None, Query(max_length=64)] = None,
-    account: Annotated[str | None, Query(pattern=r"^\d{4}$")] = None,
+    account: AccountCode = None,
     since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
     until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
     limit: Limit = 20,
@@ -55,10 +58,13 @@ async def list_journals(
                 id=row.id,
                 event_key=row.event_key,
                 kind=row.kind,
+                occurred_at=row.occurred_at,
                 effective_at=row.effective_at,
                 recorded_at=row.recorded_at,
                 order_id=row.order_id,
                 reverses=row.reverses,
+                operator_id=row.operator_id,
+                position=row.position,
                 postings=[PostingView(**posting) for posting in row.postings],
             )
             for row in rows[:limit]
@@ -68,9 +74,24 @@ async def list_journals(
 
 
 @router.get("/v1/ledger/accounts", operation_id="list_accounts")
-async def list_accounts(caller: Operator, session: SessionDep) -> Accounts:
-    """The balance of every account and sub-account that is not zero."""
-    found = await journals.balances(session, at=None, by_sub=True)
+async def list_accounts(
+    caller: Operator,
+    session: SessionDep,
+    account: AccountCode = None,
+    sub: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$", description="An order line, jurisdiction or payee.")] = None,
+    cursor: Annotated[str | None, Query(max_length=400)] = None,
+    limit: Limit = 20,
+) -> Accounts:
+    """The balance of every account and sub-account that is not zero, by account, sub and currency."""
+    after = None if cursor is None else parse_key(cursor, 3)
+    found = await balances.by_sub(
+        session,
+        account=account,
+        sub=sub,
+        after=None if after is None else (after[0], after[1], after[2]),
+        limit=limit + 1,
+    )
+    last = found[limit - 1] if len(found) > limit else None
     return Accounts(
         data=[
             SubBalance(
@@ -80,19 +101,30 @@ async def list_accounts(caller: Operator, session: SessionDep) -> Accounts:
                 currency=row.currency,
                 amount=row.amount,
             )
-            for row in found
-        ]
+            for row in found[:limit]
+        ],
+        next_cursor=None if last is None else key_cursor(last.account, last.sub or "", last.currency),
     )
 
 
 @router.get("/v1/ledger/trial-balance", operation_id="get_trial_balance")
 async def get_trial_balance(
-    caller: Operator, session: SessionDep, at: Annotated[AwareDatetime | None, Query()] = None
+    caller: Operator,
+    session: SessionDep,
+    at: Annotated[AwareDatetime | None, Query(description="What was effective by then.")] = None,
+    recorded_at: Annotated[
+        AwareDatetime | None, Query(description="As far as it had been recorded by then.")
+    ] = None,
 ) -> TrialBalance:
-    """Balances by account at a moment; per currency they sum to zero."""
-    found = await journals.balances(session, at=at, by_sub=False)
+    """Balances by account at a moment, as they were known at a moment; per currency they sum to zero.
+
+    With both moments in the past, the answer never changes again.
+    """
+    found = await balances.trial(session, at=at, recorded_at=recorded_at)
+    now = datetime.now(UTC)
     return TrialBalance(
-        at=at or datetime.now(UTC),
+        at=at or now,
+        recorded_at=recorded_at or now,
         accounts=[
             AccountBalance(
                 account=row.account, name=_name(row.account), currency=row.currency, amount=row.amount

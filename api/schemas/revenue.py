@@ -1,4 +1,4 @@
-"""Split rules and ledger."""
+"""Split rules."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -160,60 +160,3 @@ class SplitRuleList(Output):
 
     data: list[SplitRuleView]
     next_cursor: str | None
-
-
-class PostingView(Output):
-    """One side of an entry: debit > 0, credit < 0, minor units."""
-
-    account: str
-    sub: str | None
-    currency: str
-    amount: int
-
-
-class JournalEntryView(Output):
-    """One fact in the ledger."""
-
-    id: str
-    event_key: str
-    kind: str
-    effective_at: datetime
-    recorded_at: datetime
-    order_id: str | None
-    reverses: str | None
-    postings: list[PostingView]
-
-
-class JournalList(Output):
-    """A page of entries."""
-
-    data: list[JournalEntryView]
-    next_cursor: str | None
-
-
-class AccountBalance(Output):
-    """The balance of an account in one currency; debit > 0."""
-
-    account: str
-    name: str
-    currency: str
-    amount: int
-
-
-class SubBalance(AccountBalance):
-    """The same by sub-account."""
-
-    sub: str | None
-
-
-class Accounts(Output):
-    """All balances by account and sub."""
-
-    data: list[SubBalance]
-
-
-class TrialBalance(Output):
-    """All balances at a moment; per currency they sum to zero."""
-
-    at: datetime
-    accounts: list[AccountBalance]

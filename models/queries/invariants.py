@@ -245,6 +245,23 @@ DATABASE_INVARIANTS = (
         """,
     ),
     EARNINGS_IDENTITY,
+    Invariant(
+        "ledger.snapshots_agree",
+        "the newest snapshot of balances is the sum of the postings that its block covers",
+        """
+        WITH newest AS (SELECT number, horizon FROM seal_block
+            WHERE number = (SELECT max(block) FROM balance_snapshot)),
+        kept AS (SELECT account, coalesce(sub, '') AS sub, currency, amount FROM balance_snapshot, newest
+            WHERE block = newest.number),
+        summed AS (SELECT p.account, coalesce(p.sub, '') AS sub, p.currency, sum(p.amount) AS amount
+            FROM newest JOIN journal_entry e ON e.txid < newest.horizon JOIN posting p ON p.entry_id = e.id
+            GROUP BY 1, 2, 3 HAVING sum(p.amount) <> 0)
+        SELECT 'snapshot of ' || account || ' ' || sub || ' ' || currency || ' says ' ||
+            coalesce(k.amount, 0) || ', the postings ' || coalesce(s.amount, 0)
+        FROM kept k FULL JOIN summed s USING (account, sub, currency)
+        WHERE k.amount IS DISTINCT FROM s.amount
+        """,
+    ),
 )
 
 

@@ -1,25 +1,36 @@
 """The ledger as operators read it."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from models.database import Session
+
+_SELECT = (
+    "SELECT e.*, s.position, (SELECT jsonb_agg(jsonb_build_object('account', p.account, 'sub', p.sub, "
+    "'currency', p.currency, 'amount', p.amount) ORDER BY p.ordinal) FROM posting p "
+    "WHERE p.entry_id = e.id) AS postings FROM journal_entry e "
+    "LEFT JOIN sealed_entry s ON s.entry_id = e.id"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class EntryRow:
-    """One entry with its postings."""
+    """One entry with its postings. `position` is its place in the chain, once it is sealed."""
 
     id: str
     event_key: str
     kind: str
+    occurred_at: datetime
     effective_at: datetime
     recorded_at: datetime
     order_id: str | None
     reverses: str | None
+    operator_id: str | None
+    position: int | None
     postings: list[dict[str, Any]]
 
 
@@ -36,9 +47,7 @@ async def page(
     """Entries, newest first, keyset; `since` and `until` by effective time, the latter excluded."""
     rows = await session.execute(
         text(
-            "SELECT e.*, (SELECT jsonb_agg(jsonb_build_object('account', p.account, 'sub', p.sub, "
-            "'currency', p.currency, 'amount', p.amount) ORDER BY p.ordinal) FROM posting p "
-            "WHERE p.entry_id = e.id) AS postings FROM journal_entry e "
+            f"{_SELECT} "
             "WHERE (CAST(:order_id AS uuid) IS NULL OR e.order_id = CAST(:order_id AS uuid)) "
             "AND (CAST(:account AS text) IS NULL OR EXISTS (SELECT FROM posting p "
             "WHERE p.entry_id = e.id AND p.account = :account)) "
@@ -56,41 +65,35 @@ async def page(
             "limit": limit,
         },
     )
-    return [
-        EntryRow(
-            str(row.id),
-            row.event_key,
-            row.kind,
-            row.effective_at,
-            row.recorded_at,
-            None if row.order_id is None else str(row.order_id),
-            None if row.reverses is None else str(row.reverses),
-            row.postings,
-        )
-        for row in rows
-    ]
+    return [_entry(row) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """The balance of an account, minor units, debit > 0."""
-
-    account: str
-    sub: str | None
-    currency: str
-    amount: int
-
-
-async def balances(session: Session, *, at: datetime | None, by_sub: bool) -> list[Balance]:
-    """Balances of all accounts that are not zero, computed from the postings; `at` by effective time."""
-    sub = "p.sub" if by_sub else "CAST(NULL AS text)"
-    rows = await session.execute(
+async def stream(session: Session, *, since: datetime | None, until: datetime | None) -> AsyncIterator[EntryRow]:
+    """All entries by effective time, `until` excluded, without holding them in memory."""
+    rows = await session.stream(
         text(
-            f"SELECT p.account, {sub} AS sub, p.currency, sum(p.amount) AS amount FROM posting p "
-            "JOIN journal_entry e ON e.id = p.entry_id "
-            "WHERE CAST(:at AS timestamptz) IS NULL OR e.effective_at <= :at "
-            "GROUP BY 1, 2, 3 HAVING sum(p.amount) <> 0 ORDER BY 1, 2, 3"
+            f"{_SELECT} WHERE (CAST(:since AS timestamptz) IS NULL OR e.effective_at >= :since) "
+            "AND (CAST(:until AS timestamptz) IS NULL OR e.effective_at < :until) "
+            "ORDER BY e.effective_at, e.id"
         ),
-        {"at": at},
+        {"since": since, "until": until},
+        execution_options={"yield_per": 500},
     )
-    return [Balance(row.account, row.sub, row.currency, int(row.amount)) for row in rows]
+    async for row in rows:
+        yield _entry(row)
+
+
+def _entry(row: Row[Any]) -> EntryRow:
+    return EntryRow(
+        str(row.id),
+        row.event_key,
+        row.kind,
+        row.occurred_at,
+        row.effective_at,
+        row.recorded_at,
+        None if row.order_id is None else str(row.order_id),
+        None if row.reverses is None else str(row.reverses),
+        None if row.operator_id is None else str(row.operator_id),
+        row.position,
+        row.postings,
+    )

@@ -78,7 +78,10 @@ async def list_accounts(
     caller: Operator,
     session: SessionDep,
     account: AccountCode = None,
-    sub: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$", description="An order line, jurisdiction or payee.")] = None,
+    sub: Annotated[
+        str | None,
+        Query(max_length=200, pattern=r"^[^\x00]*$", description="An order line, jurisdiction or payee."),
+    ] = None,
     cursor: Annotated[str | None, Query(max_length=400)] = None,
     limit: Limit = 20,
 ) -> Accounts:

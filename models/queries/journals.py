@@ -68,7 +68,9 @@ async def page(
     return [_entry(row) for row in rows]
 
 
-async def stream(session: Session, *, since: datetime | None, until: datetime | None) -> AsyncIterator[EntryRow]:
+async def stream(
+    session: Session, *, since: datetime | None, until: datetime | None
+) -> AsyncIterator[EntryRow]:
     """All entries by effective time, `until` excluded, without holding them in memory."""
     rows = await session.stream(
         text(

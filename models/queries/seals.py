@@ -88,9 +88,7 @@ async def seal_next(session: Session, *, limit: int) -> Head | None:
 
     Writers are never waited for and never wait. The database refuses a block that leaves an entry out.
     """
-    alone = await session.scalar(
-        text("SELECT pg_try_advisory_xact_lock(hashtextextended('ledger/seal', 0))")
-    )
+    alone = await session.scalar(text("SELECT pg_try_advisory_xact_lock(hashtextextended('ledger/seal', 0))"))
     if not alone:
         return None
     last = await head(session)

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from models.database import Database
-from tests.ledger.books import Books
 from tests.harness.servers import Servers
+from tests.ledger.books import Books
 
 
 @pytest.fixture

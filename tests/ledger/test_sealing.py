@@ -37,9 +37,7 @@ async def test_an_entry_that_commits_late_is_not_skipped(books: Books) -> None:
     assert await books.check() == []
 
 
-async def test_planted_sealer_by_highest_id_is_refused(
-    books: Books, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_planted_sealer_by_highest_id_is_refused(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
     await a_slow_writer_is_overtaken(books)
     assert await books.check() == []
     planted = BY_HIGHEST_ID.replace("e.txid < horizon.value", "e.txid <= horizon.value")
@@ -141,7 +139,12 @@ async def test_balances_are_read_from_a_snapshot_and_what_came_after(books: Book
     await books.seal_all()
     await books.post(fee(amount=1000, currency="KWD"))
     found = await books.balances()
-    assert found == {("1010", "KWD"): -1000, ("1010", "USD"): -155, ("5020", "KWD"): 1000, ("5020", "USD"): 155}
+    assert found == {
+        ("1010", "KWD"): -1000,
+        ("1010", "USD"): -155,
+        ("5020", "KWD"): 1000,
+        ("5020", "USD"): 155,
+    }
     books.as_owner(
         "ALTER TABLE balance_snapshot DISABLE TRIGGER append_only",
         "UPDATE balance_snapshot SET amount = amount + 1 WHERE account = '5020'",

@@ -6,4 +6,15 @@ from models import access, bookkeeping, books, catalog, credit, messages, payees
 
 metadata = SQLModel.metadata
 
-__all__ = ["access", "bookkeeping", "books", "catalog", "credit", "messages", "metadata", "payees", "people", "sales"]
+__all__ = [
+    "access",
+    "bookkeeping",
+    "books",
+    "catalog",
+    "credit",
+    "messages",
+    "metadata",
+    "payees",
+    "people",
+    "sales",
+]

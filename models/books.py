@@ -87,7 +87,7 @@ class BalanceTransaction(SQLModel, table=True):
     net: int = minor_units()
     currency: str = Field(max_length=3)
     source: str | None
-    order_id: UUID | None = uuid_column(nullable=True)
+    order_id: UUID | None = uuid_column(nullable=True, index=True)
     available_on: datetime | None = moment()
     created_at: datetime = moment(nullable=False)
     stored_at: datetime = created()

@@ -23,7 +23,8 @@ PDF: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _view(row: DocumentRow) -> DocumentView:
+def document_view(row: DocumentRow) -> DocumentView:
+    """One document as the API shows it."""
     body, currency = row.body, row.body["currency"]
     return DocumentView(
         id=row.id,
@@ -46,7 +47,9 @@ def _view(row: DocumentRow) -> DocumentView:
 async def list_documents(order_id: str, caller: SignedIn, session: SessionDep) -> DocumentList:
     """The order's invoice or receipt and its credit notes, oldest first."""
     row = await own_order(session, caller, order_id)
-    return DocumentList(data=[_view(document) for document in await documents.of_order(session, row.id)])
+    return DocumentList(
+        data=[document_view(document) for document in await documents.of_order(session, row.id)]
+    )
 
 
 @router.get(

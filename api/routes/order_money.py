@@ -11,6 +11,7 @@ from api.routes.documents import document_view
 from api.routes.orders import own_order
 from api.routes.views import payment_view, refund_view
 from api.schemas.common import Money
+from api.schemas.ledger import JournalEntryView, SubBalance
 from api.schemas.order_money import (
     LineEarning,
     MoneyAmounts,
@@ -20,11 +21,10 @@ from api.schemas.order_money import (
     OrderMoneyView,
 )
 from api.schemas.orders import money
-from api.schemas.revenue import JournalEntryView, SubBalance
 from domain.accounts import Account
 from domain.orders import RefundKind
 from models.queries import order_money
-from models.queries.journals import Balance
+from models.queries.balances import Balance
 from models.queries.order_money import LineMoney, OrderMoney
 
 router = APIRouter(route_class=CommerceRoute, tags=["orders"])

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from api.schemas.common import Money, Output
 from api.schemas.credit import AdjustmentView
+from api.schemas.ledger import JournalEntryView, SubBalance
 from api.schemas.orders import DocumentView, PaymentSummary, RefundSummary
-from api.schemas.revenue import JournalEntryView, SubBalance
 
 
 class MoneyAmounts(Output):

@@ -9,8 +9,9 @@ from domain.ledger import LineLedger
 from domain.orders import RefundStatus
 from models.database import Session
 from models.queries import documents, journals, orders, payments, refunds, store_credit
+from models.queries.balances import Balance
 from models.queries.documents import DocumentRow
-from models.queries.journals import Balance, EntryRow
+from models.queries.journals import EntryRow
 from models.queries.orders import LineRow, OrderRow
 from models.queries.payments import PaymentRow
 from models.queries.refunds import RefundRow

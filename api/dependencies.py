@@ -9,9 +9,11 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from temporalio.client import Client
 
-from api.tokens import TokenIssuer
+from api.tokens import API_KEY_PREFIX, TokenIssuer, hash_api_key
 from domain.errors import Forbidden, Unauthenticated
+from domain.ids import key_caller, user_caller
 from domain.orders import Role
+from domain.scopes import Scope
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
 from integrations.payments import StripePayments
@@ -19,6 +21,9 @@ from integrations.sealing import Sealer
 from integrations.stripe_tax import StripeTax
 from integrations.vat_registry import VatRegistry
 from models.database import Database, Session
+from models.queries import api_keys
+
+_LONGEST_KEY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +64,55 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller whose access token was good."""
+    """A caller whose access token or API key was good. `user_id` of a machine is that of its key."""
 
     user_id: str
     roles: frozenset[Role]
+    scopes: frozenset[Scope] = frozenset()
 
     @property
     def is_operator(self) -> bool:
-        """Operators see everybody's objects."""
+        """Operators see everybody's objects, and change them."""
         return Role.OPERATOR in self.roles
+
+    @property
+    def is_machine(self) -> bool:
+        """Only API keys make services: no token of a person does."""
+        return Role.SERVICE in self.roles
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether objects of others may be read, where the route lets the caller in at all."""
+        return self.is_operator or self.is_machine
+
+    @property
+    def caller(self) -> str:
+        """The owner of idempotency keys."""
+        return key_caller(self.user_id) if self.is_machine else user_caller(self.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may use a route: persons with one of the roles (none named: any person), machines with the scope.
+
+    A route's dependency; the OpenAPI document and the test of all routes read it.
+    """
+
+    roles: frozenset[Role] = frozenset()
+    scope: Scope | None = None
+
+    def __call__(self, request: Request) -> Principal:
+        """The caller; Unauthenticated or Forbidden."""
+        principal = authenticate(request)
+        if principal.is_machine:
+            if self.scope is None:
+                raise Forbidden("no API key may do this")
+            if self.scope not in principal.scopes:
+                raise Forbidden(f"this API key has not the scope {self.scope}")
+            return principal
+        if self.roles and not self.roles & principal.roles:
+            raise Forbidden(f"only {' or '.join(sorted(self.roles))} may do this")
+        return principal
 
 
 def services_of(request: Request) -> Services:
@@ -91,39 +136,34 @@ def resuming_of(request: Request) -> bool:
 
 
 def authenticate(request: Request) -> Principal:
-    """The caller by bearer token; Unauthenticated without a good one."""
+    """The caller by access token or API key; Unauthenticated without a good one."""
     cached = getattr(request.state, "principal", None)
     if cached is not None:
         return cast(Principal, cached)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("send `Authorization: Bearer <access token>`")
-    claims = services_of(request).tokens.verify(token.strip())
-    known = {role.value for role in Role}
+    token = token.strip()
+    if token.startswith(API_KEY_PREFIX):  # a good one was found before the route began
+        raise Unauthenticated("this API key is not valid")
+    claims = services_of(request).tokens.verify(token)
+    known = {role.value for role in Role} - {Role.SERVICE.value}
     principal = Principal(claims.sub, frozenset(Role(role) for role in claims.roles if role in known))
     request.state.principal = principal
     return principal
 
 
-def _operator(request: Request) -> Principal:
-    principal = authenticate(request)
-    if not principal.is_operator:
-        raise Forbidden("only an operator may do this")
-    return principal
-
-
-def _operator_or_service(request: Request) -> Principal:
-    principal = authenticate(request)
-    if not principal.roles & {Role.OPERATOR, Role.SERVICE}:
-        raise Forbidden("only an operator or a service may do this")
-    return principal
-
-
-def _instructor_or_operator(request: Request) -> Principal:
-    principal = authenticate(request)
-    if not principal.roles & {Role.INSTRUCTOR, Role.OPERATOR}:
-        raise Forbidden("only an instructor has earnings, and only an operator sees those of others")
-    return principal
+async def recognize_machine(request: Request) -> None:
+    """Look an API key up, where one was sent, so that `authenticate` finds its machine."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token.startswith(API_KEY_PREFIX) or len(token) > _LONGEST_KEY:
+        return
+    async with services_of(request).commands.transaction() as session:
+        found = await api_keys.use(session, hash_api_key(token))
+    if found is not None:
+        scopes = frozenset(Scope(scope) for scope in found.scopes if scope in set(Scope))
+        request.state.principal = Principal(found.id, frozenset({Role.SERVICE}), scopes)
 
 
 ServicesDep = Annotated[Services, Depends(services_of)]
@@ -131,7 +171,16 @@ SessionDep = Annotated[Session, Depends(session_of)]
 Resuming = Annotated[bool, Depends(resuming_of)]
 NewObjectId = Annotated[str, Depends(object_id_of)]
 
-SignedIn = Annotated[Principal, Depends(authenticate)]
-Operator = Annotated[Principal, Depends(_operator)]
-OperatorOrService = Annotated[Principal, Depends(_operator_or_service)]
-InstructorOrOperator = Annotated[Principal, Depends(_instructor_or_operator)]
+_OPERATOR = frozenset({Role.OPERATOR})
+_INSTRUCTOR_OR_OPERATOR = frozenset({Role.INSTRUCTOR, Role.OPERATOR})
+
+SignedIn = Annotated[Principal, Depends(Access())]
+Operator = Annotated[Principal, Depends(Access(_OPERATOR))]
+OrdersReader = Annotated[Principal, Depends(Access(scope=Scope.ORDERS_READ))]
+EarningsReader = Annotated[Principal, Depends(Access(_INSTRUCTOR_OR_OPERATOR, Scope.EARNINGS_READ))]
+LedgerReader = Annotated[Principal, Depends(Access(_OPERATOR, Scope.LEDGER_READ))]
+CatalogWriter = Annotated[Principal, Depends(Access(_OPERATOR, Scope.CATALOG_WRITE))]
+PromotionsReader = Annotated[Principal, Depends(Access(_OPERATOR, Scope.PROMOTIONS_READ))]
+PromotionsWriter = Annotated[Principal, Depends(Access(_OPERATOR, Scope.PROMOTIONS_WRITE))]
+WebhooksReader = Annotated[Principal, Depends(Access(_OPERATOR, Scope.WEBHOOKS_READ))]
+WebhooksWriter = Annotated[Principal, Depends(Access(_OPERATOR, Scope.WEBHOOKS_WRITE))]

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from api.dependencies import Services, authenticate, services_of
+from api.dependencies import Services, authenticate, recognize_machine, services_of
 from api.problems import problem_response
 from domain.errors import CommerceError, Conflict, InvalidInput
-from domain.ids import email_caller, user_caller
+from domain.ids import email_caller
 from models.database import Session
 from models.queries import idempotency
 
@@ -74,6 +74,7 @@ class CommerceRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             services = services_of(request)
+            await recognize_machine(request)
             async with services.database.session() as session:
                 request.state.session = session
                 if takes_key:
@@ -133,7 +134,7 @@ async def _call_in_savepoint(request: Request, session: Session, call: Handler) 
 
 def _caller(request: Request, body: bytes, *, registers: bool) -> str:
     if not registers:
-        return user_caller(authenticate(request).user_id)
+        return authenticate(request).caller
     try:
         email = str(json.loads(body)["email"])
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -5,7 +5,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.dependencies import Access
 from api.idempotency import CommerceRoute
+from api.routers import ALL_ROUTERS
+from domain.scopes import Scope
 
 _PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -24,6 +27,22 @@ _PROBLEM: dict[str, Any] = {
                 "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
             },
         },
+    },
+}
+_SECURITY: dict[str, Any] = {
+    "person": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token. Roles stand beside the operations that not everybody may use.",
+    },
+    "machine": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "ck_...",
+        "description": "An API key, made by `commerce apikey create`. Its scopes are: "
+        + ", ".join(f"`{scope}`" for scope in Scope)
+        + ".",
     },
 }
 _READ_PROBLEMS = {"400", "401", "403", "404", "422", "429", "503"}
@@ -50,14 +69,31 @@ def describe(app: FastAPI) -> None:
             )
             components = schema.setdefault("components", {})
             components.setdefault("schemas", {})["Problem"] = _PROBLEM
-            components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-            for route in app.routes:
-                if isinstance(route, CommerceRoute):
-                    _complete(schema, route)
+            components["securitySchemes"] = _SECURITY
+            for route in product_routes():
+                _complete(schema, route)
             app.openapi_schema = schema
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
+
+
+def product_routes() -> list[CommerceRoute]:
+    """Every route of the contract. (The app wraps its routers and does not show their routes.)"""
+    return [route for router in ALL_ROUTERS for route in router.routes if isinstance(route, CommerceRoute)]
+
+
+def access_of(route: CommerceRoute) -> Access | None:
+    """Who may use a route; None: anybody."""
+    found = [need.call for need in route.dependant.dependencies if isinstance(need.call, Access)]
+    return found[0] if found else None
+
+
+def _security(access: Access | None) -> list[dict[str, list[str]]]:
+    if access is None:
+        return []
+    persons = {"person": sorted(role.value for role in access.roles)}
+    return [persons] if access.scope is None else [persons, {"machine": [access.scope.value]}]
 
 
 def _complete(schema: dict[str, Any], route: CommerceRoute) -> None:
@@ -67,7 +103,7 @@ def _complete(schema: dict[str, Any], route: CommerceRoute) -> None:
             continue
         if route.takes_key:
             operation.setdefault("parameters", []).append(_KEY_HEADER)
-        operation["security"] = [{"bearer": []}]
+        operation["security"] = _security(access_of(route))
         problems = _READ_PROBLEMS if method == "GET" else _WRITE_PROBLEMS
         for status in sorted(problems | {"500"}):
             operation["responses"][status] = {

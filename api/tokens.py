@@ -161,3 +161,18 @@ def _decode(value: str) -> bytes:
 
 def _encode(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+API_KEY_PREFIX = "ck_"
+_HINT_LENGTH = len(API_KEY_PREFIX) + 6
+
+
+def new_api_key() -> tuple[str, str, str]:
+    """A fresh key of a machine (shown once), its hash (kept), and its beginning (to tell keys apart)."""
+    key = API_KEY_PREFIX + secrets.token_urlsafe(32)
+    return key, hash_api_key(key), key[:_HINT_LENGTH]
+
+
+def hash_api_key(key: str) -> str:
+    """What is stored of a key. It is long and random, so that a plain hash can't be searched."""
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -145,6 +145,11 @@ def user_caller(user_id: str) -> str:
     return f"user/{user_id}"
 
 
+def key_caller(key_id: str) -> str:
+    """A machine with an API key."""
+    return f"key/{key_id}"
+
+
 def email_caller(email: str) -> str:
     """Somebody who registers: there is no user yet."""
     return f"email/{email.lower()}"

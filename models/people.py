@@ -35,3 +35,19 @@ class RefreshToken(SQLModel, table=True):
     expires_at: datetime = moment(nullable=False)
     spent_at: datetime | None = moment()
     revoked: bool = flag(default=False)
+
+
+class ApiKey(SQLModel, table=True):
+    """A machine's key, stored as a hash; what it may do is fixed when it is made."""
+
+    __tablename__ = "api_key"
+
+    id: UUID = primary_key()
+    name: str
+    hint: str
+    key_hash: str = Field(unique=True)
+    scopes: list[str] = text_list()
+    created_at: datetime = created()
+    expires_at: datetime | None = moment()
+    last_used_at: datetime | None = moment()
+    revoked_at: datetime | None = moment()

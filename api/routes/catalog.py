@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Query, Request, Response
 
-from api.dependencies import NewObjectId, Operator, SessionDep, authenticate
+from api.dependencies import CatalogWriter, NewObjectId, SessionDep, authenticate
 from api.etags import etag_of, expected_version
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -108,7 +108,7 @@ async def get_item(id_or_slug: str, request: Request, session: SessionDep, respo
 @router.post("/v1/catalog/items", status_code=201, operation_id="create_item")
 async def create_item(
     body: Annotated[ItemBody, Body()],
-    caller: Operator,
+    caller: CatalogWriter,
     session: SessionDep,
     item_id: NewObjectId,
     response: Response,
@@ -127,7 +127,7 @@ async def change_item(
     item_id: str,
     body: Annotated[ItemPatch, Body()],
     request: Request,
-    caller: Operator,
+    caller: CatalogWriter,
     session: SessionDep,
     response: Response,
 ) -> ItemView:

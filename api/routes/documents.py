@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from fastapi import APIRouter, Request, Response
 
-from api.dependencies import SessionDep, SignedIn
+from api.dependencies import OrdersReader, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import parse_id
 from api.routes.orders import own_order
@@ -44,7 +44,7 @@ def document_view(row: DocumentRow) -> DocumentView:
 
 
 @router.get("/v1/orders/{order_id}/documents", operation_id="list_documents")
-async def list_documents(order_id: str, caller: SignedIn, session: SessionDep) -> DocumentList:
+async def list_documents(order_id: str, caller: OrdersReader, session: SessionDep) -> DocumentList:
     """The order's invoice or receipt and its credit notes, oldest first."""
     row = await own_order(session, caller, order_id)
     return DocumentList(
@@ -58,10 +58,12 @@ async def list_documents(order_id: str, caller: SignedIn, session: SessionDep) -
     response_class=Response,
     responses=PDF,
 )
-async def get_document(document_id: str, request: Request, caller: SignedIn, session: SessionDep) -> Response:
+async def get_document(
+    document_id: str, request: Request, caller: OrdersReader, session: SessionDep
+) -> Response:
     """One document as a PDF; the same bytes every time."""
     document = await documents.get(session, parse_id(document_id))
-    if document is None or not (caller.is_operator or document.user_id == caller.user_id):
+    if document is None or not (caller.sees_all or document.user_id == caller.user_id):
         raise NotFound("no such document")
     return await _pdf(request, document)
 
@@ -69,7 +71,7 @@ async def get_document(document_id: str, request: Request, caller: SignedIn, ses
 @router.get(
     "/v1/orders/{order_id}/receipt.pdf", operation_id="get_receipt", response_class=Response, responses=PDF
 )
-async def get_receipt(order_id: str, request: Request, caller: SignedIn, session: SessionDep) -> Response:
+async def get_receipt(order_id: str, request: Request, caller: OrdersReader, session: SessionDep) -> Response:
     """The order's receipt, or its invoice where invoices are issued, as a PDF."""
     row = await own_order(session, caller, order_id)
     document = await documents.of_sale(session, row.id)
@@ -85,7 +87,7 @@ async def get_receipt(order_id: str, request: Request, caller: SignedIn, session
     responses=PDF,
 )
 async def get_credit_note(
-    order_id: str, refund_id: str, request: Request, caller: SignedIn, session: SessionDep
+    order_id: str, refund_id: str, request: Request, caller: OrdersReader, session: SessionDep
 ) -> Response:
     """The credit note of a succeeded refund as a PDF."""
     row = await own_order(session, caller, order_id)

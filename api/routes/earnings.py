@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from api.dependencies import InstructorOrOperator, Principal, SessionDep
+from api.dependencies import EarningsReader, Principal, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor
 from api.schemas.earnings import (
@@ -30,7 +30,7 @@ PayeeFilter = Annotated[str | None, Query(min_length=1, max_length=100, pattern=
 
 async def _payee(session: Session, caller: Principal, asked: str | None) -> str:
     """The payee to read: an operator names one, an instructor has only their own."""
-    if caller.is_operator:
+    if caller.sees_all:
         if asked is None:
             raise InvalidInput("an operator says whose: `?payee=`")
         return asked
@@ -44,9 +44,7 @@ async def _payee(session: Session, caller: Principal, asked: str | None) -> str:
 
 
 @router.get("/v1/earnings", operation_id="get_earnings")
-async def get_earnings(
-    caller: InstructorOrOperator, session: SessionDep, payee: PayeeFilter = None
-) -> Earnings:
+async def get_earnings(caller: EarningsReader, session: SessionDep, payee: PayeeFilter = None) -> Earnings:
     """Accrued, held, releasable, released and reversed by course; payable, settled and owed by currency."""
     ref = await _payee(session, caller, payee)
     return Earnings(
@@ -79,7 +77,7 @@ async def get_earnings(
 
 @router.get("/v1/earnings/entries", operation_id="list_earning_entries")
 async def list_earning_entries(
-    caller: InstructorOrOperator,
+    caller: EarningsReader,
     session: SessionDep,
     cursor: Cursor,
     payee: PayeeFilter = None,
@@ -124,14 +122,14 @@ def _entry(row: earnings.EarningEntry) -> EarningEntryView:
 
 @router.get("/v1/earnings/payouts", operation_id="list_payouts")
 async def list_payouts(
-    caller: InstructorOrOperator,
+    caller: EarningsReader,
     session: SessionDep,
     cursor: Cursor,
     payee: PayeeFilter = None,
     limit: Limit = 20,
 ) -> PayoutList:
     """Payouts that were settled, newest first; an operator sees all, or those of one payee."""
-    ref = payee if caller.is_operator else await _payee(session, caller, payee)
+    ref = payee if caller.sees_all else await _payee(session, caller, payee)
     rows = await payees.settlements(session, payee=ref, before=cursor, limit=limit + 1)
     return PayoutList(
         data=[

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
-from api.dependencies import Operator, SessionDep
+from api.dependencies import LedgerReader, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, key_cursor, next_cursor, parse_id, parse_key
 from api.schemas.ledger import (
@@ -33,7 +33,7 @@ def _name(code: str) -> str:
 
 @router.get("/v1/ledger/journals", operation_id="list_journals")
 async def list_journals(
-    caller: Operator,
+    caller: LedgerReader,
     session: SessionDep,
     cursor: Cursor,
     order_id: Annotated[str | None, Query(max_length=64)] = None,
@@ -75,7 +75,7 @@ async def list_journals(
 
 @router.get("/v1/ledger/accounts", operation_id="list_accounts")
 async def list_accounts(
-    caller: Operator,
+    caller: LedgerReader,
     session: SessionDep,
     account: AccountCode = None,
     sub: Annotated[
@@ -112,7 +112,7 @@ async def list_accounts(
 
 @router.get("/v1/ledger/trial-balance", operation_id="get_trial_balance")
 async def get_trial_balance(
-    caller: Operator,
+    caller: LedgerReader,
     session: SessionDep,
     at: Annotated[AwareDatetime | None, Query(description="What was effective by then.")] = None,
     recorded_at: Annotated[

@@ -2,7 +2,16 @@
 
 from fastapi import APIRouter
 
-from api.dependencies import NewObjectId, Principal, Resuming, Services, ServicesDep, SessionDep, SignedIn
+from api.dependencies import (
+    NewObjectId,
+    OrdersReader,
+    Principal,
+    Resuming,
+    Services,
+    ServicesDep,
+    SessionDep,
+    SignedIn,
+)
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
 from api.routes.views import entitlement_view, order_view
@@ -20,7 +29,7 @@ router = APIRouter(route_class=CommerceRoute, tags=["orders"])
 async def own_order(session: Session, caller: Principal, order_id: str) -> OrderRow:
     """The order, if the caller may see it; another person's order is not found."""
     row = await orders.get(session, parse_id(order_id))
-    if row is None or not (caller.is_operator or row.user_id == caller.user_id):
+    if row is None or not (caller.sees_all or row.user_id == caller.user_id):
         raise NotFound("no such order")
     return row
 
@@ -46,7 +55,7 @@ async def order_answer(session: Session, services: Services, order_id: str) -> O
 
 @router.get("/v1/orders", operation_id="list_orders")
 async def list_orders(
-    caller: SignedIn,
+    caller: OrdersReader,
     services: ServicesDep,
     session: SessionDep,
     cursor: Cursor,
@@ -55,7 +64,7 @@ async def list_orders(
     limit: Limit = 20,
 ) -> OrderList:
     """The caller's orders, newest first; an operator sees all, or one user's."""
-    whose = (parse_id(user_id) if user_id else None) if caller.is_operator else caller.user_id
+    whose = (parse_id(user_id) if user_id else None) if caller.sees_all else caller.user_id
     rows = await orders.page(session, user_id=whose, status=status, before=cursor, limit=limit + 1)
     return OrderList(
         data=[await view_of(session, services, row) for row in rows[:limit]],
@@ -64,7 +73,9 @@ async def list_orders(
 
 
 @router.get("/v1/orders/{order_id}", operation_id="get_order")
-async def get_order(order_id: str, caller: SignedIn, services: ServicesDep, session: SessionDep) -> OrderView:
+async def get_order(
+    order_id: str, caller: OrdersReader, services: ServicesDep, session: SessionDep
+) -> OrderView:
     """One order."""
     return await view_of(session, services, await own_order(session, caller, order_id))
 
@@ -90,7 +101,7 @@ async def cancel_order(
 
 
 @router.get("/v1/orders/{order_id}/timeline", operation_id="get_order_timeline")
-async def get_timeline(order_id: str, caller: SignedIn, session: SessionDep) -> Timeline:
+async def get_timeline(order_id: str, caller: OrdersReader, session: SessionDep) -> Timeline:
     """What happened to the order, oldest first."""
     row = await own_order(session, caller, order_id)
     return Timeline(data=[TimelineEvent(**event) for event in await orders.timeline(session, row.id)])

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Body, Request, Response
 
-from api.dependencies import NewObjectId, Operator, SessionDep
+from api.dependencies import NewObjectId, PromotionsReader, PromotionsWriter, SessionDep
 from api.etags import etag_of, expected_version
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -73,7 +73,7 @@ def _require_order_of_dates(starts_at: datetime | None, ends_at: datetime | None
 
 @router.get("/v1/promotions", operation_id="list_promotions")
 async def list_promotions(
-    caller: Operator, session: SessionDep, cursor: Cursor, limit: Limit = 20
+    caller: PromotionsReader, session: SessionDep, cursor: Cursor, limit: Limit = 20
 ) -> PromotionList:
     """All promotions, newest first."""
     rows = await promotions.page(session, before=cursor, limit=limit + 1)
@@ -84,7 +84,7 @@ async def list_promotions(
 
 @router.get("/v1/promotions/{promotion_id}", operation_id="get_promotion")
 async def get_promotion(
-    promotion_id: str, caller: Operator, session: SessionDep, response: Response
+    promotion_id: str, caller: PromotionsReader, session: SessionDep, response: Response
 ) -> PromotionView:
     """One promotion."""
     return await _answer(session, promotion_id, response)
@@ -93,7 +93,7 @@ async def get_promotion(
 @router.post("/v1/promotions", status_code=201, operation_id="create_promotion")
 async def create_promotion(
     body: Annotated[PromotionBody, Body()],
-    caller: Operator,
+    caller: PromotionsWriter,
     session: SessionDep,
     promotion_id: NewObjectId,
     response: Response,
@@ -112,7 +112,7 @@ async def change_promotion(
     promotion_id: str,
     body: Annotated[PromotionPatch, Body()],
     request: Request,
-    caller: Operator,
+    caller: PromotionsWriter,
     session: SessionDep,
     response: Response,
 ) -> PromotionView:

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.dependencies import NewObjectId, Operator, ServicesDep, SessionDep, SignedIn
+from api.dependencies import NewObjectId, Operator, OrdersReader, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
 from api.routes.orders import view_of
@@ -26,14 +26,14 @@ _DASHBOARD_ROWS = 50
 
 @router.get("/v1/payments", operation_id="list_payments", tags=["payments"])
 async def list_payments(
-    caller: SignedIn,
+    caller: OrdersReader,
     session: SessionDep,
     cursor: Cursor,
     user_id: str | None = None,
     limit: Limit = 20,
 ) -> PaymentList:
     """The caller's payments, newest first; an operator sees all, or one user's."""
-    whose = (parse_id(user_id) if user_id else None) if caller.is_operator else caller.user_id
+    whose = (parse_id(user_id) if user_id else None) if caller.sees_all else caller.user_id
     rows = await payments.page(session, user_id=whose, before=cursor, limit=limit + 1)
     return PaymentList(
         data=[payment_view(row) for row in rows[:limit]],
@@ -42,17 +42,17 @@ async def list_payments(
 
 
 @router.get("/v1/payments/{payment_id}", operation_id="get_payment", tags=["payments"])
-async def get_payment(payment_id: str, caller: SignedIn, session: SessionDep) -> PaymentSummary:
+async def get_payment(payment_id: str, caller: OrdersReader, session: SessionDep) -> PaymentSummary:
     """One payment."""
     row = await payments.get(session, parse_id(payment_id))
-    if row is None or not (caller.is_operator or row.user_id == caller.user_id):
+    if row is None or not (caller.sees_all or row.user_id == caller.user_id):
         raise NotFound("no such payment")
     return payment_view(row)
 
 
 @router.get("/v1/entitlements", operation_id="list_entitlements", tags=["entitlements"])
 async def list_entitlements(
-    caller: SignedIn,
+    caller: OrdersReader,
     services: ServicesDep,
     session: SessionDep,
     cursor: Cursor,
@@ -60,7 +60,7 @@ async def list_entitlements(
     limit: Limit = 20,
 ) -> EntitlementList:
     """The caller's accesses, newest first; an operator sees all, or one user's."""
-    whose = (parse_id(user_id) if user_id else None) if caller.is_operator else caller.user_id
+    whose = (parse_id(user_id) if user_id else None) if caller.sees_all else caller.user_id
     rows = await entitlements.page(session, user_id=whose, before=cursor, limit=limit + 1)
     return EntitlementList(
         data=[entitlement_view(row, services.lms.course_url) for row in rows[:limit]],
@@ -70,11 +70,11 @@ async def list_entitlements(
 
 @router.get("/v1/entitlements/{entitlement_id}", operation_id="get_entitlement", tags=["entitlements"])
 async def get_entitlement(
-    entitlement_id: str, caller: SignedIn, services: ServicesDep, session: SessionDep
+    entitlement_id: str, caller: OrdersReader, services: ServicesDep, session: SessionDep
 ) -> EntitlementView:
     """One access."""
     row = await entitlements.get(session, parse_id(entitlement_id))
-    if row is None or not (caller.is_operator or row.user_id == caller.user_id):
+    if row is None or not (caller.sees_all or row.user_id == caller.user_id):
         raise NotFound("no such entitlement")
     return entitlement_view(row, services.lms.course_url)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Body, Query
 
-from api.dependencies import NewObjectId, OperatorOrService, Services, ServicesDep, SessionDep
+from api.dependencies import NewObjectId, Services, ServicesDep, SessionDep, WebhooksReader, WebhooksWriter
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
 from api.routes.webhook_endpoints import require_endpoint
@@ -66,7 +66,7 @@ async def _require(session: Session, delivery_id: str) -> DeliveryRow:
 @router.get("/v1/webhook-endpoints/{endpoint_id}/deliveries", operation_id="list_webhook_deliveries")
 async def list_deliveries(
     endpoint_id: str,
-    caller: OperatorOrService,
+    caller: WebhooksReader,
     session: SessionDep,
     cursor: Cursor,
     status: StatusFilter = None,
@@ -81,7 +81,7 @@ async def list_deliveries(
 
 
 @router.get("/v1/webhook-deliveries/{delivery_id}", operation_id="get_webhook_delivery")
-async def get_delivery(delivery_id: str, caller: OperatorOrService, session: SessionDep) -> DeliveryWithLog:
+async def get_delivery(delivery_id: str, caller: WebhooksReader, session: SessionDep) -> DeliveryWithLog:
     """One delivery, with the request and the answer of every attempt."""
     row = await _require(session, delivery_id)
     tried = await webhook_deliveries.attempts(session, row.id)
@@ -93,7 +93,7 @@ async def get_delivery(delivery_id: str, caller: OperatorOrService, session: Ses
 )
 async def redeliver(
     delivery_id: str,
-    caller: OperatorOrService,
+    caller: WebhooksWriter,
     services: ServicesDep,
     session: SessionDep,
     after: BackgroundTasks,
@@ -123,7 +123,7 @@ async def _retry(services: Services, endpoint_id: str, stream: str) -> None:
 async def replay(
     endpoint_id: str,
     body: Annotated[ReplayBody, Body()],
-    caller: OperatorOrService,
+    caller: WebhooksWriter,
     services: ServicesDep,
     session: SessionDep,
     replay_id: NewObjectId,

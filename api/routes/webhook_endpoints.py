@@ -10,7 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Body, Request, Response
 
-from api.dependencies import NewObjectId, OperatorOrService, Services, ServicesDep, SessionDep
+from api.dependencies import NewObjectId, Services, ServicesDep, SessionDep, WebhooksReader, WebhooksWriter
 from api.etags import check_match, etag_of
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -79,7 +79,7 @@ def _sealed(services: Services, endpoint_id: str, entries: list[dict[str, str | 
 @router.post("/v1/webhook-endpoints", status_code=201, operation_id="create_webhook_endpoint")
 async def create_endpoint(
     body: Annotated[EndpointBody, Body()],
-    caller: OperatorOrService,
+    caller: WebhooksWriter,
     services: ServicesDep,
     session: SessionDep,
     endpoint_id: NewObjectId,
@@ -103,7 +103,7 @@ async def create_endpoint(
 
 @router.get("/v1/webhook-endpoints", operation_id="list_webhook_endpoints")
 async def list_endpoints(
-    caller: OperatorOrService, session: SessionDep, cursor: Cursor, limit: Limit = 20
+    caller: WebhooksReader, session: SessionDep, cursor: Cursor, limit: Limit = 20
 ) -> EndpointList:
     """All receivers, newest first."""
     rows = await webhook_endpoints.page(session, before=cursor, limit=limit + 1)
@@ -114,7 +114,7 @@ async def list_endpoints(
 
 @router.get("/v1/webhook-endpoints/{endpoint_id}", operation_id="get_webhook_endpoint")
 async def get_endpoint(
-    endpoint_id: str, caller: OperatorOrService, session: SessionDep, response: Response
+    endpoint_id: str, caller: WebhooksReader, session: SessionDep, response: Response
 ) -> EndpointView:
     """One receiver."""
     row = await require_endpoint(session, endpoint_id)
@@ -127,7 +127,7 @@ async def change_endpoint(
     endpoint_id: str,
     body: Annotated[EndpointPatch, Body()],
     request: Request,
-    caller: OperatorOrService,
+    caller: WebhooksWriter,
     services: ServicesDep,
     session: SessionDep,
     response: Response,
@@ -167,7 +167,7 @@ async def _send_what_waits(services: Services, endpoint_id: str, version: int) -
 
 
 @router.delete("/v1/webhook-endpoints/{endpoint_id}", status_code=204, operation_id="delete_webhook_endpoint")
-async def delete_endpoint(endpoint_id: str, caller: OperatorOrService, session: SessionDep) -> Response:
+async def delete_endpoint(endpoint_id: str, caller: WebhooksWriter, session: SessionDep) -> Response:
     """Send nothing more there; the log stays."""
     row = await require_endpoint(session, endpoint_id)
     await webhook_endpoints.delete(session, row.id)
@@ -177,7 +177,7 @@ async def delete_endpoint(endpoint_id: str, caller: OperatorOrService, session: 
 @router.post("/v1/webhook-endpoints/{endpoint_id}/rotate-secret", operation_id="rotate_webhook_secret")
 async def rotate_secret(
     endpoint_id: str,
-    caller: OperatorOrService,
+    caller: WebhooksWriter,
     services: ServicesDep,
     session: SessionDep,
     response: Response,

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 
 from api.dependencies import Services
+from api.tokens import new_api_key
 from devstack.lms_standin.control import LmsControl
-from models.queries import people
+from models.queries import api_keys, people
 
 PASSWORD = "commerce-demo"
 
@@ -95,6 +96,15 @@ class Gateway:
                 roles=list(roles or ("learner",)),
             )
         return Caller(self.http, self.services.tokens.issue(user.id, user.roles), user.id, user.lms_user_id)
+
+    async def machine(self, *scopes: str) -> Caller:
+        """A machine with an API key for these scopes."""
+        key, key_hash, hint = new_api_key()
+        async with self.services.database.transaction() as session:
+            row = await api_keys.insert(
+                session, name="a test", hint=hint, key_hash=key_hash, scopes=scopes, expires_at=None
+            )
+        return Caller(self.http, key, row.id)
 
     async def item(self, **changes: Any) -> Any:
         """A new catalogue item: a course at 100 dollars unless told otherwise."""

@@ -39,8 +39,28 @@ def credentials() -> Credentials:
 
 
 @pytest.fixture(scope="module")
+def environment(database_url: str, lms_process: StandinProcess, credentials: Credentials) -> dict[str, str]:
+    """The product's settings, as a process would get them."""
+    return {
+        "COMMERCE_ENV": "test",
+        "DATABASE_URL": database_url,
+        "TEMPORAL_ADDRESS": "127.0.0.1:9",
+        "STRIPE_SECRET_KEY": DEVELOPMENT_STRIPE_KEY,
+        "STRIPE_PUBLISHABLE_KEY": "pk_test_commerce",
+        "STRIPE_WEBHOOK_SECRET": SECRET,
+        "STRIPE_API_BASE": "http://127.0.0.1:9",
+        "LMS_BASE_URL": lms_process.base_url,
+        "LMS_TOKEN": LMS_TOKEN,
+        "LMS_WEBHOOK_SECRET": SECRET,
+        "PAYOUT_WEBHOOK_SECRET": SECRET,
+        "JWT_SIGNING_KEYS": credentials.jwt_signing_keys,
+        "SECRETS_KEY": credentials.secrets_key,
+    }
+
+
+@pytest.fixture(scope="module")
 async def gateway(
-    database_url: str, lms_process: StandinProcess, credentials: Credentials
+    database_url: str, lms_process: StandinProcess, credentials: Credentials, environment: dict[str, str]
 ) -> AsyncIterator[Gateway]:
     """The module's gateway, seeded. Nothing here asks Temporal or Stripe: they are not there."""
     await seed(
@@ -49,23 +69,7 @@ async def gateway(
         payout_secret=credentials.payout_receiver_secret,
         secrets_key=credentials.secrets_key,
     )
-    settings = Settings.model_validate(
-        {
-            "commerce_env": "test",
-            "database_url": database_url,
-            "temporal_address": "127.0.0.1:9",
-            "stripe_secret_key": DEVELOPMENT_STRIPE_KEY,
-            "stripe_publishable_key": "pk_test_commerce",
-            "stripe_webhook_secret": SECRET,
-            "stripe_api_base": "http://127.0.0.1:9",
-            "lms_base_url": lms_process.base_url,
-            "lms_token": LMS_TOKEN,
-            "lms_webhook_secret": SECRET,
-            "payout_webhook_secret": SECRET,
-            "jwt_signing_keys": credentials.jwt_signing_keys,
-            "secrets_key": credentials.secrets_key,
-        }
-    )
+    settings = Settings.model_validate({name.lower(): value for name, value in environment.items()})
     app = create_app(settings)
     async with (
         app.router.lifespan_context(app),

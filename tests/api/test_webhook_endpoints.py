@@ -168,7 +168,7 @@ async def test_an_endpoint_out_of_form_is_refused(
 
 
 async def test_operators_and_services_keep_endpoints(gateway: Gateway) -> None:
-    service = await gateway.person("service")
+    service = await gateway.machine("webhooks:read", "webhooks:write")
     endpoint = await made(service)
     path = f"/v1/webhook-endpoints/{endpoint['id']}"
     for role in ("learner", "instructor"):

@@ -1,20 +1,25 @@
 """The content of invoices, receipts and credit notes, taken from stored figures: nothing is computed anew."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from domain.allocation import ticks_reversed
 from domain.currencies import currency_of
 from domain.errors import CommerceError
-from domain.tax import REVERSE_CHARGE_SUFFIX, issues_invoices
+from domain.tax import EU_COUNTRIES, REVERSE_CHARGE_SUFFIX, issues_invoices
 from integrations.documents.content import DocumentLine, LineTax, Party, ReceiptDocument, TaxRow
 from integrations.documents.labels import labels_of
 from integrations.documents.locales import document_locale
+from integrations.documents.wording import Wording
 from models.database import Session
 from models.queries import documents, orders, payments, people, refunds
 from models.queries.documents import DocumentRow, Draft
 from models.queries.orders import LineRow, OrderRow
 from models.queries.refunds import RefundRow
+
+_POSTAL_CODE_FIRST = (EU_COUNTRIES - {"IE"}) | {"CH", "LI", "NO", "IS"}
 
 
 async def sale_draft(session: Session, order: OrderRow, *, seller: dict[str, str]) -> Draft:
@@ -40,9 +45,9 @@ async def sale_draft(session: Session, order: OrderRow, *, seller: dict[str, str
     ]
     country = str(order.billing_address["country"])
     kind = "invoice" if issues_invoices(country) else "receipt"
-    words = labels_of(_locale(order))
-    ways = [] if reference is None else [words.card.format(reference=reference)]
-    paid_by = " + ".join([*ways, words.store_credit] if order.store_credit or not ways else ways)
+    paid_by = _wording(order).means_of_payment(
+        card=reference, card_amount=order.total - order.store_credit, credit_amount=order.store_credit
+    )
     content = await _content(session, order, seller, kind, shown, paid_by, None)
     return Draft(kind, country, order.id, None, content.to_json())
 
@@ -78,11 +83,18 @@ async def credit_note_draft(
     corrected = await documents.of_sale(session, order.id)
     if corrected is None:
         raise CommerceError(f"order {order.id} was refunded and has no invoice or receipt")
-    words = labels_of(_locale(order))
-    ways = [words.card.format(reference=refund.provider_refund_id or refund.id)] if refund.card_amount else []
-    paid_by = " + ".join([*ways, words.store_credit] if refund.credit_amount else ways)
+    current = await refunds.get(session, refund.id) or refund  # the processor's id may be just there
+    paid_by = _wording(order).means_of_payment(
+        card=current.provider_refund_id or refund.id,
+        card_amount=refund.card_amount,
+        credit_amount=refund.credit_amount,
+    )
     content = await _content(session, order, seller, "credit_note", shown, paid_by, corrected)
     return Draft("credit_note", corrected.country, order.id, refund.id, content.to_json())
+
+
+def _wording(order: OrderRow) -> Wording:
+    return Wording.plain(_locale(order), order.currency, currency_of(order.currency).exponent)
 
 
 def _locale(order: OrderRow) -> str:
@@ -116,8 +128,7 @@ def _notes(locale: str, country: str, taxes: Sequence[TaxRow]) -> tuple[str, ...
 async def _buyer(session: Session, order: OrderRow) -> Party:
     user = await people.get(session, order.user_id)
     address = order.billing_address
-    place = " ".join(str(address[part]) for part in ("postal_code", "city", "state") if address.get(part))
-    lines = [*(str(address[part]) for part in ("line1", "line2") if address.get(part)), place]
+    lines = [*(str(address[part]) for part in ("line1", "line2") if address.get(part)), _place(address)]
     return Party(
         name=str(address.get("name") or (user.full_name if user else order.number)),
         lines=tuple(line for line in lines if line),
@@ -125,6 +136,20 @@ async def _buyer(session: Session, order: OrderRow) -> Party:
         country=str(address["country"]),
         email=None if user is None else user.email,
     )
+
+
+def _lines(address: str) -> tuple[str, ...]:
+    """A seller's address as set in one line: its parts stand between commas or line breaks."""
+    return tuple(part.strip() for part in re.split(r"[,\n]", address) if part.strip())
+
+
+def _place(address: Mapping[str, Any]) -> str:
+    """The line with the town, in the order that letters to the country have it."""
+    code, city, state = (str(address.get(part) or "") for part in ("postal_code", "city", "state"))
+    if address["country"] in _POSTAL_CODE_FIRST:
+        return " ".join(part for part in (code, city) if part)
+    region = " ".join(part for part in (state.removeprefix(f"{address['country']}-"), code) if part)
+    return ", ".join(part for part in (city, region) if part)
 
 
 async def _content(
@@ -143,7 +168,7 @@ async def _content(
         number="",
         issued_at=now,
         order_number=order.number,
-        seller=Party(seller["name"], (seller["address"],), seller["vat_id"] or None, seller["country"]),
+        seller=Party(seller["name"], _lines(seller["address"]), seller["vat_id"] or None, seller["country"]),
         buyer=await _buyer(session, order),
         currency=order.currency,
         exponent=currency_of(order.currency).exponent,

@@ -33,13 +33,28 @@ class Wording:
     can_show: Callable[[str], bool]
 
     @classmethod
+    def plain(cls, locale: str, currency: str, exponent: int) -> "Wording":
+        """For a text that is written before its document is: whatever the locale, it can be shown."""
+        return cls(_left_to_right(locale), currency, exponent, has_vat=False, can_show=_is_common)
+
+    @classmethod
     def of(cls, document: ReceiptDocument, can_show: Callable[[str], bool]) -> "Wording":
         """For the document's locale (such as `de_DE` or `de-DE`), currency and taxes."""
-        locale = Locale.parse(document.locale.replace("-", "_"))
-        if locale.text_direction == "rtl":
-            locale = _FALLBACK
-        has_vat = {row.jurisdiction[:2] for row in document.taxes} <= VAT_COUNTRIES
+        locale = _left_to_right(document.locale)
+        places = {row.jurisdiction[:2] for row in document.taxes}
+        has_vat = bool(places) and places <= VAT_COUNTRIES
         return cls(locale, document.currency, document.exponent, has_vat, can_show)
+
+    def means_of_payment(self, *, card: str | None, card_amount: int, credit_amount: int) -> str:
+        """How money came or went: by card (with the processor's reference), store credit, or both; the
+        amounts, in minor units, are only told where there are both."""
+        by_card = self.labels.card.format(reference=card)
+        if card is None or card_amount == 0:
+            return self.labels.store_credit
+        if credit_amount == 0:
+            return by_card
+        credit = f"{self.labels.store_credit} ({self.money(credit_amount)})"
+        return f"{by_card} ({self.money(card_amount)}); {credit}"
 
     @property
     def labels(self) -> Labels:
@@ -110,3 +125,13 @@ class Wording:
         if symbol[-1].isalpha():  # KWD 1.500, not KWD1.500
             text = re.sub(rf"{re.escape(symbol)}(?=\d)", symbol + _NO_BREAK_SPACE, text)
         return text
+
+
+def _left_to_right(name: str) -> Locale:
+    locale = Locale.parse(name.replace("-", "_"))
+    return _FALLBACK if locale.text_direction == "rtl" else locale
+
+
+def _is_common(text: str) -> bool:
+    """Latin letters, signs and currencies: in every typeface of ours."""
+    return all(character < "\u2e80" for character in text)

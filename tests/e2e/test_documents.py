@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 from pypdf import PdfReader
 
+from api.main import create_app
 from devstack.shopper import Shopper, wait_for
 from tests.e2e.conftest import Shop
+from tests.e2e.oracle import settings_of
 
 BERLIN = {"country": "DE", "postal_code": "10115", "city": "Berlin", "line1": "Torstraße 1"}
 
@@ -79,6 +81,7 @@ async def test_a_german_buyer_gets_invoice_and_credit_note_in_german(shop: Shop)
     assert "Rechnungskorrektur" in text
     assert f"Korrigiert {invoice['number']}" in text
     assert "Gutgeschrieben 105,91 €" in text
+    assert "Karte, re_" in text
     assert note["number"].startswith("CN-DE-")
 
 
@@ -97,7 +100,7 @@ async def test_a_document_is_the_same_bytes_every_time_and_known_by_its_etag(sho
     assert stale.status_code == 200
     text = text_of(first.content)
     assert "Receipt" in text
-    assert "New York" not in text  # the state stands as given
+    assert "NY 10001 United States" in text
     assert "US-NY 4% 99.00 3.96" in text
 
 
@@ -171,3 +174,46 @@ async def test_a_business_abroad_gets_an_invoice_without_tax_and_with_the_wordin
     assert kept["taxation"]["check"]["registry"] == "format"
     note = await refund(learner, order["id"])
     assert "Steuerschuldnerschaft" in text_of((await fetch(learner, note["pdf_url"])).content)
+
+
+async def test_settings_that_change_later_change_no_document(shop: Shop) -> None:
+    """A gateway with another seller's details serves the very same bytes."""
+    learner = await shop.learner()
+    order = await pay(shop, learner, "web-design", "EUR", address=BERLIN)
+    (invoice,) = await documents_of(learner, order["id"])
+    before = await fetch(learner, invoice["pdf_url"])
+    settings = settings_of(shop.stack).model_copy(
+        update={"seller_name": "Another GmbH", "seller_vat_id": "DE136695976", "seller_country": "DE"}
+    )
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+    ):
+        headers = {"Authorization": f"Bearer {learner.token}"}
+        after = await http.get(invoice["pdf_url"], headers=headers)
+    assert after.content == before.content
+    assert after.headers["ETag"] == before.headers["ETag"]
+    assert "Commerce Academy Ltd" in text_of(after.content)
+
+
+async def test_a_browser_says_its_language(shop: Shop) -> None:
+    learner = await shop.learner()
+    await learner.add("web-design")
+    async with httpx.AsyncClient(base_url=learner.base_url) as http:
+        answer = await http.post(
+            "/v1/checkout",
+            json={"billing_address": {"country": "US", "state": "NY", "postal_code": "10001"}},
+            headers={
+                "Authorization": f"Bearer {learner.token}",
+                "Idempotency-Key": str(uuid.uuid4()),
+                "Accept-Language": "ja, de-AT;q=0.9, en;q=0.8",
+            },
+        )
+    checkout = answer.json()
+    await shop.stripe.confirm(checkout["payment"]["payment_intent_id"], "pm_card_visa")
+    await learner.wait_for_status(checkout["order"]["id"], "fulfilled")
+    (receipt,) = await documents_of(learner, checkout["order"]["id"])
+    assert (receipt["kind"], receipt["locale"]) == ("receipt", "de_AT")
+    assert "Zahlungsbeleg" in text_of((await fetch(learner, receipt["pdf_url"])).content)

@@ -97,6 +97,11 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "simulation_too_large": ErrorDoc(
         422, "Simulation too large", "Too many lines at once: narrow the period, the item or the channel."
     ),
+    "already_accrued": ErrorDoc(
+        409,
+        "Earnings have accrued",
+        "The rule of a line changes before that; later, earnings are reassigned.",
+    ),
     "affiliate_unknown": ErrorDoc(
         422, "Unknown affiliate", "No active affiliate has this code, or it is the buyer's own."
     ),

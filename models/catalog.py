@@ -16,6 +16,7 @@ from models.columns import (
     primary_key,
     reference,
     text_list,
+    uuid_column,
     whole,
 )
 
@@ -162,7 +163,7 @@ class TaxRate(SQLModel, table=True):
 class SplitRule(SQLModel, table=True):
     """One version of a revenue-split rule; never edited. An empty scope is the platform's default.
 
-    Versions of one scope and priority never overlap in time: an exclusion constraint (migration 0009).
+    Versions of one scope and priority never overlap in time: an exclusion constraint (migration 0017).
     `referral_bps` goes off the top to the affiliate who brought the sale; `hold_days` and `release` say how
     long earnings are held, and whether completion ends the hold.
     """
@@ -176,6 +177,7 @@ class SplitRule(SQLModel, table=True):
     )
 
     id: UUID = primary_key()
+    order_line_id: UUID | None = uuid_column(nullable=True)
     item_id: UUID | None = reference("catalog_item.id", nullable=True)
     channel: str | None
     payee: str | None

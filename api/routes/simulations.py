@@ -21,7 +21,7 @@ from api.schemas.simulation import (
     Simulation,
     SimulationBody,
 )
-from domain.errors import InvalidInput
+from domain.errors import InvalidInput, NotFound
 from domain.simulation import Resplit, resplit
 from domain.splits import SplitRule, allocate, basis_of
 from models.database import Session
@@ -95,6 +95,8 @@ async def _past_orders(
 ) -> PastOrders:
     order_ids = None if body.order_ids is None else [parse_id(order_id) for order_id in body.order_ids]
     wanted = Wanted(order_ids, body.since, body.until, item_id, body.channel)
+    if order_ids is not None and await past_splits.unknown(session, order_ids):
+        raise NotFound("no such order among them")
     lines = await past_splits.accrued(session, wanted, _MOST_LINES + 1)
     if len(lines) > _MOST_LINES:
         raise InvalidInput(

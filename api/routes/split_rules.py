@@ -1,6 +1,7 @@
 """Split rules, for operators: versions by date, never edited."""
 
 import json
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
@@ -15,10 +16,11 @@ from api.schemas.revenue import (
     SplitRuleList,
     SplitRuleView,
 )
-from domain.errors import InvalidInput, NotFound
+from domain.errors import Conflict, InvalidInput, NotFound
+from domain.ledger import LineLedger
 from domain.splits import SplitRule
 from models.database import Session
-from models.queries import catalog, split_rules
+from models.queries import catalog, orders, split_rules
 from models.queries.split_rules import SplitRuleRow
 
 router = APIRouter(route_class=CommerceRoute, tags=["splits"])
@@ -27,7 +29,13 @@ router = APIRouter(route_class=CommerceRoute, tags=["splits"])
 def _view(row: SplitRuleRow) -> SplitRuleView:
     return SplitRuleView(
         id=row.id,
-        scope=Scope(item_id=row.item_id, channel=row.channel, payee=row.payee, currency=row.currency),
+        scope=Scope(
+            order_line_id=row.order_line_id,
+            item_id=row.item_id,
+            channel=row.channel,
+            payee=row.payee,
+            currency=row.currency,
+        ),
         priority=row.priority,
         valid_from=row.valid_from,
         valid_to=row.valid_to,
@@ -86,12 +94,18 @@ async def require_sold_item(session: Session, item_id: str | None) -> None:
 async def create_split_rule(
     body: Annotated[SplitRuleBody, Body()], caller: Operator, session: SessionDep, rule_id: NewObjectId
 ) -> SplitRuleView:
-    """Add a version; it may not overlap another of the same scope and priority."""
+    """Add a version; it may not overlap another of the same scope and priority.
+
+    Sales keep the rule they were made under. A rule for one line is taken over by it at once, and refused
+    when its earnings have accrued.
+    """
     if body.valid_to is not None and body.valid_to <= body.valid_from:
         raise InvalidInput("valid_to is after valid_from", code="split_rule_invalid")
     item_id = None if body.scope.item_id is None else parse_id(body.scope.item_id)
     await require_sold_item(session, item_id)
+    line_id = None if body.scope.order_line_id is None else parse_id(body.scope.order_line_id)
     scope: dict[str, Any] = {
+        "order_line_id": line_id,
         "item_id": item_id,
         "channel": body.scope.channel,
         "payee": body.scope.payee,
@@ -108,7 +122,35 @@ async def create_split_rule(
     row = await split_rules.get(session, rule_id)
     if row is None:
         raise NotFound("no such rule")
+    if line_id is not None:
+        await _take_over(session, line_id, row)
     return _view(row)
+
+
+async def _take_over(session: Session, line_id: str, rule: SplitRuleRow) -> None:
+    """Have a line earn by a rule of its own. The order is locked before the line, as everybody does it."""
+    found = await orders.line(session, line_id)
+    order = None if found is None else await orders.get(session, found.order_id, lock=True)
+    line = await orders.line(session, line_id, lock=True)
+    if line is None or order is None:
+        raise NotFound("no such order line")
+    if line.accrued_at is not None:
+        raise Conflict("the earnings of this line have accrued: reassign them", code="already_accrued")
+    terms = rule.terms(affiliate=order.affiliate_payee, platform_discount=line.platform_discount)
+    hold_seconds = line.hold_seconds if rule.hold_days is None else rule.hold_days * 86_400
+    await orders.set_terms(
+        session,
+        line_id,
+        rule_id=rule.id,
+        terms=terms.to_dict(),
+        hold_seconds=hold_seconds,
+        release=rule.release,
+    )
+    if line.ledger is not None:
+        books = LineLedger.from_dict(line.ledger)
+        await orders.save_line_ledger(session, replace(books, split=terms))
+    note = f"{line.title} earns by a rule of its own from now on."
+    await orders.note(session, order.id, f"rule/{rule.id}", "split_agreed", note)
 
 
 @router.get("/v1/split-rules", operation_id="list_split_rules")

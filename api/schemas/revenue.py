@@ -23,12 +23,21 @@ Bps = Annotated[int, Field(ge=0, le=10_000)]
 class Scope(Body):
     """What a rule is for; an empty scope is the platform's default."""
 
+    order_line_id: (
+        Annotated[str, Field(max_length=64, description="An agreement for one sale, alone.")] | None
+    ) = None
     item_id: Annotated[str, Field(max_length=64)] | None = None
     channel: Channel | None = None
     payee: Annotated[Payee, Field(description="Of items that name this payee.")] | None = None
     currency: (
         Annotated[Currency, Field(description="Of sales in it: amounts are in its minor units.")] | None
     ) = None
+
+    @model_validator(mode="after")
+    def _a_line_alone(self) -> "Scope":
+        if self.order_line_id is not None and any((self.item_id, self.channel, self.payee, self.currency)):
+            raise ValueError("a rule for one line needs no other scope")
+        return self
 
 
 class ShareBody(Body):

@@ -324,6 +324,31 @@ async def save_line_ledger(session: Session, state: LineLedger) -> None:
     )
 
 
+async def set_terms(
+    session: Session,
+    line_id: str,
+    *,
+    rule_id: str,
+    terms: dict[str, Any],
+    hold_seconds: int,
+    release: str,
+) -> None:
+    """Have the line earn by another rule; whatever it accrued stays as it is."""
+    await session.execute(
+        text(
+            "UPDATE order_line SET split_rule_id = :rule_id, split = CAST(:terms AS jsonb), "
+            "hold_seconds = :hold_seconds, release = :release WHERE id = :id"
+        ),
+        {
+            "id": line_id,
+            "rule_id": rule_id,
+            "terms": json.dumps(terms),
+            "hold_seconds": hold_seconds,
+            "release": release,
+        },
+    )
+
+
 async def mark_accrued(session: Session, line_id: str) -> None:
     """The line's earnings accrued now: the hold begins."""
     await session.execute(

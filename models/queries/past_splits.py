@@ -87,6 +87,13 @@ async def accrued(session: Session, wanted: Wanted, limit: int) -> list[PastLine
     ]
 
 
+async def unknown(session: Session, order_ids: list[str]) -> bool:
+    """Whether one of these is no order at all."""
+    query = "SELECT count(*) FROM orders WHERE id = ANY(CAST(:ids AS uuid[]))"
+    found = int((await session.execute(text(query), {"ids": order_ids})).scalar_one())
+    return found < len(set(order_ids))
+
+
 async def count_open(session: Session, wanted: Wanted) -> int:
     """Paid lines whose earnings have not accrued; a period counts them by their payment."""
     query = "SELECT count(*) " + _FROM + _WITHIN.format(at="o.paid_at") + "AND l.accrued_at IS NULL"

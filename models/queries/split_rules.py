@@ -19,6 +19,7 @@ class SplitRuleRow:
     """
 
     id: str
+    order_line_id: str | None
     item_id: str | None
     channel: str | None
     payee: str | None
@@ -55,6 +56,7 @@ def terms_of(
 def _rule(row: Row[Any]) -> SplitRuleRow:
     return SplitRuleRow(
         id=str(row.id),
+        order_line_id=None if row.order_line_id is None else str(row.order_line_id),
         item_id=None if row.item_id is None else str(row.item_id),
         channel=row.channel,
         payee=row.payee,
@@ -91,13 +93,13 @@ async def rule_for(session: Session, sale: Sale, at: datetime) -> SplitRuleRow |
     """The rule of a sale at a moment: the most specific scope wins, then the higher priority, then the
     instructor whom the item names first.
 
-    A rule of a channel or currency holds for sales in it only.
+    A rule of a channel or currency holds for sales in it only; one of a line was taken over by the line.
     """
     row = (
         await session.execute(
             text(
                 "SELECT r.* FROM split_rule r LEFT JOIN catalog_item i ON i.id = CAST(:item_id AS uuid) "
-                "WHERE (r.item_id IS NULL OR r.item_id = i.id) "
+                "WHERE r.order_line_id IS NULL AND (r.item_id IS NULL OR r.item_id = i.id) "
                 "AND (r.channel IS NULL OR r.channel = :channel) "
                 "AND (r.payee IS NULL OR r.payee = ANY(i.payees)) "
                 "AND (r.currency IS NULL OR r.currency = :currency) "
@@ -112,8 +114,8 @@ async def rule_for(session: Session, sale: Sale, at: datetime) -> SplitRuleRow |
 
 
 _SCOPE = (
-    "item_id", "channel", "payee", "currency", "priority", "valid_from", "valid_to", "referral_bps",
-    "hold_days", "release",
+    "order_line_id", "item_id", "channel", "payee", "currency", "priority", "valid_from", "valid_to",
+    "referral_bps", "hold_days", "release",
 )  # fmt: skip
 
 

@@ -28,7 +28,9 @@ async def test_a_rule_is_made_listed_and_found_by_its_item(gateway: Gateway) -> 
     answer = await gateway.operator.send("POST", "/v1/split-rules", body)
     assert answer.status_code == 201
     made = answer.json()
-    assert made["scope"] == {"item_id": course["id"], "channel": None, "payee": None, "currency": None}
+    assert made["scope"] == {
+        "order_line_id": None, "item_id": course["id"], "channel": None, "payee": None, "currency": None,
+    }  # fmt: skip
     assert made["rule"] == {
         "shares": [{"payee": "lms:102", "bps": 5000, "min": 3000}, {"payee": "lms:103", "bps": 2000}],
         "fixed": [{"payee": "lms:7", "amount": 100}],
@@ -72,6 +74,7 @@ async def test_versions_of_one_scope_do_not_overlap(gateway: Gateway) -> None:
         ({"shares": [{"payee": "a", "bps": 5}, {"payee": "a", "bps": 6}]}, "invalid_request"),
         ({"affiliate": {"bps": 10_001}}, "invalid_request"),
         ({"scope": {"currency": "XXX"}}, "unknown_currency"),
+        ({"scope": {"order_line_id": str(uuid.uuid4()), "channel": "web"}}, "invalid_request"),
         ({"hold_days": -1}, "invalid_request"),
         ({"release": "at_once"}, "invalid_request"),
         ({"guarantee": {"payee": "nobody", "amount": 5}}, "split_rule_invalid"),
@@ -88,10 +91,13 @@ async def test_a_rule_that_can_not_be_is_refused(gateway: Gateway, change: dict[
     assert await gateway.operator.refused("POST", "/v1/split-rules", body) == (422, code)
 
 
-async def test_a_rule_for_an_unknown_item_is_refused(gateway: Gateway) -> None:
-    for item_id in (str(uuid.uuid4()), "nothing"):
-        body = version(scope={"item_id": item_id})
-        assert await gateway.operator.refused("POST", "/v1/split-rules", body) == (404, "not_found")
+async def test_a_rule_for_something_unknown_is_refused(gateway: Gateway) -> None:
+    before = await gateway.operator.ok("GET", "/v1/split-rules", limit=100)
+    for member in ("item_id", "order_line_id"):
+        for nothing in (str(uuid.uuid4()), "nothing"):
+            body = version(scope={member: nothing})
+            assert await gateway.operator.refused("POST", "/v1/split-rules", body) == (404, "not_found")
+    assert await gateway.operator.ok("GET", "/v1/split-rules", limit=100) == before
 
 
 def rows(simulation: dict[str, Any]) -> list[tuple[str, str, int]]:
@@ -253,6 +259,9 @@ async def test_a_simulation_has_one_subject(gateway: Gateway, body: dict[str, An
 async def test_nothing_is_simulated_where_nothing_was_sold(gateway: Gateway) -> None:
     body = {"from": "2001-01-01T00:00:00Z", "to": "2002-01-01T00:00:00Z", "rule": {"shares": SHARES}}
     found = await gateway.operator.ok("POST", "/v1/split-rules/simulate", body)
+    unknown = {"order_ids": [str(uuid.uuid4())]}
+    refusal = await gateway.operator.refused("POST", "/v1/split-rules/simulate", unknown)
+    assert refusal == (404, "not_found")
     assert found["orders"] == {"line_count": 0, "not_accrued": 0, "totals": [], "lines": []}
 
 

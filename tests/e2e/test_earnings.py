@@ -27,14 +27,22 @@ class Course:
 
     async def sell(self) -> dict[str, Any]:
         """Bought and completed; the order once its earnings have accrued."""
+        order, learner = await self.buy()
+        await self.complete(order, learner)
+        return order
+
+    async def complete(self, order: dict[str, Any], learner: Shopper) -> None:
+        """The LMS says so; wait for the earnings."""
+        await self.shop.lms.complete(learner.user["lms_user_id"], self.slug)
+        await wait_for(lambda: self.entries(order["id"]), lambda found: "earning.accrued" in found)
+
+    async def buy(self) -> tuple[dict[str, Any], Shopper]:
+        """A fulfilled order, and who bought it."""
         learner = await self.shop.learner()
         oregon = {"country": "US", "state": "OR", "postal_code": "97035"}
         answer = await self.shop.place(learner, self.slug, address=oregon, channel="app")
         await self.shop.stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_visa")
-        order = await learner.wait_for_status(answer["order"]["id"], "fulfilled")
-        await self.shop.lms.complete(learner.user["lms_user_id"], self.slug)
-        await wait_for(lambda: self.entries(order["id"]), lambda found: "earning.accrued" in found)
-        return order
+        return await learner.wait_for_status(answer["order"]["id"], "fulfilled"), learner
 
     async def earnings(self) -> dict[str, Any]:
         """What the operator reads."""
@@ -165,6 +173,24 @@ async def test_a_rule_is_tried_on_past_orders(shop: Shop) -> None:
     }
     (by_volume,) = (t for t in (await simulated(rule=tiers))["orders"]["totals"] if t["payee"] == other)
     assert by_volume["would_pay"] == usd(7500), "the second sale lies in the second tier, less its refund"
+
+
+async def test_one_sale_has_an_agreement_of_its_own(shop: Shop) -> None:
+    course = await a_course(shop)
+    order, learner = await course.buy()
+    scope = {"scope": {"order_line_id": order["lines"][0]["id"]}}
+    rule = {**scope, "valid_from": "2026-01-01T00:00:00Z", "shares": [{"payee": course.payee, "bps": 9000}]}
+    over = {**rule, "shares": [{"payee": "a", "bps": 9000}, {"payee": "b", "bps": 1001}]}
+    assert await refusal(course.operator.call("POST", "/v1/split-rules", over)) == (422, "split_rule_invalid")
+    await course.operator.call("POST", "/v1/split-rules", rule)
+    overlapping = course.operator.call("POST", "/v1/split-rules", rule)
+    assert await refusal(overlapping) == (409, "split_rule_overlap")
+    await course.complete(order, learner)
+    await course.when(payable=9000)
+    late = course.operator.call("POST", "/v1/split-rules", rule | {"priority": 1})
+    assert await refusal(late) == (409, "already_accrued")
+    kinds = [event["kind"] for event in await learner.timeline(order["id"])]
+    assert "split_agreed" in kinds
 
 
 async def test_who_may_see_and_correct_what(shop: Shop) -> None:

@@ -11,6 +11,7 @@ from activities.earnings import ledger_of, post_outcome
 from domain import earnings as earning_rules
 from domain import ids
 from domain.ledger import Outcome, open_dispute, win_dispute
+from domain.messages import LineInput
 from models.queries import entitlements, orders
 from tests.workflows.bench import Bench, Placed, until
 
@@ -148,6 +149,12 @@ async def test_a_dispute_freezes_earnings_past_their_hold_until_it_is_won(bench:
     await bench.skipper.fast_forward(bench.workflow(split), timedelta(days=31))
     assert (await the_line(bench, order))["released_at"] is None
     assert await earning_events(bench, order) == ["earning.accrued", "earning.frozen"]
+
+    # Whoever was asked to release before the dispute was known finds it, too.
+    await splits.SplitActivities(bench.resources.transactions).release_line(
+        LineInput(split.removeprefix("split/"))
+    )
+    assert (await the_line(bench, order))["released_at"] is None
 
     await dispute(bench, order, "won")
     assert await asyncio.wait_for(bench.workflow(split).result(), 20) == "released"

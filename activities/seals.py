@@ -9,7 +9,7 @@ from temporalio import activity
 
 from activities.boundary import Transactions, translated
 from domain.seals import GENESIS, EntryImage, block_hash, content_hash_of, leaf_of
-from models.database import Database
+from models.database import Database, Session
 from models.queries import seals
 from models.queries.seals import BlockRow, SealedRow
 
@@ -84,26 +84,30 @@ class ChainCheck:
         self._found: list[str] = []
 
     async def run(self, progress: Callable[[str], None] = lambda _: None) -> ChainReport:
-        """Walk all blocks, on one snapshot of the database."""
-        self._found = []
+        """Check the database at one moment."""
         async with self._database.transaction() as session:
             await seals.hold_snapshot(session)
-            last = BlockRow(0, 0, 0, "0", "", GENESIS, datetime.fromtimestamp(0, UTC))
-            anchored = self._anchor is None
-            for block in [block async for block in seals.blocks(session)]:
-                progress(f"ledger.hash_chain, block {block.number}")
-                self._follows(block, last)
-                self._holds(block, last, await seals.sealed_in(session, block.number))
-                if self._anchor is not None and block.number == self._anchor.block:
-                    anchored = True
-                    if block.block_hash != self._anchor.hash:
-                        self._found.append(f"block {block.number} is not the one that the anchor remembers")
-                last = block
-            if not anchored and self._anchor is not None:
-                self._found.append(f"block {self._anchor.block}, which the anchor remembers, is missing")
-            async for entry, passed in seals.unsealed(session):
-                self._unsealed(entry, passed=passed)
-            self._found += await seals.orphans(session)
+            return await self.walk(session, progress)
+
+    async def walk(self, session: Session, progress: Callable[[str], None] = lambda _: None) -> ChainReport:
+        """Check every block, what stands in none, and what hangs loose."""
+        self._found = []
+        last = BlockRow(0, 0, 0, "0", "", GENESIS, datetime.fromtimestamp(0, UTC))
+        anchored = self._anchor is None
+        for block in [block async for block in seals.blocks(session)]:
+            progress(f"ledger.hash_chain, block {block.number}")
+            self._follows(block, last)
+            self._holds(block, last, await seals.sealed_in(session, block.number))
+            if self._anchor is not None and block.number == self._anchor.block:
+                anchored = True
+                if block.block_hash != self._anchor.hash:
+                    self._found.append(f"block {block.number} is not the one that the anchor remembers")
+            last = block
+        if not anchored and self._anchor is not None:
+            self._found.append(f"block {self._anchor.block}, which the anchor remembers, is missing")
+        async for entry, passed in seals.unsealed(session):
+            self._unsealed(entry, passed=passed)
+        self._found += await seals.orphans(session)
         more = len(self._found) - _NAMED
         named = self._found[:_NAMED] + ([f"and {more} more"] if more > 0 else [])
         return ChainReport(named, f"{last.number}:{last.block_hash}")

@@ -2,15 +2,23 @@
 
 import stripe
 
+from config import DEVELOPMENT_STRIPE_KEY
 from tests.e2e.conftest import Shop
 
 
 async def pay_behind_our_back(shop: Shop, order_id: str, amount: int, currency: str = "usd") -> str:
     """Make and confirm an intent that names the order; returns the intent's id."""
+    return await intent_paid_for(
+        shop.stack.urls.stripe, order_id, amount, currency, key=shop.stack.env["STRIPE_SECRET_KEY"]
+    )
+
+
+async def intent_paid_for(
+    api_base: str, order_id: str, amount: int, currency: str = "usd", *, key: str = DEVELOPMENT_STRIPE_KEY
+) -> str:
+    """The same at a processor's address."""
     client = stripe.StripeClient(
-        shop.stack.env["STRIPE_SECRET_KEY"],
-        base_addresses={"api": shop.stack.urls.stripe},
-        http_client=stripe.HTTPXClient(timeout=20),
+        key, base_addresses={"api": api_base}, http_client=stripe.HTTPXClient(timeout=20)
     )
     intent = await client.v1.payment_intents.create_async(
         {

@@ -1,6 +1,7 @@
 """The `commerce` command (composition root)."""
 
 import asyncio
+import getpass
 import json
 import os
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
@@ -203,6 +204,13 @@ def _in_database(work: "Callable[[Session], Awaitable[T]]") -> T:
     return asyncio.run(run(_settings().database_url.get_secret_value()))
 
 
+async def _log(session: "Session", action: str, subject: str, request: dict[str, Any]) -> None:
+    """Who runs a command has the powers of an operator, so it is logged as theirs are."""
+    from models.queries import audit  # noqa: PLC0415
+
+    await audit.add(session, audit.Action("command", getpass.getuser(), action, [subject], request=request))
+
+
 apikey_app = typer.Typer(no_args_is_help=True, help="API keys of machines.")
 app.add_typer(apikey_app, name="apikey")
 
@@ -227,9 +235,11 @@ def create_api_key(
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
 
     async def keep(session: "Session") -> "ApiKeyRow":
-        return await api_keys.insert(
+        row = await api_keys.insert(
             session, name=name, hint=hint, key_hash=key_hash, scopes=wanted, expires_at=expires_at
         )
+        await _log(session, "apikey create", row.id, {"name": name, "scopes": list(wanted)})
+        return row
 
     row = _in_database(keep)
     if as_json:
@@ -262,7 +272,10 @@ def revoke_api_key(key_id: Annotated[str, typer.Argument(help="The key's id, as 
     from models.queries import api_keys  # noqa: PLC0415
 
     async def end(session: "Session") -> bool:
-        return await api_keys.revoke(session, str(UUID(key_id)))
+        ended = await api_keys.revoke(session, str(UUID(key_id)))
+        if ended:
+            await _log(session, "apikey revoke", str(UUID(key_id)), {})
+        return ended
 
     try:
         found = _in_database(end)
@@ -289,8 +302,10 @@ def replay_events(
     from worker import replay_with  # noqa: PLC0415
 
     settings = _settings()
+    asked = {"since": since.isoformat(), "only_undelivered": only_undelivered}
     with console.status("sending again") as status:
         try:
+            _in_database(lambda session: _log(session, "events replay", str(UUID(endpoint)), asked))
             events = asyncio.run(
                 replay_with(
                     settings,

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from api.dependencies import Services, authenticate, recognize_machine, services_of
+from api.audit import log_action
+from api.dependencies import Access, Services, authenticate, recognize_machine, services_of
 from api.problems import problem_response
 from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.ids import email_caller
@@ -66,6 +67,12 @@ class CommerceRoute(APIRoute):
         marked = getattr(self.endpoint, "__dict__", {}).get("takes_key", True)
         return bool(marked) and not set(self.methods or ()) <= _SAFE_METHODS
 
+    @property
+    def access(self) -> Access | None:
+        """Who may use it; None: anybody."""
+        found = [need.call for need in self.dependant.dependencies if isinstance(need.call, Access)]
+        return found[0] if found else None
+
     def get_route_handler(self) -> Handler:
         """Wrap FastAPI's handler."""
         original = super().get_route_handler()
@@ -78,7 +85,7 @@ class CommerceRoute(APIRoute):
             async with services.database.session() as session:
                 request.state.session = session
                 if takes_key:
-                    return await _run_once(request, services, session, original, reruns=reruns)
+                    return await _run_once(request, services, session, original, self, reruns=reruns)
                 response = await original(request)
                 await session.commit()
                 return response
@@ -87,7 +94,13 @@ class CommerceRoute(APIRoute):
 
 
 async def _run_once(
-    request: Request, services: Services, session: Session, call: Handler, *, reruns: bool
+    request: Request,
+    services: Services,
+    session: Session,
+    call: Handler,
+    route: CommerceRoute,
+    *,
+    reruns: bool,
 ) -> Response:
     body = await request.body()
     caller = _caller(request, body, registers=reruns)
@@ -109,6 +122,8 @@ async def _run_once(
         sealed = _seal(services, response, caller, key) if not reruns else b""
         if not replayed:
             await idempotency.store(session, caller, key, response.status_code, sealed)
+            name = route.operation_id or route.name
+            await log_action(request, session, response, action=name, access=route.access, body=body)
         await session.commit()
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"

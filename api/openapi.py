@@ -83,12 +83,6 @@ def product_routes() -> list[CommerceRoute]:
     return [route for router in ALL_ROUTERS for route in router.routes if isinstance(route, CommerceRoute)]
 
 
-def access_of(route: CommerceRoute) -> Access | None:
-    """Who may use a route; None: anybody."""
-    found = [need.call for need in route.dependant.dependencies if isinstance(need.call, Access)]
-    return found[0] if found else None
-
-
 def _security(access: Access | None) -> list[dict[str, list[str]]]:
     if access is None:
         return []
@@ -103,7 +97,7 @@ def _complete(schema: dict[str, Any], route: CommerceRoute) -> None:
             continue
         if route.takes_key:
             operation.setdefault("parameters", []).append(_KEY_HEADER)
-        operation["security"] = _security(access_of(route))
+        operation["security"] = _security(route.access)
         problems = _READ_PROBLEMS if method == "GET" else _WRITE_PROBLEMS
         for status in sorted(problems | {"500"}):
             operation["responses"][status] = {

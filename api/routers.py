@@ -6,6 +6,7 @@ from api.pages.errors import router as error_codes_page
 from api.routes import (
     adjustments,
     affiliates,
+    audit,
     auth,
     cart,
     catalog,
@@ -55,6 +56,7 @@ ALL_ROUTERS: tuple[APIRouter, ...] = (
     webhooks.router,
     webhook_endpoints.router,
     webhook_deliveries.router,
+    audit.router,
     health.router,
     codec.router,
     error_codes_page,

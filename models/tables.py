@@ -2,12 +2,13 @@
 
 from sqlmodel import SQLModel
 
-from models import access, bookkeeping, books, catalog, credit, messages, payees, people, sales
+from models import access, audit, bookkeeping, books, catalog, credit, messages, payees, people, sales
 
 metadata = SQLModel.metadata
 
 __all__ = [
     "access",
+    "audit",
     "bookkeeping",
     "books",
     "catalog",

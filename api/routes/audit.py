@@ -1,0 +1,69 @@
+"""The audit log, for operators."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from api.dependencies import Operator, SessionDep
+from api.idempotency import CommerceRoute
+from api.paging import Cursor, Limit, next_cursor
+from api.schemas.common import Output
+from models.queries import audit
+from models.queries.audit import AuditFilter
+
+router = APIRouter(route_class=CommerceRoute, tags=["operations"])
+
+Wanted = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
+
+
+class AuditView(Output):
+    """One action. `actor_id` is a user, an API key, or who ran a command on a machine of ours."""
+
+    id: str
+    at: datetime
+    actor_kind: Literal["operator", "machine", "command"]
+    actor_id: str
+    action: str
+    objects: Sequence[str]
+    status_code: int | None
+    code: str | None
+    reason: str | None
+    request: dict[str, Any] | None
+    request_id: str
+
+
+class AuditList(Output):
+    """A page of actions."""
+
+    data: list[AuditView]
+    next_cursor: str | None
+
+
+_ACTION = AuditView.model_fields.keys() - {"id", "at"}
+
+
+@router.get("/v1/audit", operation_id="list_audit_entries")
+async def list_audit_entries(
+    caller: Operator,
+    session: SessionDep,
+    cursor: Cursor,
+    actor_id: Wanted = None,
+    action: Wanted = None,
+    object_id: Wanted = None,
+    request_id: Wanted = None,
+    limit: Limit = 20,
+) -> AuditList:
+    """What operators, machines and commands did, newest first; `action` is an operation's id."""
+    wanted = AuditFilter(actor_id, action, object_id, request_id)
+    rows = await audit.page(session, wanted, before=cursor, limit=limit + 1)
+    return AuditList(
+        data=[
+            AuditView.model_validate(
+                {"id": row.id, "at": row.created_at} | {name: getattr(row.action, name) for name in _ACTION}
+            )
+            for row in rows[:limit]
+        ],
+        next_cursor=next_cursor([row.id for row in rows], limit),
+    )

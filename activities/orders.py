@@ -13,6 +13,7 @@ from domain.errors import CommerceError, Conflict, InvalidInput, PriceChanged, P
 from domain.ids import order_stream
 from domain.messages import OrderInput, PaymentEvent
 from domain.orders import EntitlementStatus, FulfilmentState, PaymentState
+from domain.pricing import StatedTaxOutdated
 from domain.store_credit import credit_to_use
 from domain.taxation import TaxDecision
 from integrations.payments import received
@@ -156,7 +157,14 @@ class OrderActivities:
             raise Conflict("the cart is empty, or was checked out already", code="cart_empty")
         now = datetime.now(UTC)
         tax = TaxDecision.from_dict(body.get("tax"))
-        quote = await quotes.quote_cart(session, cart.id, body["billing_address"], now=now, tax=tax)
+        try:
+            quote = await quotes.quote_cart(session, cart.id, body["billing_address"], now=now, tax=tax)
+        except StatedTaxOutdated as error:
+            untaxed = await quotes.quote_cart(session, cart.id, None, now=now)
+            raise PriceChanged(
+                "the cart changed while its tax was calculated; these totals are without tax, a quote has it",
+                quote=_totals(untaxed, 0),
+            ) from error
         _refuse_problems(quote)
         credit = await self._credit_for(session, command, quote)
         _refuse_other_price(quote, credit, body)
@@ -445,18 +453,23 @@ def _refuse_other_price(quote: quotes.CartQuote, credit: int, body: dict[str, An
         return
     raise PriceChanged(
         f"the total is {quote.total} {quote.currency} now, of which {due} are due",
-        quote={
-            name: {"amount": value, "currency": quote.currency}
-            for name, value in (
-                ("subtotal", quote.subtotal),
-                ("discount", quote.discount),
-                ("tax", quote.tax),
-                ("total", quote.total),
-                ("store_credit", credit),
-                ("due", due),
-            )
-        },
+        quote=_totals(quote, credit),
     )
+
+
+def _totals(quote: quotes.CartQuote, credit: int) -> dict[str, dict[str, Any]]:
+    """The figures that a problem answer shows."""
+    return {
+        name: {"amount": value, "currency": quote.currency}
+        for name, value in (
+            ("subtotal", quote.subtotal),
+            ("discount", quote.discount),
+            ("tax", quote.tax),
+            ("total", quote.total),
+            ("store_credit", credit),
+            ("due", quote.total - credit),
+        )
+    }
 
 
 async def _take_seats(session: Session, item_ids: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from activities.documents import credit_note_draft
 from activities.earnings import ledger_of, post_outcome
 from activities.orders import Refusal, refusal_of
 from domain import ids
+from domain.currencies import currency_of
 from domain.errors import CommerceError, Conflict, InvalidInput, ProcessorUnavailable
 from domain.event_keys import refund_cause
 from domain.ledger import (
@@ -130,6 +131,7 @@ class RefundActivities:
         back = _tender(
             total, books, await refunds.of_order(tx.session, row.id), 0 if payment is None else payment.amount
         )
+        currency_of(row.currency).require_chargeable(total - back.credit)
         await refunds.insert(
             tx.session,
             refund_id=command.id,

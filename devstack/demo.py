@@ -166,6 +166,8 @@ async def complete_and_release(story: Story, learner: Shopper, order: dict[str, 
             object_id=data["earning_id"],
             amount=shown(data),
         )
+        payout = await story.payout.settle(data["payee_ref"], data["currency"], data["amount"])
+        story.tell("the payout system pays, and says so", object_id=payout.payout_id, amount=shown(data))
 
 
 async def give_away(story: Story) -> None:

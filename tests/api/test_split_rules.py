@@ -179,6 +179,8 @@ async def test_the_most_specific_scope_wins_then_the_priority(gateway: Gateway) 
     assert await chosen(amount={"amount": 100, "currency": "JPY"}) == both
     urgent = await rule(item | {"channel": channel, "currency": "USD"}, priority=5)
     assert await chosen() == urgent
+    await rule({"channel": channel}, priority=50)
+    assert await chosen() == urgent, "no priority lifts a rule over a more specific scope"
     other = await gateway.item()
     assert await chosen(item_id=other["id"], channel="elsewhere") == default
 

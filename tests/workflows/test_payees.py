@@ -9,6 +9,7 @@ import pytest
 from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
+from activities.payees import PayeeActivities
 from domain import ids
 from domain.errors import InvalidInput
 from domain.messages import CorrectionInput
@@ -130,6 +131,40 @@ async def test_a_payout_of_more_than_was_released_is_posted_and_named_until_it_i
         "SELECT e.kind FROM journal_entry e JOIN posting p ON p.entry_id = e.id WHERE p.account = '5040'"
     )
     assert entry["kind"] == "payee_written_off"
+
+
+async def write_offs_at_once(bench: Bench, payee: str) -> int:
+    """Eight operators write 300 of a debt of 500 off at the same time; how many were let through."""
+    operator = await bench.buyer()
+    await settle(bench, 500, payee=payee)
+    asked = []
+    async with bench.resources.database.transaction() as session:
+        for _ in range(8):
+            asked.append(await orders.new_id(session))
+            body = {"payee": payee, "amount": 300, "currency": "USD", "reason": "race"}
+            await orders.record_command(session, asked[-1], "write_off", operator.user_id, body)
+    activities = PayeeActivities(bench.resources.transactions, bench.resources.dispatcher)
+    done = await asyncio.gather(*(activities.correct(CorrectionInput(one)) for one in asked))
+    again = await asyncio.gather(*(activities.correct(CorrectionInput(one)) for one in asked))
+    assert [one.summary for one in again] == [one.summary for one in done]
+    return sum(one.refusal is None for one in done)
+
+
+async def test_of_write_offs_at_once_one_goes_through(bench: Bench) -> None:
+    payee = f"lms:{uuid.uuid4().hex}"
+    assert await write_offs_at_once(bench, payee) == 1
+    await correct(bench, "write_off", payee=payee, amount=200)
+    assert (await balance(bench, payee)).receivable == 0
+
+
+async def test_planted_without_the_payees_lock_more_is_written_off_than_is_owed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_lock(*_: Any) -> None:
+        await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(payees, "lock", no_lock)
+    assert await write_offs_at_once(bench, f"lms:{uuid.uuid4().hex}") > 1
 
 
 async def test_a_payout_that_can_not_be_read_is_kept_and_named(bench: Bench) -> None:

@@ -6,10 +6,12 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 from uuid import UUID
 
 import typer
@@ -322,6 +324,53 @@ def replay_events(
         sys.stdout.write(json.dumps({"endpoint_id": endpoint, "events": events}) + "\n")
     else:
         console.print(f"{events} events are on their way to {endpoint} again.")
+
+
+ledger_app = typer.Typer(no_args_is_help=True, help="The ledger.")
+app.add_typer(ledger_app, name="ledger")
+
+
+class LedgerFormat(StrEnum):
+    """What an export is written for."""
+
+    CSV = "csv"
+    BEANCOUNT = "beancount"
+    LEDGER = "ledger"
+
+
+@ledger_app.command("export")
+def ledger_export(
+    since: Annotated[
+        datetime | None, typer.Option("--from", help="UTC; from the start when left out.")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option("--to", help="UTC, excluded; to the end.")] = None,
+    form: Annotated[LedgerFormat, typer.Option("--format")] = LedgerFormat.CSV,
+    output: Annotated[Path | None, typer.Option(help="A file, instead of standard output.")] = None,
+) -> None:
+    """Write journal entries, by effective time, for an accountant's own tools."""
+    from api.ledger_export import export_ledger  # noqa: PLC0415
+    from integrations.journal_export import ExportFormat  # noqa: PLC0415
+    from models.database import Database  # noqa: PLC0415
+
+    async def write(target: TextIO, progress: Callable[[int], None]) -> None:
+        database = Database(_settings().database_url.get_secret_value(), pool_size=1)
+        first, last = (None if at is None else at.replace(tzinfo=at.tzinfo or UTC) for at in (since, until))
+        size = 0
+        try:
+            async for piece in export_ledger(database, ExportFormat(form.value), since=first, until=last):
+                target.write(piece)
+                size += len(piece)
+                progress(size)
+        finally:
+            await database.aclose()
+
+    with Console(stderr=True).status("exporting") as status, ExitStack() as files:
+        target = (
+            sys.stdout
+            if output is None
+            else files.enter_context(output.open("w", encoding="utf-8", newline=""))
+        )
+        asyncio.run(write(target, lambda size: status.update(f"exporting, {size // 1000} kB")))
 
 
 @app.command()

@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
-from api.dependencies import LedgerReader, SessionDep
+from api.dependencies import LedgerReader, ServicesDep, SessionDep
 from api.idempotency import CommerceRoute
+from api.ledger_export import export_ledger
 from api.paging import Cursor, Limit, key_cursor, next_cursor, parse_id, parse_key
 from api.schemas.ledger import (
     AccountBalance,
@@ -19,11 +21,13 @@ from api.schemas.ledger import (
     TrialBalance,
 )
 from domain.accounts import Account
+from integrations.journal_export import ExportFormat
 from models.queries import balances, journals
 
 router = APIRouter(route_class=CommerceRoute, tags=["ledger"])
 
 
+_TEXT = {"type": "string"}
 AccountCode = Annotated[str | None, Query(pattern=r"^\d{4}$")]
 
 
@@ -134,4 +138,33 @@ async def get_trial_balance(
             )
             for row in found
         ],
+    )
+
+
+@router.get(
+    "/v1/ledger/export",
+    operation_id="export_ledger",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "The journals as text.",
+            "content": {"text/csv": {"schema": _TEXT}, "text/plain": {"schema": _TEXT}},
+        }
+    },
+)
+async def get_export(
+    caller: LedgerReader,
+    services: ServicesDep,
+    export_format: Annotated[ExportFormat, Query(alias="format")] = ExportFormat.CSV,
+    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+) -> StreamingResponse:
+    """Journal entries by effective time (`to` excluded) for an accountant's own tools, as a stream.
+
+    With `from`, the text opens with the balances that were carried into it.
+    """
+    return StreamingResponse(
+        export_ledger(services.database, export_format, since=since, until=until),
+        media_type=export_format.media_type,
+        headers={"Content-Disposition": f'attachment; filename="ledger.{export_format.suffix}"'},
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Query
 
-from api.dependencies import Operator, SessionDep
+from api.dependencies import LedgerReader, Operator, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Limit, key_cursor, parse_key
 from api.schemas.ledger import CloseBody, PeriodList, PeriodView, ReopenBody
@@ -54,7 +54,7 @@ async def _existing(session: Session, month: date) -> PeriodRow:
 
 @router.get("/v1/ledger/periods", operation_id="list_periods")
 async def list_periods(
-    caller: Operator,
+    caller: LedgerReader,
     session: SessionDep,
     cursor: Annotated[str | None, Query(max_length=100)] = None,
     limit: Limit = 20,

@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from domain.seals import EntryImage
 from models.database import Session
+from models.queries.seals import ENTRY_COLUMNS, image
 
 _SELECT = (
     "SELECT e.*, s.position, (SELECT jsonb_agg(jsonb_build_object('account', p.account, 'sub', p.sub, "
@@ -70,11 +72,12 @@ async def page(
 
 async def stream(
     session: Session, *, since: datetime | None, until: datetime | None
-) -> AsyncIterator[EntryRow]:
+) -> AsyncIterator[EntryImage]:
     """All entries by effective time, `until` excluded, without holding them in memory."""
     rows = await session.stream(
         text(
-            f"{_SELECT} WHERE (CAST(:since AS timestamptz) IS NULL OR e.effective_at >= :since) "
+            f"SELECT {ENTRY_COLUMNS} FROM journal_entry e "
+            "WHERE (CAST(:since AS timestamptz) IS NULL OR e.effective_at >= :since) "
             "AND (CAST(:until AS timestamptz) IS NULL OR e.effective_at < :until) "
             "ORDER BY e.effective_at, e.id"
         ),
@@ -82,7 +85,7 @@ async def stream(
         execution_options={"yield_per": 500},
     )
     async for row in rows:
-        yield _entry(row)
+        yield image(row)
 
 
 def _entry(row: Row[Any]) -> EntryRow:

@@ -13,7 +13,8 @@ from models.database import Session
 # A snapshot of balances pays when it saves reading at least this many entries.
 SNAPSHOT_ENTRIES = 1000
 
-_ENTRY = (
+# Of journal_entry `e`: what `image` reads.
+ENTRY_COLUMNS = (
     "e.id, e.entity, e.event_key, e.kind, e.order_id, e.reverses, e.operator_id, e.content_hash, "
     "e.occurred_at, e.effective_at, e.recorded_at, (SELECT coalesce(jsonb_agg(jsonb_build_array(p.ordinal, "
     "p.account, p.sub, p.currency, p.amount) ORDER BY p.ordinal, p.id), '[]') FROM posting p "
@@ -29,7 +30,7 @@ SEALABLE = (
     "ORDER BY txid, id OFFSET :limit) AS rest WHERE rest.txid > (SELECT txid FROM journal_entry "
     "WHERE txid >= :since ORDER BY txid, id LIMIT 1) LIMIT 1), "
     "horizon AS MATERIALIZED (SELECT least(edge.xmin, cut.txid) AS value FROM edge LEFT JOIN cut ON true) "
-    f"SELECT {_ENTRY}, horizon.value AS horizon FROM journal_entry e, horizon "
+    f"SELECT {ENTRY_COLUMNS}, horizon.value AS horizon FROM journal_entry e, horizon "
     "WHERE e.txid >= :since AND e.txid < horizon.value ORDER BY e.txid, e.id"
 )
 
@@ -97,7 +98,7 @@ async def seal_next(session: Session, *, limit: int) -> Head | None:
         return None
     sealed_at: datetime = (await session.execute(text("SELECT now()"))).scalar_one()
     number, first, horizon = last.number + 1, last.position + 1, str(rows[0].horizon)
-    leaves = [(str(row.id), leaf_of(_image(row))) for row in rows]
+    leaves = [(str(row.id), leaf_of(image(row))) for row in rows]
     digest = block_hash(number, first, last.hash, horizon, sealed_at, leaves)
     await _insert(session, BlockRow(
         number, first, last.position + len(rows), horizon, last.hash, digest, sealed_at
@@ -189,7 +190,7 @@ async def sealed_in(session: Session, block: int) -> list[SealedRow]:
     rows = await session.execute(
         text(
             "SELECT s.position, s.entry_id, s.header_hash, s.postings_hash, "
-            f"{_ENTRY} FROM sealed_entry s LEFT JOIN journal_entry e ON e.id = s.entry_id "
+            f"{ENTRY_COLUMNS} FROM sealed_entry s LEFT JOIN journal_entry e ON e.id = s.entry_id "
             "WHERE s.block = :block ORDER BY s.position"
         ),
         {"block": block},
@@ -199,7 +200,7 @@ async def sealed_in(session: Session, block: int) -> list[SealedRow]:
             row.position,
             str(row.entry_id),
             Leaf(row.header_hash, row.postings_hash),
-            None if row.id is None else _image(row),
+            None if row.id is None else image(row),
         )
         for row in rows
     ]
@@ -209,13 +210,13 @@ async def unsealed(session: Session) -> AsyncIterator[tuple[EntryImage, bool]]:
     """Entries in no block; True for one that a block passed over."""
     rows = await session.stream(
         text(
-            f"SELECT {_ENTRY}, e.txid < coalesce((SELECT horizon FROM seal_block ORDER BY number DESC "
+            f"SELECT {ENTRY_COLUMNS}, e.txid < coalesce((SELECT horizon FROM seal_block ORDER BY number DESC "
             "LIMIT 1), '0'::xid8) AS passed FROM journal_entry e "
             "WHERE NOT EXISTS (SELECT FROM sealed_entry s WHERE s.entry_id = e.id) ORDER BY e.id"
         )
     )
     async for row in rows:
-        yield _image(row), row.passed
+        yield image(row), row.passed
 
 
 async def orphans(session: Session) -> list[str]:
@@ -232,7 +233,8 @@ async def orphans(session: Session) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def _image(row: Row[Any]) -> EntryImage:
+def image(row: Row[Any]) -> EntryImage:
+    """The entry of a row with ENTRY_COLUMNS."""
     return EntryImage(
         id=str(row.id),
         entity=row.entity,

@@ -128,7 +128,7 @@ async def test_balances_sum_to_zero_and_go_back_in_time(gateway: Gateway) -> Non
 async def test_the_ledger_is_operators_business(gateway: Gateway) -> None:
     for role in ("learner", "instructor", "service"):
         caller = await gateway.person(role)
-        for path in ("journals", "accounts", "trial-balance"):
+        for path in ("journals", "accounts", "trial-balance", "export", "periods"):
             assert await caller.refused("GET", f"/v1/ledger/{path}") == (403, "forbidden")
 
 
@@ -208,3 +208,18 @@ async def test_who_teaches_nothing_has_no_earnings_page(gateway: Gateway) -> Non
         for path in ("/v1/earnings", "/v1/earnings/entries", "/v1/earnings/payouts"):
             assert await caller.refused("GET", path) == (403, "forbidden")
     assert await gateway.nobody().refused("GET", "/v1/earnings") == (401, "unauthenticated")
+
+
+async def test_the_ledger_is_exported_as_text(gateway: Gateway) -> None:
+    key = await sold(gateway, str(uuid.uuid4()))
+    for form, kind in (("csv", "text/csv"), ("beancount", "text/plain"), ("ledger", "text/plain")):
+        answer = await gateway.operator.send("GET", "/v1/ledger/export", format=form)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith(kind)
+        assert key in answer.text
+    until = (NOW - timedelta(days=40)).isoformat()
+    assert key not in (await gateway.operator.send("GET", "/v1/ledger/export", to=until)).text
+    for wrong in ({"format": "xlsx"}, {"from": "yesterday"}):
+        assert await gateway.operator.refused("GET", "/v1/ledger/export", **wrong) == (422, "invalid_request")
+    learner = await gateway.person()
+    assert await learner.refused("GET", "/v1/ledger/export") == (403, "forbidden")

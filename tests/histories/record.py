@@ -24,6 +24,7 @@ from devstack.stack import Stack, StackSettings
 from devstack.stripe_standin.control import StripeControl
 from tests.e2e.conftest import Shop
 from tests.e2e.processor import pay_behind_our_back
+from tests.histories.credit import CreditPaths
 from tests.histories.earnings import EarningPaths
 
 FOLDER = Path(__file__).parent.parent / "data" / "histories"
@@ -219,6 +220,10 @@ class Recorder:
         """Held, released, reassigned, paid out, written off."""
         await EarningPaths(self._shop, self._client, self.keep).record()
 
+    async def credit(self) -> None:
+        """Store credit given, spent, given back."""
+        await CreditPaths(self._shop, self.keep).record()
+
     async def recovery(self) -> None:
         """One run of the Schedule."""
         async for found in self._client.list_workflows("WorkflowType = 'InboxRecoveryWorkflow'"):
@@ -255,6 +260,7 @@ async def record() -> None:
         await recorder.refunds()
         await recorder.outbound()
         await recorder.earnings()
+        await recorder.credit()
         await recorder.recovery()
     await record_taxes()
 

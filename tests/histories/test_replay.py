@@ -47,6 +47,11 @@ PATHS = {
     "delivery-hurried",
     "webhook-replay",
     "inbox-recovery",
+    "store-credit-given",
+    "store-credit-refused",
+    "checkout-credit-only",
+    "refund-credit-only",
+    "refund-goodwill",
     "tax-report-receipt",
     "tax-report-credit_note",
 }

@@ -123,6 +123,7 @@ class InboxActivities:
                     (ids.late_payment_workflow_id(i), partial(send.resume_late_payment, o, i))
                     for o, i in unfinished.late_payments
                 ),
+                *((ids.payout_workflow_id(p), partial(send.start_payout, p)) for p in unfinished.payouts),
                 *(
                     (ids.tax_report_workflow_id(d), partial(send.start_tax_report, d))
                     for d in unfinished.tax_reports

@@ -126,7 +126,9 @@ async def _line_state(session: Session, line: LineRow, order: OrderRow) -> LineS
         at = 0
     if reason is not None:
         return replace(state(RELEASE, at, f"{reason}: the earnings stay on hold"), blocked=True)
-    return state(RELEASE, at, f"Hold of the earnings ends {release_at:%Y-%m-%d %H:%M} UTC")
+    sooner = "Completion of the course, or the end of the hold" if line.release == "on_completion" else ""
+    ends = f"{release_at:%Y-%m-%d %H:%M} UTC"
+    return state(RELEASE, at, f"{sooner} {ends}" if sooner else f"Hold of the earnings ends {ends}")
 
 
 def _how_it_ended(line: LineRow, books: LineLedger) -> str:

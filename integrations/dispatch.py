@@ -85,10 +85,14 @@ class Dispatcher:
         if event.type != SETTLED:
             return "ignored: a type that nothing here acts on"
         settlement_of(event.payload.get("data"))
-        await self._start_once(
-            messages.PAYOUT, messages.PayoutInput(event.inbox_id), ids.payout_workflow_id(event.inbox_id)
-        )
+        await self.start_payout(event.inbox_id)
         return "payout taken in"
+
+    async def start_payout(self, inbox_id: str) -> None:
+        """Have a stored `payout.settled` posted."""
+        await self._start_once(
+            messages.PAYOUT, messages.PayoutInput(inbox_id), ids.payout_workflow_id(inbox_id)
+        )
 
     async def wake_entitlement(self, user_id: str, course_id: str) -> None:
         """Have the one writer of this access compare what is with what should be."""

@@ -148,6 +148,11 @@ class OrderLine(SQLModel, table=True):
         CheckConstraint("list_net - discount_net = net", name="line_net"),
         CheckConstraint("net + tax = gross", name="line_gross"),
         CheckConstraint("release IN ('after_hold', 'on_completion')", name="line_release"),
+        Index(
+            "lines_by_payee",
+            text("(ledger->'payees') jsonb_path_ops"),
+            postgresql_using="gin",
+        ),
     )
 
     id: UUID = primary_key()

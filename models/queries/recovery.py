@@ -19,6 +19,7 @@ class Unfinished:
     entitlements: list[tuple[str, str]]
     line_ids: list[str]
     late_payments: list[tuple[str, str]]
+    payouts: list[str]
     tax_reports: list[str]
 
 
@@ -59,6 +60,13 @@ _LATE = (
     f"AND e.received_at < now() - {_SETTLING}"
 )
 
+_PAYOUTS = (
+    "SELECT e.id::text, NULL FROM inbound_event e WHERE e.source = 'payout' AND e.type = 'payout.settled' "
+    "AND NOT EXISTS (SELECT FROM payout_settlement s WHERE s.payout_id = e.payload#>>'{data,payout_id}' "
+    "AND s.payee_ref = e.payload#>>'{data,payee_ref}') "
+    f"AND e.dispatched_at < now() - {_SETTLING} ORDER BY e.id"
+)
+
 _TAX_REPORTS = (
     "SELECT document_id::text, NULL FROM tax_report WHERE reported_at IS NULL AND failure IS NULL "
     f"AND created_at < now() - {_SETTLING} ORDER BY document_id"
@@ -90,5 +98,6 @@ async def unfinished(session: Session, share: Share | None = None) -> Unfinished
         entitlements=await pairs(_ACCESS),
         line_ids=[first for first, _ in lines],
         late_payments=await pairs(_LATE),
+        payouts=[first for first, _ in await pairs(_PAYOUTS)],
         tax_reports=[first for first, _ in await pairs(_TAX_REPORTS)],
     )

@@ -9,6 +9,7 @@ import pytest
 from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
+from activities.inbox import InboxActivities
 from activities.payees import PayeeActivities
 from domain import ids
 from domain.errors import InvalidInput
@@ -165,6 +166,26 @@ async def test_planted_without_the_payees_lock_more_is_written_off_than_is_owed(
 
     monkeypatch.setattr(payees, "lock", no_lock)
     assert await write_offs_at_once(bench, f"lms:{uuid.uuid4().hex}") > 1
+
+
+async def test_a_payout_whose_workflow_was_lost_is_posted_by_the_recovery(bench: Bench) -> None:
+    payee, event = f"lms:{uuid.uuid4().hex}", f"evt_{uuid.uuid4().hex}"
+    data = {"payout_id": f"po_{payee}", "payee_ref": payee, "currency": "USD", "amount": 5}
+    async with bench.resources.database.transaction() as session:
+        stored = await inbox.store(
+            session, inbox.PAYOUT, {"id": event, "type": "payout.settled", "data": data}, None
+        )
+        await inbox.mark_dispatched(session, stored.inbox_id, "payout taken in")
+    await bench.query("UPDATE inbound_event SET dispatched_at = now() - interval '1 hour'")
+    (violation,) = await broken(bench, "payouts.settled_once")
+    assert payee in violation
+    recovery = InboxActivities(
+        bench.resources.transactions, bench.resources.dispatcher, bench.resources.payments
+    )
+    await recovery.resume_lost(None)
+    await until(lambda: balance(bench, payee), lambda found: found.settled == 5, "the payout")
+    await correct(bench, "write_off", payee=payee, amount=5)
+    assert await broken(bench, "payouts.settled_once") == []
 
 
 async def test_a_payout_that_can_not_be_read_is_kept_and_named(bench: Bench) -> None:

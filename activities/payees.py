@@ -121,11 +121,22 @@ async def _write_off(tx: Transaction, command: CommandRow) -> None:
     body = command.body
     payee, currency, amount = body["payee"], body["currency"], body["amount"]
     await payees.lock(tx.session, payee, currency)
-    owed = (await payees.balance_in(tx.session, payee, currency)).receivable
+    given = body.get("effective_at")
+    effective_at = datetime.now(UTC) if given is None else datetime.fromisoformat(given)
+    owed = min(
+        (await payees.balance_in(tx.session, payee, currency)).receivable,
+        await payees.owed_at(tx.session, payee, currency, effective_at),
+    )
     if amount > owed:
         raise Conflict(f"{payee} owes {owed} {currency} (minor units)", code="write_off_exceeds_debt")
     outcome = write_off_payee(command.id, payee, amount=amount, currency=currency)
-    (entry,) = await ledger.post(tx.session, outcome.entries, order_id=None, effective_at=datetime.now(UTC))
+    (entry,) = await ledger.post(
+        tx.session,
+        outcome.entries,
+        order_id=None,
+        effective_at=effective_at,
+        operator_id=command.user_id,
+    )
     await payees.insert_correction(
         tx.session,
         command.id,

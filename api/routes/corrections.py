@@ -1,5 +1,6 @@
 """Corrections of payees' money, for operators: debts written off, earnings of the wrong payee."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
@@ -55,12 +56,16 @@ async def write_off_payee(
     session: SessionDep,
     correction_id: NewObjectId,
 ) -> CorrectionView:
-    """Give up what a payee owes us; 409 `write_off_exceeds_debt` for more than that."""
+    """Give up what a payee owes us; 409 `write_off_exceeds_debt` for more than that, now or at
+    `effective_at`; 409 `period_closed` for a month that is closed for good."""
+    if body.effective_at is not None and body.effective_at > datetime.now(UTC):
+        raise InvalidInput("a write-off can't take effect in the future")
     asked = {
         "payee": body.payee_ref,
         "currency": body.amount.currency,
         "amount": body.amount.amount,
         "reason": body.reason,
+        "effective_at": None if body.effective_at is None else body.effective_at.isoformat(),
     }
     return await _run(services, session, correction_id, "write_off", caller.user_id, asked)
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from api.schemas.common import Body, MinorUnits, Money, Output, Payee, ShortText
 
@@ -111,6 +111,10 @@ class WriteOffBody(Body):
     payee_ref: Payee
     amount: PositiveMoney
     reason: Annotated[ShortText, Field(min_length=1)]
+    effective_at: Annotated[
+        AwareDatetime | None,
+        Field(description="When it counts in the ledger, if not now; its month may be soft-closed."),
+    ] = None
 
 
 class ReassignmentBody(Body):

@@ -68,6 +68,19 @@ async def balance_in(session: Session, payee: str, currency: str) -> PayeeBalanc
     return found[0] if found else PayeeBalance(currency, 0, 0, 0, 0, 0)
 
 
+async def owed_at(session: Session, payee: str, currency: str, at: datetime) -> int:
+    """What the payee owed us at a moment, by effective time; minor units."""
+    debt = await session.scalar(
+        text(
+            "SELECT coalesce(sum(p.amount), 0) FROM posting p JOIN journal_entry e ON e.id = p.entry_id "
+            "WHERE p.account = '2220' AND p.sub = :payee AND p.currency = :currency "
+            "AND e.effective_at <= :at"
+        ),
+        {"payee": payee, "currency": currency, "at": at},
+    )
+    return max(0, int(debt or 0))
+
+
 @dataclass(frozen=True, slots=True)
 class SettlementRow:
     """A payout as it was posted; `excess` is what went beyond the released earnings at that time."""

@@ -1,14 +1,20 @@
 """The ledger as operators read it, and earnings as instructors do."""
 
+import asyncio
 import json
+import os
 import uuid
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from typer.testing import CliRunner
 
+from cli import app
 from domain.ledger import Account, EntryDraft, EntryKind, Posting
 from models.queries import ledger
 from tests.api.callers import Caller, Gateway, usd
@@ -223,3 +229,23 @@ async def test_the_ledger_is_exported_as_text(gateway: Gateway) -> None:
         assert await gateway.operator.refused("GET", "/v1/ledger/export", **wrong) == (422, "invalid_request")
     learner = await gateway.person()
     assert await learner.refused("GET", "/v1/ledger/export") == (403, "forbidden")
+
+
+async def test_the_command_exports_the_same(
+    gateway: Gateway, environment: dict[str, str], tmp_path: Path
+) -> None:
+    await sold(gateway, str(uuid.uuid4()))
+    since = (NOW - timedelta(days=30)).replace(tzinfo=None)
+    served = await gateway.operator.send(
+        "GET", "/v1/ledger/export", format="beancount", **{"from": since.isoformat() + "Z"}
+    )
+    target = tmp_path / "books.beancount"
+    arguments = ["ledger", "export", "--from", since.isoformat(), "--format", "beancount"]
+    run = partial(CliRunner().invoke, app, env=os.environ | environment)
+    to_file = await asyncio.to_thread(run, [*arguments, "--output", str(target)])
+    assert to_file.exit_code == 0, to_file.output
+    assert target.read_text(encoding="utf-8") == served.text
+    printed = await asyncio.to_thread(run, arguments)
+    assert printed.stdout == served.text
+    wrong = await asyncio.to_thread(run, ["ledger", "export", "--format", "xlsx"])
+    assert wrong.exit_code == 2

@@ -7,9 +7,15 @@ import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from temporalio.client import Client
 
+from activities.boundary import Transactions
+from activities.payees import PayeeActivities
 from domain.errors import Conflict, LedgerError, Unavailable
-from models.queries import balances, periods
+from domain.ledger import settle_payout
+from domain.messages import CorrectionInput
+from integrations.dispatch import Dispatcher
+from models.queries import balances, orders, periods
 from tests.ledger.books import Books, fee
 
 JANUARY, FEBRUARY, MARCH = date(2026, 1, 1), date(2026, 2, 1), date(2026, 3, 1)
@@ -113,6 +119,38 @@ async def test_only_adjustments_go_into_a_soft_closed_month(books: Books, operat
         await books.post(fee("refused"), at=IN_JANUARY, operator_id=operator_id)
     assert refusal.value.code == "period_closed"
     assert await books.count("journal_entry") == 3
+
+
+async def test_a_write_off_may_go_into_a_soft_closed_month(
+    books: Books, operator_id: str, temporal_client: Client
+) -> None:
+    activities = PayeeActivities(
+        Transactions(books.database, Dispatcher(temporal_client, "nobody")),
+        Dispatcher(temporal_client, "nobody"),
+    )
+
+    async def write_off(amount: int, at: datetime) -> str | None:
+        body = {"payee": "lms:1", "currency": "USD", "amount": amount, "reason": "gone"}
+        async with books.database.transaction() as session:
+            asked = await orders.new_id(session)
+            await orders.record_command(
+                session, asked, "write_off", operator_id, body | {"effective_at": at.isoformat()}
+            )
+        done = await activities.correct(CorrectionInput(asked))
+        return None if done.refusal is None else done.refusal.code
+
+    (debt,) = settle_payout("po_1", "lms:1", amount=500, currency="USD").entries
+    await books.post(debt, at=IN_JANUARY)
+    await close(books, JANUARY, operator_id, hard=False)
+    assert await write_off(100, IN_JANUARY - timedelta(days=1)) == "write_off_exceeds_debt"
+    assert await write_off(200, IN_JANUARY) is None
+    async with books.database.transaction() as session:
+        before = await balances.trial(session, at=IN_JANUARY, recorded_at=None)
+    assert {b.account: b.amount for b in before} == {"1090": -500, "2220": 300, "5040": 200}
+    await close(books, JANUARY, operator_id, hard=True)
+    assert await write_off(200, IN_JANUARY) == "period_closed"
+    assert await write_off(300, IN_FEBRUARY) is None
+    assert await books.scalar("SELECT count(operator_id) FROM journal_entry") == 2
 
 
 async def test_closing_closes_all_before_and_reopening_opens_all_after(

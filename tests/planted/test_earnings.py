@@ -3,15 +3,20 @@
 import asyncio
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from activities import splits
 from activities.boundary import Transaction
+from domain import earnings as earning_rules
+from domain.ledger import Outcome
 from models.queries.outbox import Publication
 from tests.planted.conftest import Owner
-from tests.workflows.bench import Bench
+from tests.workflows.bench import Bench, until
+from tests.workflows.test_earnings import dispute, held, the_line
 from tests.workflows.test_payees import PAYEE, balance, broken, released, settle, told
 from workflows.payees import EarningsIdentityWorkflow
 
@@ -58,3 +63,27 @@ async def test_one_payout_told_with_two_amounts_is_an_alarm(own_bench: Bench, ow
     (violation,) = await broken(own_bench, "payouts.settled_once")
     assert "of 400 USD" in violation
     assert (await balance(own_bench)).settled == 500
+
+
+async def test_planted_a_naive_release_ignores_the_freeze_and_the_oracle_names_it(
+    own_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, split = await held(own_bench)
+    await dispute(own_bench, order, "open")
+
+    async def nothing_stands_against_it(*_: Any) -> None:
+        return None
+
+    def naive(line: earning_rules.LineLedger) -> Outcome:
+        thawed = earning_rules.replace(line, disputes=())
+        return earning_rules.release(thawed)
+
+    monkeypatch.setattr(splits.holds, "reason_to_hold", nothing_stands_against_it)
+    monkeypatch.setattr(splits, "release", naive)
+    monkeypatch.setattr(earning_rules.LineLedger, "frozen", False)
+    await own_bench.resources.dispatcher.resume_split(split.removeprefix("split/"))
+    await own_bench.skipper.fast_forward(own_bench.workflow(split), timedelta(days=31))
+    await until(lambda: the_line(own_bench, order), lambda row: row["released_at"] is not None, "the release")
+    monkeypatch.undo()
+    (violation,) = (await own_bench.findings())["earnings.none_released_while_frozen"].violations
+    assert split.removeprefix("split/") in violation

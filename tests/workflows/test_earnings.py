@@ -4,11 +4,8 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
-import pytest
-
 from activities import splits
 from activities.earnings import ledger_of, post_outcome
-from domain import earnings as earning_rules
 from domain import ids
 from domain.ledger import Outcome, open_dispute, win_dispute
 from domain.messages import LineInput
@@ -163,30 +160,6 @@ async def test_a_dispute_freezes_earnings_past_their_hold_until_it_is_won(bench:
     findings = await bench.findings()
     assert findings["earnings.none_released_while_frozen"].violations == []
     assert findings["earnings.events_equal_ledger"].violations == []
-
-
-async def test_planted_a_naive_release_ignores_the_freeze_and_the_oracle_names_it(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    order, split = await held(bench)
-    await dispute(bench, order, "open")
-
-    async def nothing_stands_against_it(*_: Any) -> None:
-        return None
-
-    def naive(line: earning_rules.LineLedger) -> Outcome:
-        thawed = earning_rules.replace(line, disputes=())
-        return earning_rules.release(thawed)
-
-    monkeypatch.setattr(splits.holds, "reason_to_hold", nothing_stands_against_it)
-    monkeypatch.setattr(splits, "release", naive)
-    monkeypatch.setattr(earning_rules.LineLedger, "frozen", False)
-    await bench.resources.dispatcher.resume_split(split.removeprefix("split/"))
-    await bench.skipper.fast_forward(bench.workflow(split), timedelta(days=31))
-    await until(lambda: the_line(bench, order), lambda row: row["released_at"] is not None, "the release")
-    monkeypatch.undo()
-    (violation,) = (await bench.findings())["earnings.none_released_while_frozen"].violations
-    assert split.removeprefix("split/") in violation
 
 
 async def test_a_refund_under_way_keeps_the_rest_from_being_released(bench: Bench) -> None:

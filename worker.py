@@ -31,6 +31,7 @@ from activities.capture import Capture
 from activities.completions import CompletionActivities
 from activities.deliveries import DeliveryActivities
 from activities.entitlements import EntitlementActivities
+from activities.foreign_refunds import ForeignRefundActivities
 from activities.identity import EarningsIdentityActivities
 from activities.inbox import InboxActivities
 from activities.late_payments import LatePaymentActivities
@@ -143,6 +144,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         LatePaymentActivities(transactions, dispatcher, capture),
         EntitlementActivities(transactions, resources.lms, dispatcher),
         SplitActivities(transactions),
+        ForeignRefundActivities(transactions, resources.payments, dispatcher),
         RefundActivities(transactions, resources.payments, dispatcher, seller=seller),
         DeliveryActivities(transactions, resources.outbound, resources.sealer, dispatcher),
         InboxActivities(transactions, dispatcher, resources.payments),

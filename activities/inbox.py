@@ -47,7 +47,8 @@ class InboxActivities:
             async with self._transactions.begin() as tx:
                 if await inbox.known(tx.session, inbox.STRIPE, event["id"]):
                     continue
-                await inbox.store(tx.session, inbox.STRIPE, event, inbox.order_of(event["data"]["object"]))
+                order_id = await inbox.resolve_order(tx.session, event["data"]["object"])
+                await inbox.store(tx.session, inbox.STRIPE, event, order_id)
             missed += 1
         async with self._transactions.begin() as tx:
             await inbox.set_read_until(tx.session, inbox.STRIPE, started)

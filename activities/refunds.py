@@ -1,61 +1,38 @@
 """Steps of a refund: reserve and reverse in one transaction, ask the processor, settle, tell."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from temporalio import activity
 
+from activities import refund_books
 from activities.boundary import Transaction, Transactions, translated
-from activities.documents import credit_note_draft
 from activities.earnings import ledger_of, post_outcome
 from activities.orders import Refusal, refusal_of
+from activities.refund_books import RefundState
 from domain import ids
 from domain.currencies import currency_of
-from domain.errors import CommerceError, Conflict, InvalidInput, ProcessorUnavailable
+from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.event_keys import refund_cause
-from domain.ledger import (
-    LineLedger,
-    Outcome,
-    cancel_refund,
-    fail_refund,
-    initiate_refund,
-    plan_refund,
-    settle_refund,
-)
+from domain.ledger import LineLedger, Outcome, initiate_refund, plan_refund
 from domain.messages import RefundInput
 from domain.orders import DisputeState, PaymentState, RefundKind, RefundStatus
 from domain.store_credit import Tender, refund_tender
 from integrations.dispatch import Dispatcher
 from integrations.payments import Refund as ProcessorRefund
 from integrations.payments import StripePayments
-from models.queries import catalog, entitlements, ledger, orders, payments, refunds
-from models.queries.orders import CommandRow, LineRow, OrderRow
-from models.queries.outbox import Publication
-from models.queries.refunds import RefundRow
-
-
-@dataclass(frozen=True)
-class RefundState:
-    """Where a refund stands; amount in minor units."""
-
-    refund_id: str
-    order_id: str
-    order_number: str
-    user_id: str
-    status: RefundStatus
-    amount: int
-    currency: str
-    line_ids: list[str]
-    course_ids: list[str]
+from models.queries import orders, payments, refunds
+from models.queries.orders import CommandRow
+from models.queries.refunds import WISH_CANCEL, WISH_REISSUE, RefundRow
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """A refund, or why there is none."""
+    """A refund, or why there is none; `ended` says that there will be none of its own."""
 
     state: RefundState | None
     refusal: Refusal | None = None
+    ended: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,13 +88,13 @@ class RefundActivities:
                     if command is None:
                         raise Conflict("nothing was asked under this id", code="not_paid")
                     await self._reserve(tx, command)
-                return Reservation(await _state(tx, given.refund_id))
+                return Reservation(await refund_books.state_of(tx, given.refund_id))
         except (Conflict, InvalidInput) as error:
             return Reservation(None, refusal_of(error))
 
     async def _reserve(self, tx: Transaction, command: CommandRow) -> None:
         body = command.body
-        row = await _require_order(tx, body["order_id"])
+        row = await refund_books.require_order(tx, body["order_id"])
         if row.payment_state is not PaymentState.PAID or row.amount_paid == 0:
             raise Conflict("nothing was paid for this order", code="not_paid")
         if row.dispute_state is DisputeState.OPEN:
@@ -161,8 +138,8 @@ class RefundActivities:
     async def issue_refund(self, given: RefundInput) -> RefundState:
         """Ask the processor, under a key that counts business attempts; then follow its answer."""
         async with self._transactions.begin() as tx:
-            refund = await _require(tx, given.refund_id)
-            attempt = max(refund.issue_attempts, 1)
+            refund = await refund_books.require(tx, given.refund_id)
+            attempt = refund.attempt
             await refunds.count_issue(tx.session, refund.id, attempt)
         if refund.status is not RefundStatus.PENDING:
             return await self._read_state(refund.id)
@@ -177,10 +154,10 @@ class RefundActivities:
     async def _settle_without_processor(self, refund_id: str) -> RefundState:
         """All of it goes back as store credit: nobody outside has to be asked."""
         async with self._transactions.begin() as tx:
-            refund = await _require(tx, refund_id, lock=True)
+            refund = await refund_books.require(tx, refund_id, lock=True)
             if refund.status is RefundStatus.PENDING:
-                await self._settle(tx, refund)
-            return await _state(tx, refund_id)
+                await refund_books.settle(tx, refund, seller=self._seller)
+            return await refund_books.state_of(tx, refund_id)
 
     async def _find_or_create(self, refund: RefundRow, attempt: int) -> ProcessorRefund:
         if refund.intent_id is None:
@@ -202,93 +179,59 @@ class RefundActivities:
     async def follow_refund(self, given: RefundInput) -> RefundState:
         """Read the refund at the processor and follow it: succeeded, failed, or failed after success."""
         async with self._transactions.begin() as tx:
-            refund = await _require(tx, given.refund_id)
-        if refund.provider_refund_id is None:
-            raise ProcessorUnavailable("the refund was not issued yet")
+            refund = await refund_books.require(tx, given.refund_id)
+        if refund.provider_refund_id is None:  # refused, or not issued: the processor knows nothing of it
+            return await self._read_state(refund.id)
         return await self._follow(refund.id, await self._api.get_refund(refund.provider_refund_id))
 
     async def _follow(self, refund_id: str, found: ProcessorRefund) -> RefundState:
         async with self._transactions.begin() as tx:
-            refund = await _require(tx, refund_id, lock=True)
+            refund = await refund_books.require(tx, refund_id, lock=True)
+            if refund.provider_refund_id not in (None, found.id):
+                return await refund_books.state_of(tx, refund_id)  # of an attempt that is over
             await refunds.set_provider_id(tx.session, refund_id, found.id)
             if found.status == "succeeded" and refund.status is RefundStatus.PENDING:
-                await self._settle(tx, refund)
+                await refund_books.settle(tx, refund, seller=self._seller)
             elif found.status in ("failed", "canceled") and refund.status is not RefundStatus.FAILED:
-                await self._fail(tx, refund, found.failure_reason or found.status)
-            return await _state(tx, refund_id)
-
-    async def _settle(self, tx: Transaction, refund: RefundRow) -> None:
-        """The money went back: post it, count it, end the access it paid for, issue the credit note."""
-        row = await _require_order(tx, refund.order_id)
-        outcome = settle_refund(
-            refund.id,
-            amount=refund.amount,
-            currency=refund.currency,
-            credit=refund.credit_amount,
-            customer=row.user_id,
-        )
-        await ledger.post(tx.session, outcome.entries, order_id=row.id, effective_at=datetime.now(UTC))
-        await refunds.set_status(tx.session, refund.id, RefundStatus.SUCCEEDED)
-        if refund.kind.takes_from_lines:
-            await orders.add_refunded(tx.session, row.id, refund.amount)
-            await _end_what_is_refunded(tx, row, refund)
-        await orders.note(
-            tx.session,
-            row.id,
-            f"refund/{refund.id}/succeeded",
-            "refund_succeeded",
-            f"Refund of {refund.amount} {refund.currency} (minor units) succeeded.",
-        )
-        _publish(tx, "refund.succeeded", refund, row)
-        if refund.kind.takes_from_lines:
-            fresh = await _require_order(tx, row.id)
-            if fresh.amount_refunded == fresh.amount_paid:
-                _publish(tx, "order.refunded", refund, row)
-            tx.issue(await credit_note_draft(tx.session, fresh, refund, seller=self._seller))
-
-    async def _fail(self, tx: Transaction, refund: RefundRow, reason: str) -> None:
-        """The processor could not send the money: the duty to pay it back stays on the books."""
-        row = await _require_order(tx, refund.order_id)
-        if refund.status is RefundStatus.SUCCEEDED:
-            # Store credit that went back with it stays with the customer.
-            outcome = fail_refund(refund.id, amount=refund.card_amount, currency=refund.currency)
-            await ledger.post(tx.session, outcome.entries, order_id=row.id, effective_at=datetime.now(UTC))
-            if refund.kind.takes_from_lines:
-                await orders.add_refunded(tx.session, row.id, -refund.amount)
-        await refunds.set_status(tx.session, refund.id, RefundStatus.FAILED, reason)
-        await orders.note(
-            tx.session,
-            row.id,
-            f"refund/{refund.id}/failed",
-            "refund_failed",
-            f"Refund of {refund.amount} {refund.currency} (minor units) failed: {reason}.",
-        )
-        _publish(tx, "refund.failed", refund, row)
+                await refund_books.fail(tx, refund, found.failure_reason or found.status)
+            return await refund_books.state_of(tx, refund_id)
 
     @activity.defn
     @translated
     async def abandon_refund(self, failure: RefundFailure) -> RefundState:
-        """The processor will never do it: undo the reversal, so that the books say what is true."""
+        """The processor refuses it: it is still owed, and waits for an operator."""
         async with self._transactions.begin() as tx:
-            refund = await _require(tx, failure.refund_id, lock=True)
+            refund = await refund_books.require(tx, failure.refund_id, lock=True)
             if refund.status is RefundStatus.PENDING:
-                row = await _require_order(tx, refund.order_id)
-                if refund.kind.takes_from_lines:
-                    lines = await orders.lines(tx.session, row.id, lock=True)
-                    books = [ledger_of(line, row.currency) for line in lines]
-                    await post_outcome(
-                        tx, cancel_refund(refund.id, books), row, lines, reason="refund canceled"
-                    )
-                await refunds.set_status(tx.session, refund.id, RefundStatus.FAILED, failure.reason)
-                await orders.note(
-                    tx.session,
-                    row.id,
-                    f"refund/{refund.id}/failed",
-                    "refund_failed",
-                    f"The processor refused the refund: {failure.reason}",
-                )
-                _publish(tx, "refund.failed", refund, row)
-            return await _state(tx, refund.id)
+                await refund_books.fail(tx, refund, failure.reason)
+            return await refund_books.state_of(tx, refund.id)
+
+    @activity.defn
+    @translated
+    async def take_up_failed(self, given: RefundInput) -> RefundState:
+        """Do with a failed refund what an operator wishes; nothing when nobody wished anything."""
+        async with self._transactions.begin() as tx:
+            refund = await refund_books.require(tx, given.refund_id, lock=True)
+            if refund.wish == WISH_CANCEL and refund.status is RefundStatus.FAILED:
+                await refund_books.give_up(tx, refund)
+            elif refund.wish == WISH_REISSUE:
+                await self._issue_again(tx, refund)
+            return await refund_books.state_of(tx, refund.id)
+
+    @activity.defn
+    @translated
+    async def reissue_refund(self, given: RefundInput) -> RefundState:
+        """Begin another business attempt at a failed refund."""
+        async with self._transactions.begin() as tx:
+            refund = await refund_books.require(tx, given.refund_id, lock=True)
+            await self._issue_again(tx, refund)
+            return await refund_books.state_of(tx, refund.id)
+
+    async def _issue_again(self, tx: Transaction, refund: RefundRow) -> None:
+        if refund.status is RefundStatus.FAILED and refund.canceled_at is None:
+            await refunds.begin_attempt(tx.session, refund.id, refund.attempt + 1)
+            fresh = await refund_books.require(tx, refund.id)
+            await refund_books.note(tx, fresh, "reissued", f"Issued again, attempt {fresh.attempt}.")
 
     @activity.defn
     @translated
@@ -302,7 +245,7 @@ class RefundActivities:
 
     async def _read_state(self, refund_id: str) -> RefundState:
         async with self._transactions.begin() as tx:
-            return await _state(tx, refund_id)
+            return await refund_books.state_of(tx, refund_id)
 
 
 def _initiate(
@@ -327,71 +270,3 @@ def _tender(amount: int, books: list[LineLedger], earlier: list[RefundRow], card
     in_credit = sum(r.credit_amount for r in earlier if refund_cause(r.id) in standing)
     to_card = sum(line.taken_gross for line in books) - in_credit
     return refund_tender(amount, card_left=card_paid - to_card)
-
-
-async def _end_what_is_refunded(tx: Transaction, row: OrderRow, refund: RefundRow) -> None:
-    """Lines that were paid back in full no longer give access, nor hold a seat."""
-    if refund.keep_access:
-        return
-    lines = await orders.lines(tx.session, row.id, lock=True)
-    touched = set(await refunds.line_ids(tx.session, refund.id))
-    ended = [
-        line for line in lines if line.id in touched and ledger_of(line, row.currency).refundable_gross == 0
-    ]
-    await entitlements.unjustify(tx.session, [line.id for line in ended])
-    for item_id in await _release_seats(tx, ended):
-        await catalog.release_seat(tx.session, item_id)
-
-
-async def _release_seats(tx: Transaction, lines: list[LineRow]) -> list[str]:
-    return await orders.release_seats_of(tx.session, [line.id for line in lines if line.holds_seat])
-
-
-def _publish(tx: Transaction, kind: str, refund: RefundRow, row: OrderRow) -> None:
-    tx.publish(
-        Publication(
-            f"refund:{refund.id}:{kind}",
-            kind,
-            ids.order_stream(row.id),
-            {
-                "order_id": row.id,
-                "number": row.number,
-                "refund_id": refund.id,
-                "amount": refund.amount,
-                "currency": refund.currency,
-                "reason": refund.reason,
-            },
-        )
-    )
-
-
-async def _require(tx: Transaction, refund_id: str, *, lock: bool = False) -> RefundRow:
-    refund = await refunds.get(tx.session, refund_id, lock=lock)
-    if refund is None:
-        raise CommerceError(f"refund {refund_id} has no row")
-    return refund
-
-
-async def _require_order(tx: Transaction, order_id: str) -> OrderRow:
-    row = await orders.get(tx.session, order_id, lock=True)
-    if row is None:
-        raise CommerceError(f"order {order_id} has no row")
-    return row
-
-
-async def _state(tx: Transaction, refund_id: str) -> RefundState:
-    refund = await _require(tx, refund_id)
-    row = await _require_order(tx, refund.order_id)
-    line_ids = await refunds.line_ids(tx.session, refund_id)
-    lines = await orders.lines(tx.session, row.id)
-    return RefundState(
-        refund_id=refund.id,
-        order_id=row.id,
-        order_number=row.number,
-        user_id=row.user_id,
-        status=refund.status,
-        amount=refund.amount,
-        currency=refund.currency,
-        line_ids=line_ids,
-        course_ids=sorted({line.lms_course_id for line in lines if line.id in line_ids}),
-    )

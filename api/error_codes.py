@@ -40,6 +40,12 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "order_not_cancelable": ErrorDoc(409, "Order can't be canceled", "It is paid, under way, or has ended."),
     "not_paid": ErrorDoc(409, "Not paid", "There is no payment to refund or to show a receipt for."),
     "refund_exceeds_paid": ErrorDoc(409, "Refund exceeds payment", "More is asked back than is left."),
+    "refund_not_failed": ErrorDoc(
+        409, "Refund has not failed", "Only a refund that failed is issued again or canceled."
+    ),
+    "refund_not_cancelable": ErrorDoc(
+        409, "Refund can't be canceled", "Money would stay with somebody whose it is not."
+    ),
     "refund_window_closed": ErrorDoc(409, "Refund window closed", "A learner may refund until its end."),
     "dispute_open": ErrorDoc(409, "Dispute open", "The dispute's outcome decides about the money."),
     "payment_refused": ErrorDoc(409, "Payment refused", "The processor refuses such a payment for good."),

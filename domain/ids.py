@@ -5,6 +5,9 @@ the same fact always gets the same name, whoever works on it and however often. 
 are made by PostgreSQL.
 """
 
+from hashlib import sha256
+from uuid import UUID
+
 # --- Temporal workflow ids -------------------------------------------------------------------
 
 
@@ -166,3 +169,13 @@ def instructor_payee(lms_user_id: str) -> str:
 def polled_completion_id(lms_user_id: str, lms_course_id: str) -> str:
     """In the place of an event's id, for a completion that the LMS was asked for."""
     return f"polled/{lms_user_id}/{lms_course_id}"
+
+
+def foreign_refund_id(provider_refund_id: str, created: int) -> str:
+    """Our id for a refund that was made at the processor `created` seconds after the epoch: the same whoever
+    hears of it first, and sorted by time among the others."""
+    digest = sha256(f"refund:{provider_refund_id}".encode()).digest()
+    value = bytearray((created * 1000).to_bytes(6, "big") + digest[:10])
+    value[6] = 0x70 | value[6] & 0x0F  # version 7
+    value[8] = 0x80 | value[8] & 0x3F  # the variant of RFC 9562
+    return str(UUID(bytes=bytes(value)))

@@ -104,10 +104,12 @@ class StoreCreditInput:
 
 @dataclass(frozen=True)
 class RefundInput:
-    """One refund; what was asked stands in its command row."""
+    """One refund; what was asked stands in its command row. One that was made at the processor, in its
+    dashboard, comes with the processor's id instead."""
 
     refund_id: str
     request_id: str = ""
+    provider_refund_id: str | None = None
 
 
 @dataclass(frozen=True)

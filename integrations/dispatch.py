@@ -44,7 +44,8 @@ class Dispatcher:
             outcome = await self._balance_transaction(subject.get("balance_transaction"), event.order_id)
             refund_id = (subject.get("metadata") or {}).get("refund_id")
             if refund_id is None:
-                return "ignored: a refund that did not begin here"
+                await self._foreign_refund(subject, event)
+                return f"{outcome}; refund made at the processor taken in"
             sent = await self._signal(
                 ids.refund_workflow_id(refund_id),
                 messages.SIGNAL_REFUND,
@@ -54,6 +55,18 @@ class Dispatcher:
                 await self.resume_refund(refund_id)  # it had closed, and the processor moved it again
             return f"{outcome}; refund {'signalled' if sent else 'had closed'}"
         return "ignored: a type that nothing here acts on"
+
+    async def _foreign_refund(self, subject: dict[str, Any], event: StoredEvent) -> None:
+        """Have a refund that was made at the processor taken in, or told that it moved."""
+        refund_id = ids.foreign_refund_id(subject["id"], subject["created"])
+        workflow_id = ids.refund_workflow_id(refund_id)
+        message = messages.RefundEvent(event.inbox_id, event.type)
+        if not await self._signal(workflow_id, messages.SIGNAL_REFUND, message):
+            await self._resume(
+                messages.REFUND,
+                messages.RefundInput(refund_id, provider_refund_id=subject["id"]),
+                workflow_id,
+            )
 
     async def _payment_event(self, event: StoredEvent, intent_id: str, order_id: str) -> str:
         if event.type == "payment_intent.created":
@@ -167,6 +180,15 @@ class Dispatcher:
         one that the processor moved again."""
         await self._resume(
             messages.REFUND, messages.RefundInput(refund_id), ids.refund_workflow_id(refund_id)
+        )
+
+    async def wake_refund(self, refund_id: str) -> None:
+        """Have a refund read what an operator wishes."""
+        await self._resume(
+            messages.REFUND,
+            messages.RefundInput(refund_id),
+            ids.refund_workflow_id(refund_id),
+            signal=messages.SIGNAL_WAKE,
         )
 
     async def is_running(self, workflow_id: str) -> bool | None:

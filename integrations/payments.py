@@ -243,10 +243,12 @@ class StripePayments:
         return _refund(await _call(self._client.v1.refunds.retrieve_async(provider_refund_id)))
 
     async def find_refund(self, refund_id: str, intent_id: str) -> Refund | None:
-        """The refund of this intent whose metadata names ours: found even when a key has expired."""
+        """The refund of this intent whose metadata names ours and that has not failed: found even when a key
+        has expired."""
         page = await _call(self._client.v1.refunds.list_async({"payment_intent": intent_id, "limit": _PAGE}))
         found = (_refund(entry) for entry in page.data)
-        return next((refund for refund in found if refund.metadata.get("refund_id") == refund_id), None)
+        standing = (refund for refund in found if refund.status not in ("failed", "canceled"))
+        return next((refund for refund in standing if refund.metadata.get("refund_id") == refund_id), None)
 
     async def get_balance_transaction(self, transaction_id: str) -> BalanceTransaction:
         """One movement of the processor's balance."""

@@ -220,6 +220,8 @@ class Refund(SQLModel, table=True):
         CheckConstraint("amount > 0", name="refund_positive"),
         CheckConstraint("status IN ('pending', 'succeeded', 'failed')", name="refund_status"),
         CheckConstraint("kind IN ('order', 'correction', 'goodwill', 'unapplied')", name="refund_kind"),
+        CheckConstraint("wish IN ('reissue', 'cancel')", name="refund_wish"),
+        CheckConstraint("canceled_at IS NULL OR status = 'failed'", name="refund_canceled"),
         CheckConstraint(
             "credit_amount BETWEEN 0 AND amount AND (payment_id IS NOT NULL OR credit_amount = amount)",
             name="refund_credit",
@@ -242,6 +244,9 @@ class Refund(SQLModel, table=True):
     requested_by: UUID | None = reference("commerce_user.id", nullable=True, index=False)
     created_at: datetime = created()
     settled_at: datetime | None = moment()
+    # Of a failed one: given up by an operator; or what the operator wishes, until it is done.
+    canceled_at: datetime | None = moment()
+    wish: str | None
 
 
 class RefundLine(SQLModel, table=True):

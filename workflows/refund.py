@@ -7,8 +7,10 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.foreign_refunds import ForeignRefundActivities
     from activities.orders import Refusal
-    from activities.refunds import RefundActivities, RefundFailure, RefundState
+    from activities.refund_books import RefundState
+    from activities.refunds import RefundActivities, RefundFailure, Reservation
     from domain import messages
     from domain.messages import RefundEvent, RefundInput
     from domain.orders import RefundStatus
@@ -16,6 +18,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.checkout import refused
 
 _ASK_AGAIN = timedelta(hours=6)
+# Before each further attempt at a refund that failed for a reason that may pass.
+_PAUSES = (timedelta(hours=1), timedelta(days=1), timedelta(days=3))
 
 
 @workflow.defn(name=messages.REFUND)
@@ -31,24 +35,85 @@ class RefundWorkflow:
 
     @workflow.run
     async def run(self, refund: RefundInput) -> str:
-        """Run the refund until the processor has decided; returns its status."""
-        reservation = await workflow.execute_local_activity_method(
-            RefundActivities.reserve_refund, refund, **options.DATABASE
-        )
+        """Run the refund until it is decided for good; returns its status."""
+        reservation = await self._reserve(refund)
         self._refusal = reservation.refusal
         if reservation.state is None:
             await workflow.wait_condition(workflow.all_handlers_finished)
+            if reservation.ended is not None:
+                return f"ended: {reservation.ended}"
             return f"refused: {self._refusal.code if self._refusal else 'unknown'}"
         self._follow(reservation.state)
         await self._tell(reservation.state)
         await self._issue(reservation.state)
-        while self._state is not None and self._state.status is RefundStatus.PENDING:
-            await self._await_news()
+        state = await self._to_the_end(reservation.state)
+        # An event that came meanwhile may say that it failed after all: nobody else would look.
+        while self._moved and workflow.patched("refund-last-look"):
+            self._moved = False
             self._follow(await self._look())
-        if self._state is not None:
-            await self._tell(self._state)
+            state = await self._to_the_end(state)
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return str(self._state.status) if self._state else "unknown"
+        return self._said(state)
+
+    async def _to_the_end(self, state: RefundState) -> RefundState:
+        """Work until it is over as things stand, and tell whom it concerns."""
+        while not await self._is_over(self._state or state):
+            pass
+        state = self._state or state
+        await self._tell(state)
+        return state
+
+    async def _reserve(self, refund: RefundInput) -> Reservation:
+        if refund.provider_refund_id is not None:
+            return await self._take_in(refund)
+        return await workflow.execute_local_activity_method(
+            RefundActivities.reserve_refund, refund, **options.DATABASE
+        )
+
+    async def _take_in(self, refund: RefundInput) -> Reservation:
+        """A refund made at the processor can't be refused: what does not fit yet is parked."""
+        while True:
+            reservation = await workflow.execute_activity_method(
+                ForeignRefundActivities.take_in_refund,
+                refund,
+                summary=f"Take in {refund.provider_refund_id}, made at the processor",
+                **options.PROCESSOR,
+            )
+            if reservation.refusal is None:
+                return reservation
+            workflow.set_current_details(
+                f"**Parked**: {refund.provider_refund_id}, made at the processor, does not fit: "
+                f"{reservation.refusal.detail}. It is tried again every {_ASK_AGAIN}, and at each event."
+            )
+            await self._await_news("Take the parked refund in")
+
+    async def _is_over(self, state: RefundState) -> bool:
+        """Whether nothing more comes; else wait for what comes next, and do it."""
+        if state.status is RefundStatus.PENDING:
+            await self._await_news("Ask the processor about the refund")
+            self._follow(await self._look())
+            return False
+        if state.status is RefundStatus.SUCCEEDED or state.canceled:
+            return True
+        if not workflow.patched("refund-reissue"):
+            return True
+        await self._take_up_failed(state)
+        return False
+
+    async def _take_up_failed(self, state: RefundState) -> None:
+        """Issue it again after a pause, where that may help; else when an operator says so, or cancels it."""
+        pause = _PAUSES[state.attempts - 1] if state.passing and state.attempts <= len(_PAUSES) else None
+        if await self._await_news("Issue the refund again", pause):
+            fresh = await workflow.execute_local_activity_method(
+                RefundActivities.take_up_failed, self._refund, **options.DATABASE
+            )
+        else:
+            fresh = await workflow.execute_local_activity_method(
+                RefundActivities.reissue_refund, self._refund, **options.DATABASE
+            )
+        self._follow(fresh)
+        if fresh.status is RefundStatus.PENDING:
+            await self._issue(fresh)
 
     @workflow.update
     async def request(self) -> str:
@@ -62,6 +127,11 @@ class RefundWorkflow:
     def refund_event(self, event: RefundEvent) -> None:
         """The processor says that the refund moved."""
         del event  # the refund itself is read again: events may come in any order
+        self._moved = True
+
+    @workflow.signal(name=messages.SIGNAL_WAKE)
+    def wake(self) -> None:
+        """An operator's wish stands in the database."""
         self._moved = True
 
     async def _issue(self, state: RefundState) -> None:
@@ -89,12 +159,12 @@ class RefundWorkflow:
                 )
             )
 
-    async def _await_news(self) -> None:
+    async def _await_news(self, why: str, pause: timedelta | None = _ASK_AGAIN) -> bool:
+        """Wait for a message, at most for `pause`; whether one came."""
         with contextlib.suppress(TimeoutError):
-            await workflow.wait_condition(
-                lambda: self._moved, timeout=_ASK_AGAIN, timeout_summary="Ask the processor about the refund"
-            )
-        self._moved = False
+            await workflow.wait_condition(lambda: self._moved, timeout=pause, timeout_summary=why)
+        came, self._moved = self._moved, False
+        return came
 
     async def _look(self) -> RefundState:
         return await workflow.execute_activity_method(
@@ -116,7 +186,14 @@ class RefundWorkflow:
     def _follow(self, state: RefundState) -> None:
         self._state = state
         workflow.upsert_search_attributes([search_attributes.ORDER_NUMBER.value_set(state.order_number)])
+        waits = ""
+        if state.status is RefundStatus.FAILED and not state.canceled:
+            waits = " It is still owed: issue it again or cancel it (`/v1/refunds/<id>/reissue`, `/cancel`)."
         workflow.set_current_details(
             f"Refund of {state.amount} {state.currency} (minor units) on order {state.order_number}: "
-            f"**{state.status}**"
+            f"**{self._said(state)}**, attempt {state.attempts}.{waits}"
         )
+
+    @staticmethod
+    def _said(state: RefundState) -> str:
+        return "canceled" if state.canceled else str(state.status)

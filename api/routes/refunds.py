@@ -5,17 +5,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-from api.dependencies import NewObjectId, ServicesDep, SessionDep, SignedIn
+from api.dependencies import NewObjectId, Operator, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
+from api.paging import Cursor, Limit, next_cursor, parse_id
 from api.routes.orders import own_order
 from api.routes.views import refund_view
-from api.schemas.orders import RefundAnswer, RefundBody
+from api.schemas.common import Money
+from api.schemas.orders import RefundAnswer, RefundBody, RefundList, RefundStatusName
 from api.workflow_calls import ask_refund
 from domain.errors import Conflict, Forbidden, InvalidInput, NotFound
-from domain.orders import PaymentState
+from domain.orders import PaymentState, RefundStatus
 from models.database import Session
 from models.queries import orders, refunds
 from models.queries.orders import OrderRow
+from models.queries.refunds import check_cancelable, check_failed
 
 router = APIRouter(route_class=CommerceRoute, tags=["refunds"])
 
@@ -33,7 +36,8 @@ async def create_refund(
     row = await own_order(session, caller, order_id)
     if not caller.is_operator:
         await _within_learners_right(session, row, body)
-    if body.amount is not None and body.amount.currency != row.currency:
+    named = [body.amount, *(line.amount for line in body.lines or [])]
+    if any(isinstance(one, Money) and one.currency != row.currency for one in named):
         raise InvalidInput(f"the order is in {row.currency}", code="currency_mismatch")
     async with services.commands.transaction() as first:
         await orders.record_command(
@@ -43,7 +47,9 @@ async def create_refund(
             caller.user_id,
             {
                 "order_id": row.id,
-                "lines": None if body.lines is None else [line.model_dump() for line in body.lines],
+                "lines": None
+                if body.lines is None
+                else [{"line_id": line.line_id, "amount": _minor(line.amount)} for line in body.lines],
                 "amount": None if body.amount is None else body.amount.amount,
                 "reason": body.reason,
                 "keep_access": body.keep_access,
@@ -54,6 +60,72 @@ async def create_refund(
     if refund is None:
         raise NotFound("no such refund")
     return RefundAnswer(refund=refund_view(refund))
+
+
+@router.get("/v1/refunds", operation_id="list_refunds")
+async def list_refunds(
+    caller: Operator,
+    session: SessionDep,
+    cursor: Cursor,
+    status: RefundStatusName | None = None,
+    limit: Limit = 20,
+) -> RefundList:
+    """All refunds, newest first. The failed ones are still owed, unless they were canceled."""
+    rows = await refunds.page(
+        session, status=None if status is None else RefundStatus(status), before=cursor, limit=limit + 1
+    )
+    return RefundList(
+        data=[refund_view(row) for row in rows[:limit]],
+        next_cursor=next_cursor([row.id for row in rows], limit),
+    )
+
+
+@router.get("/v1/refunds/{refund_id}", operation_id="get_refund")
+async def get_refund(refund_id: str, caller: SignedIn, session: SessionDep) -> RefundAnswer:
+    """One refund, for operators and the learner whose order it is of."""
+    row = await refunds.get(session, parse_id(refund_id))
+    if row is None or not (caller.is_operator or row.user_id == caller.user_id):
+        raise NotFound("no such refund")
+    return RefundAnswer(refund=refund_view(row))
+
+
+@router.post("/v1/refunds/{refund_id}/reissue", status_code=202, operation_id="reissue_refund")
+async def reissue_refund(
+    refund_id: str, caller: Operator, services: ServicesDep, session: SessionDep, command_id: NewObjectId
+) -> RefundAnswer:
+    """Have a failed refund issued again, once its cause is mended."""
+    return await _wish(services, session, caller.user_id, command_id, refund_id, refunds.WISH_REISSUE)
+
+
+@router.post("/v1/refunds/{refund_id}/cancel", status_code=202, operation_id="cancel_refund")
+async def cancel_refund(
+    refund_id: str, caller: Operator, services: ServicesDep, session: SessionDep, command_id: NewObjectId
+) -> RefundAnswer:
+    """Give a failed refund up: revenue, shares and access are as before it."""
+    return await _wish(services, session, caller.user_id, command_id, refund_id, refunds.WISH_CANCEL)
+
+
+async def _wish(
+    services: Services, session: Session, user_id: str, command_id: str, refund_id: str, what: str
+) -> RefundAnswer:
+    """Keep the wish with the command, then wake the refund's workflow, the only one that acts on it."""
+    async with services.commands.transaction() as first:
+        row = await refunds.get(first, parse_id(refund_id), lock=True)
+        if row is None:
+            raise NotFound("no such refund")
+        if await orders.command(first, command_id) is None:
+            check_failed(row)
+            if what == refunds.WISH_CANCEL:
+                check_cancelable(row)
+            await orders.record_command(first, command_id, f"{what}_refund", user_id, {"refund_id": row.id})
+            await refunds.wish(first, row.id, what)
+    await services.dispatcher.wake_refund(row.id)
+    fresh = await refunds.get(session, row.id)
+    return RefundAnswer(refund=refund_view(fresh or row))
+
+
+def _minor(amount: Money | int | None) -> int | None:
+    return amount.amount if isinstance(amount, Money) else amount
 
 
 async def _within_learners_right(session: Session, row: OrderRow, body: RefundBody) -> None:

@@ -40,6 +40,8 @@ def refund_view(row: RefundRow) -> RefundSummary:
         order_id=row.order_id,
         kind=row.kind.value,
         status=row.status.value,
+        canceled=row.canceled_at is not None,
+        attempts=row.issue_attempts,
         amount=money(row.amount, row.currency),
         store_credit=money(row.credit_amount, row.currency),
         reason=row.reason,

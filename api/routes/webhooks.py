@@ -43,7 +43,7 @@ async def receive_stripe_event(request: Request, services: ServicesDep) -> Store
     subject = event.get("data", {}).get("object") if isinstance(event.get("data"), dict) else None
     if not isinstance(subject, dict):
         raise BadSignature("the event has no object")
-    stored = await _store(services, inbox.STRIPE, event, inbox.order_of(subject))
+    stored = await _store(services, inbox.STRIPE, event, subject)
     if not stored.dispatched:
         await _dispatch_stripe(services, stored)
     return Stored()
@@ -56,7 +56,7 @@ async def receive_lms_event(request: Request, services: ServicesDep) -> Stored:
     event = verify_standard(
         await request.body(), dict(request.headers), services.webhook_secrets.lms, now=int(time.time())
     )
-    stored = await _store(services, inbox.LMS, event, None)
+    stored = await _store(services, inbox.LMS, event)
     if not stored.dispatched:
         await _dispatch_lms(services, stored)
     return Stored()
@@ -69,17 +69,21 @@ async def receive_payout_event(request: Request, services: ServicesDep) -> Store
     event = verify_standard(
         await request.body(), dict(request.headers), services.webhook_secrets.payout, now=int(time.time())
     )
-    stored = await _store(services, inbox.PAYOUT, event, None)
+    stored = await _store(services, inbox.PAYOUT, event)
     if not stored.dispatched:
         await _dispatch_payout(services, stored)
     return Stored()
 
 
-async def _store(services: Services, source: str, event: dict[str, Any], order_id: str | None) -> StoredEvent:
+async def _store(
+    services: Services, source: str, event: dict[str, Any], subject: dict[str, Any] | None = None
+) -> StoredEvent:
+    """Store the event, with the order that its `subject` is about."""
     try:
         async with services.commands.transaction() as session:
             if source == inbox.LMS:
                 await completions.take_in(session, event)
+            order_id = None if subject is None else await inbox.resolve_order(session, subject)
             return await inbox.store(session, source, event, order_id)
     except (DataError, LookupError, TypeError, ValueError) as error:
         # Signed, but not what it should be: asking the sender to send it again would not mend it.

@@ -88,13 +88,21 @@ class PaymentSummary(Output):
     succeeded_at: datetime | None
 
 
+RefundStatusName = Literal["pending", "succeeded", "failed"]
+
+
 class RefundSummary(Output):
-    """One refund; `store_credit` of its amount goes back as store credit, the rest to the card."""
+    """One refund; `store_credit` of its amount goes back as store credit, the rest to the card.
+
+    A failed one is still owed, and may be issued again, unless it was canceled.
+    """
 
     id: str
     order_id: str
     kind: Literal["order", "correction", "goodwill", "unapplied"]
-    status: Literal["pending", "succeeded", "failed"]
+    status: RefundStatusName
+    canceled: bool
+    attempts: int
     amount: Money
     store_credit: Money
     reason: str
@@ -207,10 +215,10 @@ class DocumentList(Output):
 
 
 class RefundLineBody(Body):
-    """One line to refund, whole or by amount (minor units of the order's currency)."""
+    """One line to refund, whole or by amount: money, or just minor units of the order's currency."""
 
     line_id: Annotated[str, Field(max_length=64)]
-    amount: Annotated[int, Field(gt=0, le=10**12)] | None = None
+    amount: Annotated[int, Field(gt=0, le=10**12)] | Money | None = None
 
 
 class RefundBody(Body):
@@ -229,6 +237,13 @@ class RefundBody(Body):
         if len(set(named)) != len(named):
             raise ValueError("name each line once")
         return self
+
+
+class RefundList(Output):
+    """A page of refunds."""
+
+    data: list[RefundSummary]
+    next_cursor: str | None
 
 
 class RefundAnswer(Output):

@@ -95,6 +95,17 @@ async def unjustify(session: Session, line_ids: list[str]) -> None:
     )
 
 
+async def justify_again(session: Session, line_ids: list[str]) -> None:
+    """These lines give access again, which their refund had ended."""
+    await session.execute(
+        text(
+            "UPDATE justification SET active = true, ended_at = NULL "
+            "WHERE line_id = ANY(CAST(:ids AS uuid[])) AND NOT active"
+        ),
+        {"ids": line_ids},
+    )
+
+
 async def of_user_course(session: Session, user_id: str, course_id: str) -> EntitlementRow | None:
     """The one entitlement of a user for a course."""
     row = (

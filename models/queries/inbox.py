@@ -31,6 +31,23 @@ def order_of(subject: dict[str, Any]) -> str | None:
         return None
 
 
+async def resolve_order(session: Session, subject: dict[str, Any]) -> str | None:
+    """The order that a Stripe object is about: by its metadata, or else by its payment intent, for what was
+    made in the processor's dashboard and for disputes. None for a foreign object."""
+    named = order_of(subject)
+    if named is not None:
+        return named
+    intent = subject.get("payment_intent")
+    intent_id = intent.get("id") if isinstance(intent, dict) else intent
+    if not isinstance(intent_id, str):
+        return None
+    found = await session.execute(
+        text("SELECT order_id FROM payment WHERE intent_id = :intent"), {"intent": intent_id}
+    )
+    row = found.one_or_none()
+    return None if row is None else str(row.order_id)
+
+
 async def store(session: Session, source: str, event: dict[str, Any], order_id: str | None) -> StoredEvent:
     """Insert if new, and return the row either way (`dispatched` tells whether it was acted on)."""
     await session.execute(

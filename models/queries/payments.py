@@ -153,6 +153,12 @@ async def of_order(session: Session, order_id: str) -> list[PaymentRow]:
     return [_payment(row) for row in rows]
 
 
+async def by_intent(session: Session, intent_id: str) -> PaymentRow | None:
+    """The payment of this intent; None for an intent that is not ours."""
+    row = (await session.execute(text(_SELECT + "WHERE p.intent_id = :id"), {"id": intent_id})).one_or_none()
+    return None if row is None else _payment(row)
+
+
 async def get(session: Session, payment_id: str) -> PaymentRow | None:
     """One payment."""
     row = (await session.execute(text(_SELECT + "WHERE p.id = :id"), {"id": payment_id})).one_or_none()

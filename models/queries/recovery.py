@@ -29,7 +29,8 @@ _ORDERS = (
     f"AND created_at < now() - {_SETTLING} ORDER BY id"
 )
 _REFUNDS = (
-    "SELECT id::text, NULL FROM refund WHERE status = 'pending' "
+    "SELECT id::text, NULL FROM refund WHERE (status = 'pending' "
+    "OR (status = 'failed' AND canceled_at IS NULL)) "
     f"AND created_at < now() - {_SETTLING} ORDER BY id"
 )
 _ACCESS = (

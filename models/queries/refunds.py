@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from domain.errors import Conflict
 from domain.orders import RefundKind, RefundStatus
 from models.database import Session
 
@@ -31,12 +32,42 @@ class RefundRow:
     failure_reason: str | None
     created_at: datetime
     settled_at: datetime | None
+    canceled_at: datetime | None
+    wish: str | None
+
+    @property
+    def attempt(self) -> int:
+        """The business attempt that it is in, from 1."""
+        return max(self.issue_attempts, 1)
+
+    @property
+    def shown_status(self) -> str:
+        """For people: a failed refund that was given up is canceled."""
+        return "canceled" if self.canceled_at is not None else self.status.value
 
     @property
     def card_amount(self) -> int:
         """What the processor is to send back."""
         return self.amount - self.credit_amount
 
+
+def check_failed(refund: RefundRow) -> None:
+    """Raises Conflict unless the refund failed and is still owed."""
+    if refund.status is not RefundStatus.FAILED or refund.canceled_at is not None:
+        raise Conflict(f"the refund is {refund.shown_status}", code="refund_not_failed")
+
+
+def check_cancelable(refund: RefundRow) -> None:
+    """Raises Conflict when canceling would leave somebody with money that is not theirs."""
+    if not refund.kind.takes_from_lines:
+        raise Conflict("money that pays for nothing can only be sent back", code="refund_not_cancelable")
+    if refund.credit_amount and refund.settled_at is not None:
+        raise Conflict("its store credit was given back already", code="refund_not_cancelable")
+
+
+# What an operator may wish for a failed refund.
+WISH_REISSUE = "reissue"
+WISH_CANCEL = "cancel"
 
 _SELECT = (
     "SELECT r.*, o.user_id, p.intent_id FROM refund r JOIN orders o ON o.id = r.order_id "
@@ -63,6 +94,8 @@ def _refund(row: Row[Any]) -> RefundRow:
         failure_reason=row.failure_reason,
         created_at=row.created_at,
         settled_at=row.settled_at,
+        canceled_at=row.canceled_at,
+        wish=row.wish,
     )
 
 
@@ -122,6 +155,97 @@ async def insert(
             text("INSERT INTO refund_line (refund_id, line_id, gross) VALUES (:refund, :line, :gross)"),
             {"refund": refund_id, "line": line_id, "gross": gross},
         )
+
+
+async def of_provider(session: Session, provider_refund_id: str) -> RefundRow | None:
+    """The refund that the processor knows by this id."""
+    row = (
+        await session.execute(text(_SELECT + "WHERE r.provider_refund_id = :id"), {"id": provider_refund_id})
+    ).one_or_none()
+    return None if row is None else _refund(row)
+
+
+async def page(
+    session: Session, *, status: RefundStatus | None, before: str | None, limit: int
+) -> list[RefundRow]:
+    """All refunds, newest first (keyset)."""
+    rows = await session.execute(
+        text(
+            _SELECT + "WHERE (CAST(:status AS text) IS NULL OR r.status = :status) "
+            "AND (CAST(:before AS uuid) IS NULL OR r.id < CAST(:before AS uuid)) "
+            "ORDER BY r.id DESC LIMIT :limit"
+        ),
+        {"status": status, "before": before, "limit": limit},
+    )
+    return [_refund(row) for row in rows]
+
+
+async def wish(session: Session, refund_id: str, what: str) -> None:
+    """Keep what an operator wishes for a failed refund, until its workflow has done it."""
+    await session.execute(
+        text("UPDATE refund SET wish = :what WHERE id = :id"), {"id": refund_id, "what": what}
+    )
+
+
+async def begin_attempt(session: Session, refund_id: str, attempt: int) -> None:
+    """Another business attempt at a failed refund: the processor does not know it yet."""
+    await session.execute(
+        text(
+            "UPDATE refund SET status = 'pending', issue_attempts = :attempt, provider_refund_id = NULL, "
+            "failure_reason = NULL, wish = NULL WHERE id = :id"
+        ),
+        {"id": refund_id, "attempt": attempt},
+    )
+
+
+async def set_canceled(session: Session, refund_id: str) -> None:
+    """A failed refund was given up for good."""
+    await session.execute(
+        text("UPDATE refund SET canceled_at = now(), wish = NULL WHERE id = :id"), {"id": refund_id}
+    )
+
+
+async def refused_of_payment(session: Session, payment_id: str, card_amount: int) -> RefundRow | None:
+    """A failed refund of this payment that still is to send back exactly this much."""
+    row = (
+        await session.execute(
+            text(
+                _SELECT + "WHERE r.payment_id = :payment_id AND r.status = 'failed' "
+                "AND r.canceled_at IS NULL AND r.amount - r.credit_amount = :amount "
+                "ORDER BY r.id LIMIT 1"
+            ),
+            {"payment_id": payment_id, "amount": card_amount},
+        )
+    ).one_or_none()
+    return None if row is None else _refund(row)
+
+
+async def adopt(session: Session, refund_id: str, attempt: int, provider_refund_id: str) -> bool:
+    """Let a failed refund take the processor's refund as its next attempt; False when it no longer can."""
+    done = await session.execute(
+        text(
+            "UPDATE refund SET status = 'pending', issue_attempts = :attempt, failure_reason = NULL, "
+            "wish = NULL, provider_refund_id = :provider "
+            "WHERE id = :id AND status = 'failed' AND canceled_at IS NULL RETURNING id"
+        ),
+        {"id": refund_id, "attempt": attempt, "provider": provider_refund_id},
+    )
+    return done.one_or_none() is not None
+
+
+async def of_unapplied_payment_open(session: Session, intent_id: str) -> bool:
+    """Whether money of this intent, which no order took, is being sent back by us."""
+    return bool(
+        (
+            await session.execute(
+                text(
+                    "SELECT EXISTS (SELECT FROM refund r JOIN payment p ON p.id = r.payment_id "
+                    "WHERE p.intent_id = :intent AND r.kind = 'unapplied' AND r.canceled_at IS NULL)"
+                ),
+                {"intent": intent_id},
+            )
+        ).scalar_one()
+    )
 
 
 async def count_issue(session: Session, refund_id: str, attempt: int) -> None:

@@ -234,6 +234,16 @@ class Play:
         self._refunds[event["refund"]] = refund["id"]
         await wait_for(self._refund_states, lambda states: "pending" not in states, what="the refund")
 
+    async def _fail_refund(self, event: Event) -> None:
+        """The bank sends the money back after all."""
+        rows = await self.shop.query(
+            "SELECT provider_refund_id FROM refund WHERE order_id = %s", self.order_id
+        )
+        await self.shop.stripe.fail_refund(rows[0]["provider_refund_id"], "expired_or_canceled_card")
+        await wait_for(self._refund_states, lambda states: states == {"failed"}, what="the failure")
+        refund_id = next(iter(self._refunds.values()))
+        await self.operator.call("POST", f"/v1/refunds/{refund_id}/reissue")
+
     async def _refund_states(self) -> set[str]:
         order = await self.learner.order(self.order_id)
         return {refund["status"] for refund in order["refunds"]}
@@ -284,6 +294,7 @@ class Play:
         "earning_released": _release,
         "refund_initiated": _refund,
         "refund_settled": _by_itself,
+        "refund_failed": _fail_refund,
         "processor_fee": _by_itself,
         "payout_settled": _pay_out,
         "payee_written_off": _write_off,

@@ -1,0 +1,188 @@
+"""What a refund does to rows, ledger, access and documents, in the transaction of its caller."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from activities.boundary import Transaction
+from activities.documents import credit_note_draft
+from activities.earnings import ledger_of, post_outcome
+from domain import ids
+from domain.errors import CommerceError
+from domain.ledger import cancel_refund, fail_refund, settle_refund
+from domain.orders import RefundStatus
+from models.queries import catalog, entitlements, ledger, orders, refunds
+from models.queries.orders import LineRow, OrderRow
+from models.queries.outbox import Publication
+from models.queries.refunds import RefundRow
+
+# Reasons of the processor's that may be gone on another day. For the others a person has to do something:
+# the customer's card is closed, or lost.
+_PASSING = frozenset({"insufficient_funds", "declined", "unknown"})
+
+
+@dataclass(frozen=True)
+class RefundState:
+    """Where a refund stands; amount in minor units. `attempts` counts how often it was issued; `passing`
+    says that the reason of its failure may be gone on another day; `canceled` that an operator gave it up."""
+
+    refund_id: str
+    order_id: str
+    order_number: str
+    user_id: str
+    status: RefundStatus
+    amount: int
+    currency: str
+    line_ids: list[str]
+    course_ids: list[str]
+    attempts: int = 1
+    passing: bool = False
+    canceled: bool = False
+
+
+async def settle(tx: Transaction, refund: RefundRow, *, seller: dict[str, str]) -> None:
+    """The money went back: post it, count it, end the access it paid for, issue the credit note.
+
+    One that had settled before, failed, and was issued again gives no credit and no paper a second time.
+    """
+    row = await require_order(tx, refund.order_id)
+    again = refund.settled_at is not None
+    outcome = settle_refund(
+        refund.id,
+        amount=refund.card_amount if again else refund.amount,
+        currency=refund.currency,
+        credit=0 if again else refund.credit_amount,
+        customer=row.user_id,
+        attempt=refund.attempt,
+    )
+    await ledger.post(tx.session, outcome.entries, order_id=row.id, effective_at=datetime.now(UTC))
+    await refunds.set_status(tx.session, refund.id, RefundStatus.SUCCEEDED)
+    if refund.kind.takes_from_lines:
+        await orders.add_refunded(tx.session, row.id, refund.amount)
+        await _end_what_is_refunded(tx, row, refund)
+    await note(tx, refund, "succeeded", f"{_sum(refund)} succeeded.")
+    publish(tx, "refund.succeeded", refund, row)
+    if refund.kind.takes_from_lines:
+        fresh = await require_order(tx, row.id)
+        if fresh.amount_refunded == fresh.amount_paid:
+            publish(tx, "order.refunded", refund, row)
+        if not again:
+            tx.issue(await credit_note_draft(tx.session, fresh, refund, seller=seller))
+
+
+async def fail(tx: Transaction, refund: RefundRow, reason: str) -> None:
+    """The processor could not send the money: the duty to pay it back stays on the books."""
+    row = await require_order(tx, refund.order_id)
+    if refund.status is RefundStatus.SUCCEEDED:
+        # Store credit that went back with it stays with the customer.
+        outcome = fail_refund(
+            refund.id, amount=refund.card_amount, currency=refund.currency, attempt=refund.attempt
+        )
+        await ledger.post(tx.session, outcome.entries, order_id=row.id, effective_at=datetime.now(UTC))
+        if refund.kind.takes_from_lines:
+            await orders.add_refunded(tx.session, row.id, -refund.amount)
+    await refunds.set_status(tx.session, refund.id, RefundStatus.FAILED, reason)
+    await note(tx, refund, "failed", f"{_sum(refund)} failed: {reason}. It is still owed to the customer.")
+    publish(tx, "refund.failed", refund, row)
+
+
+async def give_up(tx: Transaction, refund: RefundRow) -> None:
+    """An operator cancels a failed refund: revenue, shares and access are as before it."""
+    row = await require_order(tx, refund.order_id)
+    lines = await orders.lines(tx.session, row.id, lock=True)
+    books = [ledger_of(line, row.currency) for line in lines]
+    await post_outcome(tx, cancel_refund(refund.id, books), row, lines, reason="refund canceled")
+    await refunds.set_canceled(tx.session, refund.id)
+    touched = set(await refunds.line_ids(tx.session, refund.id))
+    await entitlements.justify_again(tx.session, sorted(touched))
+    for line_id, item_id in await orders.seated_lines(tx.session, row.id):
+        if line_id in touched and await catalog.take_seat(tx.session, item_id):
+            await orders.set_holds_seat(tx.session, line_id)
+    await note(
+        tx, refund, "canceled", f"{_sum(refund)} was canceled by an operator; the order stands as before."
+    )
+
+
+async def state_of(tx: Transaction, refund_id: str) -> RefundState:
+    """The refund as its workflow sees it."""
+    refund = await require(tx, refund_id)
+    row = await require_order(tx, refund.order_id)
+    line_ids = await refunds.line_ids(tx.session, refund_id)
+    lines = await orders.lines(tx.session, row.id)
+    return RefundState(
+        refund_id=refund.id,
+        order_id=row.id,
+        order_number=row.number,
+        user_id=row.user_id,
+        status=refund.status,
+        amount=refund.amount,
+        currency=refund.currency,
+        line_ids=line_ids,
+        course_ids=sorted({line.lms_course_id for line in lines if line.id in line_ids}),
+        attempts=refund.attempt,
+        passing=refund.failure_reason in _PASSING,
+        canceled=refund.canceled_at is not None,
+    )
+
+
+async def require(tx: Transaction, refund_id: str, *, lock: bool = False) -> RefundRow:
+    """The refund's row."""
+    refund = await refunds.get(tx.session, refund_id, lock=lock)
+    if refund is None:
+        raise CommerceError(f"refund {refund_id} has no row")
+    return refund
+
+
+async def require_order(tx: Transaction, order_id: str) -> OrderRow:
+    """The order's row, locked: always before its lines."""
+    row = await orders.get(tx.session, order_id, lock=True)
+    if row is None:
+        raise CommerceError(f"order {order_id} has no row")
+    return row
+
+
+async def note(tx: Transaction, refund: RefundRow, what: str, detail: str) -> None:
+    """One line on the order's timeline, once an attempt."""
+    key = f"refund/{refund.id}/{what}" + (f"/{refund.attempt}" if refund.attempt > 1 else "")
+    await orders.note(tx.session, refund.order_id, key, f"refund_{what}", detail)
+
+
+def publish(tx: Transaction, kind: str, refund: RefundRow, row: OrderRow) -> None:
+    """Tell the outside, once an attempt."""
+    key = f"refund:{refund.id}:{kind}" + (f":{refund.attempt}" if refund.attempt > 1 else "")
+    tx.publish(
+        Publication(
+            key,
+            kind,
+            ids.order_stream(row.id),
+            {
+                "order_id": row.id,
+                "number": row.number,
+                "refund_id": refund.id,
+                "amount": refund.amount,
+                "currency": refund.currency,
+                "reason": refund.reason,
+            },
+        )
+    )
+
+
+def _sum(refund: RefundRow) -> str:
+    return f"Refund of {refund.amount} {refund.currency} (minor units)"
+
+
+async def _end_what_is_refunded(tx: Transaction, row: OrderRow, refund: RefundRow) -> None:
+    """Lines that were paid back in full no longer give access, nor hold a seat."""
+    if refund.keep_access:
+        return
+    lines = await orders.lines(tx.session, row.id, lock=True)
+    touched = set(await refunds.line_ids(tx.session, refund.id))
+    ended = [
+        line for line in lines if line.id in touched and ledger_of(line, row.currency).refundable_gross == 0
+    ]
+    await entitlements.unjustify(tx.session, [line.id for line in ended])
+    for item_id in await _release_seats(tx, ended):
+        await catalog.release_seat(tx.session, item_id)
+
+
+async def _release_seats(tx: Transaction, lines: list[LineRow]) -> list[str]:
+    return await orders.release_seats_of(tx.session, [line.id for line in lines if line.holds_seat])

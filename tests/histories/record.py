@@ -22,6 +22,7 @@ from devstack.payout_receiver.control import PayoutControl
 from devstack.shopper import ApiProblem, wait_for
 from devstack.stack import Stack, StackSettings
 from devstack.stripe_standin.control import StripeControl
+from domain import messages
 from tests.e2e.conftest import Shop
 from tests.e2e.processor import pay_behind_our_back
 from tests.histories.credit import CreditPaths
@@ -218,11 +219,16 @@ class Recorder:
         """Store credit given, spent, given back."""
         await CreditPaths(self._shop, self.keep).record()
 
-    async def recovery(self) -> None:
-        """One run of the Schedule."""
-        async for found in self._client.list_workflows("WorkflowType = 'InboxRecoveryWorkflow'"):
-            await self.keep("inbox-recovery", found.id)
-            return
+    async def scheduled(self) -> None:
+        """One run of each Schedule that has no paths of its own."""
+        for name, kind in (
+            ("inbox-recovery", messages.INBOX_RECOVERY),
+            ("ledger-seal", messages.LEDGER_SEAL),
+        ):
+            await self._client.get_schedule_handle(name).trigger()
+            async for found in self._client.list_workflows(f"WorkflowType = '{kind}'"):
+                await self.keep(name, found.id)
+                break
 
 
 @asynccontextmanager
@@ -256,7 +262,7 @@ async def record() -> None:
         await recorder.outbound()
         await recorder.earnings()
         await recorder.credit()
-        await recorder.recovery()
+        await recorder.scheduled()
     await record_taxes()
 
 

@@ -52,6 +52,7 @@ PATHS = {
     "delivery-hurried",
     "webhook-replay",
     "inbox-recovery",
+    "ledger-seal",
     "store-credit-given",
     "store-credit-refused",
     "checkout-credit-only",

@@ -26,6 +26,7 @@ from temporalio.client import (
 )
 from temporalio.worker import Worker
 
+from activities.balance import BalanceActivities
 from activities.boundary import Transactions
 from activities.capture import Capture
 from activities.completions import CompletionActivities
@@ -38,7 +39,9 @@ from activities.late_payments import LatePaymentActivities
 from activities.orders import OrderActivities
 from activities.payees import PayeeActivities
 from activities.payments import PaymentActivities
+from activities.reconciliation import ReconciliationActivities
 from activities.refunds import RefundActivities
+from activities.repairs import RepairActivities
 from activities.seals import Anchor, SealActivities
 from activities.splits import SplitActivities
 from activities.store_credit import StoreCreditActivities
@@ -46,7 +49,7 @@ from activities.taxes import TaxActivities
 from activities.verification import Report, Verifier
 from config import Settings
 from domain.errors import NotFound
-from domain.messages import ReplayInput
+from domain.messages import ReconciliationInput, ReplayInput
 from integrations.dispatch import Dispatcher
 from integrations.http import make_http_client
 from integrations.lms import PollsCompletion, make_lms
@@ -62,7 +65,12 @@ from workflows.completion_polling import CompletionPollingWorkflow
 from workflows.entitlement import EntitlementWorkflow
 from workflows.late_payment import LatePaymentWorkflow
 from workflows.payees import CorrectionWorkflow, EarningsIdentityWorkflow, PayoutWorkflow
-from workflows.reconciliation import BalanceTransactionWorkflow, InboxRecoveryWorkflow
+from workflows.reconciliation import (
+    BalanceTransactionWorkflow,
+    InboxRecoveryWorkflow,
+    ReconciliationWorkflow,
+    RepairWorkflow,
+)
 from workflows.refund import RefundWorkflow
 from workflows.revenue_split import RevenueSplitWorkflow
 from workflows.seals import LedgerSealWorkflow
@@ -82,6 +90,8 @@ WORKFLOWS = [
     BalanceTransactionWorkflow,
     TaxReportWorkflow,
     InboxRecoveryWorkflow,
+    ReconciliationWorkflow,
+    RepairWorkflow,
     WebhookDeliveryWorkflow,
     WebhookReplayWorkflow,
     PayoutWorkflow,
@@ -140,6 +150,9 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
             hold_seconds=round(settings.earnings_hold_days * 86400),
         ),
         PaymentActivities(transactions, resources.payments),
+        BalanceActivities(transactions, resources.payments),
+        ReconciliationActivities(transactions, resources.payments),
+        RepairActivities(transactions, dispatcher, resources.payments),
         TaxActivities(transactions, resources.taxes),
         LatePaymentActivities(transactions, dispatcher, capture),
         EntitlementActivities(transactions, resources.lms, dispatcher),
@@ -186,6 +199,12 @@ def make_worker(settings: Settings, resources: WorkerResources) -> Worker:
     )
 
 
+def _nightly(hour: int, minute: int) -> ScheduleSpec:
+    """Once a day, in UTC."""
+    at = ScheduleCalendarSpec(hour=[ScheduleRange(hour)], minute=[ScheduleRange(minute)])
+    return ScheduleSpec(calendars=[at])
+
+
 async def ensure_schedules(settings: Settings, client: Client, *, polls: bool) -> None:
     """Have what recurs run on Schedules; one of each is enough, whoever makes it first.
 
@@ -193,9 +212,6 @@ async def ensure_schedules(settings: Settings, client: Client, *, polls: bool) -
     """
     queue = settings.temporal_task_queue
     every = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_RECOVERY_EVERY)])
-    nightly = ScheduleSpec(
-        calendars=[ScheduleCalendarSpec(hour=[ScheduleRange(2)], minute=[ScheduleRange(15)])]
-    )
     polling = ScheduleSpec(
         intervals=[ScheduleIntervalSpec(every=timedelta(seconds=settings.lms_poll_seconds))]
     )
@@ -207,7 +223,7 @@ async def ensure_schedules(settings: Settings, client: Client, *, polls: bool) -
         ),
         (
             "earnings-identity",
-            nightly,
+            _nightly(2, 15),
             ScheduleActionStartWorkflow(
                 EarningsIdentityWorkflow.run, id="earnings-identity", task_queue=queue
             ),
@@ -216,6 +232,16 @@ async def ensure_schedules(settings: Settings, client: Client, *, polls: bool) -
             "ledger-seal",
             ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_SEAL_EVERY)]),
             ScheduleActionStartWorkflow(LedgerSealWorkflow.run, id="ledger-seal", task_queue=queue),
+        ),
+        (
+            "reconciliation",
+            _nightly(3, 0),
+            ScheduleActionStartWorkflow(
+                ReconciliationWorkflow.run,
+                ReconciliationInput(whole_days=True),
+                id="reconciliation",
+                task_queue=queue,
+            ),
         ),
     ]
     if polls:

@@ -8,11 +8,10 @@ from temporalio import activity
 from activities.boundary import Transaction, Transactions, translated
 from domain import ids
 from domain.errors import CommerceError, ProcessorUnavailable
-from domain.ledger import processor_fee
-from domain.messages import BalanceTransactionInput, OrderInput
+from domain.messages import OrderInput
 from domain.orders import PaymentState
 from integrations.payments import IntentNotCancelable, PaymentIntent, StripePayments
-from models.queries import ledger, orders, payments
+from models.queries import orders, payments
 from models.queries.orders import OrderRow
 from models.queries.payments import PaymentRow
 
@@ -21,9 +20,6 @@ _KEY_LIFE = timedelta(hours=20)
 
 # Intents in these states will not move again, and we know it.
 _DECIDED = frozenset({"succeeded", "canceled"})
-
-# What a balance transaction may be for us to post its fee; anything else waits for a person.
-KNOWN_CATEGORIES = frozenset({"charge", "refund", "refund_failure"})
 
 
 @dataclass(frozen=True)
@@ -157,42 +153,6 @@ class PaymentActivities:
                 "payment_failed",
                 f"Payment declined: {intent.last_error_code}.",
             )
-
-    @activity.defn
-    @translated
-    async def post_balance_transaction(self, given: BalanceTransactionInput) -> str:
-        """Keep a balance transaction and post its fee. An unknown category is kept, never posted by guess."""
-        found = await self._api.get_balance_transaction(given.transaction_id)
-        async with self._transactions.begin() as tx:
-            await payments.store_balance_transaction(
-                tx.session,
-                {
-                    "id": found.id,
-                    "reporting_category": found.reporting_category,
-                    "amount": found.amount,
-                    "fee": found.fee,
-                    "net": found.net,
-                    "currency": found.currency,
-                    "source": found.source,
-                    "order_id": given.order_id,
-                    "available_on": (
-                        None
-                        if found.available_on is None
-                        else datetime.fromtimestamp(found.available_on, UTC)
-                    ),
-                    "created_at": datetime.fromtimestamp(found.created, UTC),
-                },
-            )
-            if found.reporting_category not in KNOWN_CATEGORIES:
-                return f"kept, not posted: {found.reporting_category} is nothing that we know"
-            outcome = processor_fee(found.id, amount=found.fee, currency=found.currency)
-            await ledger.post(
-                tx.session,
-                outcome.entries,
-                order_id=given.order_id,
-                effective_at=datetime.fromtimestamp(found.created, UTC),
-            )
-            return f"posted a fee of {found.fee} {found.currency}"
 
 
 async def _move_payment_axis(tx: Transaction, row: OrderRow, statuses: set[str]) -> None:

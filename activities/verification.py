@@ -100,7 +100,7 @@ class Verifier:
             ),
             (
                 "processor.cash_agrees",
-                "processor clearing equals the sum of the processor's balance transactions, to the cent",
+                "processor clearing equals the sum of our balance transactions at the processor, to the cent",
                 self._cash_agrees,
             ),
             (
@@ -146,7 +146,8 @@ class Verifier:
     async def _cash_agrees(self) -> list[str]:
         theirs: dict[str, int] = {}
         async for transaction in self._payments.list_balance_transactions(created_gte=0):
-            theirs[transaction.currency] = theirs.get(transaction.currency, 0) + transaction.net
+            if not transaction.is_foreign:
+                theirs[transaction.currency] = theirs.get(transaction.currency, 0) + transaction.net
         async with self._database.transaction() as session:
             ours = await invariants.cash(session)
         return [

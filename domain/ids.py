@@ -56,6 +56,21 @@ def balance_transaction_workflow_id(transaction_id: str) -> str:
     return f"balance-transaction/{transaction_id}"
 
 
+def reconciliation_workflow_id(run: str) -> str:
+    """One comparison of processor and books, by whoever asked for it."""
+    return f"reconciliation/{run}"
+
+
+def repair_workflow_id(difference_id: str) -> str:
+    """The repair of one difference between processor and books."""
+    return f"repair/{difference_id}"
+
+
+def recovered_event_id(transaction_id: str) -> str:
+    """The event that should have told of a balance transaction, made of what the processor holds."""
+    return f"reconciliation/{transaction_id}"
+
+
 def delivery_workflow_id(endpoint_id: str, stream: str) -> str:
     """Delivers one stream of events to one webhook endpoint, in order."""
     return f"delivery/{endpoint_id}/{stream}"

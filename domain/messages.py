@@ -17,6 +17,8 @@ WEBHOOK_DELIVERY = "WebhookDeliveryWorkflow"
 WEBHOOK_REPLAY = "WebhookReplayWorkflow"
 INBOX_RECOVERY = "InboxRecoveryWorkflow"
 COMPLETION_POLLING = "CompletionPollingWorkflow"
+RECONCILIATION = "ReconciliationWorkflow"
+REPAIR = "RepairWorkflow"
 PAYOUT = "PayoutWorkflow"
 CORRECTION = "CorrectionWorkflow"
 TAX_REPORT = "TaxReportWorkflow"
@@ -141,6 +143,31 @@ class BalanceTransactionInput:
 
     transaction_id: str
     order_id: str | None
+
+
+@dataclass(frozen=True)
+class ReconciliationInput:
+    """A comparison of processor and books. Times are RFC 3339.
+
+    Without a period it goes on where the last one ended, until now, or until the last midnight (UTC) with
+    `whole_days`. The other members carry a long run from one execution to the next.
+    """
+
+    period_from: str | None = None
+    period_to: str | None = None
+    whole_days: bool = False
+    pages_per_execution: int = 20
+    run_id: str = ""
+    page: int = 0
+    transactions: int = 0
+    after: str | None = None
+
+
+@dataclass(frozen=True)
+class DifferenceInput:
+    """One difference between processor and books."""
+
+    difference_id: str
 
 
 @dataclass(frozen=True)

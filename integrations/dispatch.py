@@ -34,14 +34,14 @@ class Dispatcher:
         """Send a Stripe event to its writer; returns what was done, for the inbox row."""
         subject: dict[str, Any] = event.payload["data"]["object"]
         kind = event.type.split(".", 1)[0]
-        if kind == "charge" and event.type in ("charge.succeeded", "charge.updated"):
-            return await self._balance_transaction(subject.get("balance_transaction"), event.order_id)
+        moved = await self._balance_transactions(subject, event)
+        if kind == "payout" or event.type in ("charge.succeeded", "charge.updated"):
+            return moved
         if event.order_id is None:
             return "ignored: not an object of ours"
         if kind == "payment_intent":
             return await self._payment_event(event, subject["id"], event.order_id)
         if kind == "refund":
-            outcome = await self._balance_transaction(subject.get("balance_transaction"), event.order_id)
             refund_id = (subject.get("metadata") or {}).get("refund_id")
             if refund_id is None:
                 await self._foreign_refund(subject, event)
@@ -53,7 +53,7 @@ class Dispatcher:
             )
             if not sent and event.type in ("refund.updated", "refund.failed"):
                 await self.resume_refund(refund_id)  # it had closed, and the processor moved it again
-            return f"{outcome}; refund {'signalled' if sent else 'had closed'}"
+            return f"{moved}; refund {'signalled' if sent else 'had closed'}"
         return "ignored: a type that nothing here acts on"
 
     async def _foreign_refund(self, subject: dict[str, Any], event: StoredEvent) -> None:
@@ -83,15 +83,21 @@ class Dispatcher:
         )
         return "late payment started"
 
-    async def _balance_transaction(self, transaction_id: str | None, order_id: str | None) -> str:
-        if not transaction_id:
-            return "no balance transaction yet"
-        await self._start_once(
-            messages.BALANCE_TRANSACTION,
-            messages.BalanceTransactionInput(transaction_id, order_id),
-            ids.balance_transaction_workflow_id(transaction_id),
-        )
-        return "balance transaction taken in"
+    async def _balance_transactions(self, subject: dict[str, Any], event: StoredEvent) -> str:
+        """Have every movement of money that the object names taken in; a dispute carries its own whole."""
+        named = [subject.get("balance_transaction"), subject.get("failure_balance_transaction")]
+        found = {
+            str(one["id"] if isinstance(one, dict) else one)
+            for one in [*named, *(subject.get("balance_transactions") or [])]
+            if one
+        }
+        for transaction_id in sorted(found):
+            await self._start_once(
+                messages.BALANCE_TRANSACTION,
+                messages.BalanceTransactionInput(transaction_id, event.order_id),
+                ids.balance_transaction_workflow_id(transaction_id),
+            )
+        return "balance transaction taken in" if found else "no balance transaction yet"
 
     async def payout_event(self, event: StoredEvent) -> str:
         """Have a payout posted; returns what was done. Raises InvalidInput for one that can't be read."""

@@ -1,18 +1,25 @@
 """The payment processor: Stripe by its official SDK, as plain values and our own errors."""
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import stripe
 
 from domain.currencies import Currency, currency_of
 from domain.errors import ProcessorRejected, ProcessorUnavailable
+from domain.reconciliation import BalanceTransaction
 from integrations.stripe_calls import call as _call
 
 stripe.enable_telemetry = False  # it would write an id into the home directory
 
 _PAGE = 100
+_END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+# The object behind a movement and its payment say whose it is.
+_BEHIND = "source.payment_intent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +51,6 @@ class Refund:
     payment_intent: str | None
     balance_transaction: str | None
     metadata: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class BalanceTransaction:
-    """A movement of the processor's balance; `created` and `available_on` in seconds since the epoch."""
-
-    id: str
-    amount: int
-    fee: int
-    net: int
-    currency: str
-    reporting_category: str
-    source: str | None
-    created: int
-    available_on: int | None
 
 
 class IntentNotCancelable(ProcessorRejected):
@@ -129,6 +121,16 @@ def _refund(found: Any) -> Refund:
 def _balance_transaction(found: Any) -> BalanceTransaction:
     values = _plain(found)
     unit = _unit(values)
+    source = values.get("source")
+    behind: dict[str, Any] = source if isinstance(source, dict) else {}
+    intent = behind.get("payment_intent")
+    metadata = dict(behind.get("metadata") or {})
+    if isinstance(intent, dict):
+        metadata = dict(intent.get("metadata") or {}) | metadata
+    own = _unit(behind) if isinstance(behind.get("currency"), str) else unit
+    # A charge of which only a part was captured moves that part.
+    amount = behind.get("amount_captured", behind.get("amount"))
+    available_on = values.get("available_on")
     return BalanceTransaction(
         id=values["id"],
         amount=unit.from_processor(values["amount"]),
@@ -136,10 +138,23 @@ def _balance_transaction(found: Any) -> BalanceTransaction:
         net=unit.from_processor(values["net"]),
         currency=unit.code,
         reporting_category=values["reporting_category"],
-        source=_id_of(values.get("source")),
-        created=values["created"],
-        available_on=values.get("available_on"),
+        source=_id_of(source),
+        created=datetime.fromtimestamp(values["created"], UTC),
+        available_on=None if available_on is None else datetime.fromtimestamp(available_on, UTC),
+        source_amount=own.from_processor(amount) if type(amount) is int else None,
+        source_currency=own.code,
+        intent_id=_id_of(intent),
+        order_id=_uuid_of(metadata.get("order_id")),
+        refund_id=_uuid_of(metadata.get("refund_id")),
     )
+
+
+def _uuid_of(value: Any) -> str | None:
+    """An id of ours in metadata, where anybody may have written anything."""
+    try:
+        return str(UUID(value)) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 class StripePayments:
@@ -253,8 +268,33 @@ class StripePayments:
     async def get_balance_transaction(self, transaction_id: str) -> BalanceTransaction:
         """One movement of the processor's balance."""
         return _balance_transaction(
-            await _call(self._client.v1.balance_transactions.retrieve_async(transaction_id))
+            await _call(
+                self._client.v1.balance_transactions.retrieve_async(transaction_id, {"expand": [_BEHIND]})
+            )
         )
+
+    async def balance_page(
+        self, *, since: datetime, until: datetime, after: str | None
+    ) -> tuple[list[BalanceTransaction], bool]:
+        """At most 100 movements of `[since, until)`, newest first, and whether there are more; `after` is
+        the last one of the page before."""
+        parameters: dict[str, Any] = {
+            "created": {"gte": math.ceil(since.timestamp()), "lt": math.ceil(until.timestamp())},
+            "limit": _PAGE,
+            "expand": [f"data.{_BEHIND}"],
+        }
+        if after is not None:
+            parameters["starting_after"] = after
+        page = await _call(
+            self._client.v1.balance_transactions.list_async(parameters)  # type: ignore[arg-type]
+        )
+        return [_balance_transaction(entry) for entry in page.data], bool(page.has_more and page.data)
+
+    async def read_object(self, collection: str, object_id: str) -> dict[str, Any]:
+        """An object as a webhook would carry it: one of `payment_intents`, `refunds`, `disputes`."""
+        service = getattr(self._client.v1, collection)
+        found: dict[str, Any] = (await _call(service.retrieve_async(object_id))).to_dict()
+        return found
 
     async def list_intents(self, *, created_gte: int) -> AsyncIterator[PaymentIntent]:
         """All intents made since, newest first."""
@@ -263,8 +303,12 @@ class StripePayments:
 
     async def list_balance_transactions(self, *, created_gte: int) -> AsyncIterator[BalanceTransaction]:
         """All movements since, newest first."""
-        async for entry in self._pages(self._client.v1.balance_transactions.list_async, created_gte):
-            yield _balance_transaction(entry)
+        since, after, more = datetime.fromtimestamp(created_gte, UTC), None, True
+        while more:
+            found, more = await self.balance_page(since=since, until=_END_OF_TIME, after=after)
+            for transaction in found:
+                yield transaction
+                after = transaction.id
 
     async def list_events(self, *, created_gte: int) -> AsyncIterator[dict[str, Any]]:
         """All events since (Stripe keeps 30 days), newest first, as they would have come by webhook."""

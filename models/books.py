@@ -73,21 +73,3 @@ class LedgerPosting(SQLModel, table=True):
     sub: str | None
     currency: str = Field(max_length=3)
     amount: int = minor_units()
-
-
-class BalanceTransaction(SQLModel, table=True):
-    """A balance transaction of the processor, as it told it; what it says is what we post."""
-
-    __tablename__ = "balance_transaction"
-
-    id: str = Field(primary_key=True)
-    reporting_category: str
-    amount: int = minor_units()
-    fee: int = minor_units()
-    net: int = minor_units()
-    currency: str = Field(max_length=3)
-    source: str | None
-    order_id: UUID | None = uuid_column(nullable=True, index=True)
-    available_on: datetime | None = moment()
-    created_at: datetime = moment(nullable=False)
-    stored_at: datetime = created()

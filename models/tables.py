@@ -2,7 +2,19 @@
 
 from sqlmodel import SQLModel
 
-from models import access, audit, bookkeeping, books, catalog, credit, messages, payees, people, sales
+from models import (
+    access,
+    audit,
+    bookkeeping,
+    books,
+    catalog,
+    credit,
+    messages,
+    payees,
+    people,
+    reconciliation,
+    sales,
+)
 
 metadata = SQLModel.metadata
 
@@ -17,5 +29,6 @@ __all__ = [
     "metadata",
     "payees",
     "people",
+    "reconciliation",
     "sales",
 ]

@@ -43,6 +43,11 @@ PROCESSOR = RemoteOptions(
     ),
 )
 
+# A page of the processor's list, each transaction with its own trip to the database.
+PROCESSOR_PAGE = RemoteOptions(
+    start_to_close_timeout=timedelta(minutes=10), retry_policy=PROCESSOR["retry_policy"]
+)
+
 # The LMS may be away for days: pauses grow to ten minutes.
 LMS = RemoteOptions(
     start_to_close_timeout=timedelta(seconds=15),

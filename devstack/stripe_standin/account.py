@@ -15,6 +15,7 @@ from devstack.stripe_standin.idempotency import Keys
 from devstack.stripe_standin.intents import PaymentIntents
 from devstack.stripe_standin.methods import PaymentMethods
 from devstack.stripe_standin.parameters import Parameters
+from devstack.stripe_standin.payouts import Payouts
 from devstack.stripe_standin.refunds import Refunds
 from devstack.stripe_standin.store import Store
 from devstack.stripe_standin.tasks import Tasks
@@ -42,6 +43,7 @@ class Account:
         self.intents = PaymentIntents(self.store, self.events, self.methods, self.charging)
         self.refunds = Refunds(self.store, self.events, self.balance, self.methods, self.tasks)
         self.taxes = Taxes(self.store)
+        self.payouts = Payouts(self.store, self.events, self.balance)
         self.disputes = Disputes(self.store, self.events, self.balance, self.tasks)
 
     async def start(self) -> None:

@@ -4,6 +4,7 @@ Types and reporting categories are those of docs.stripe.com/reports/balance-tran
 """
 
 from collections import defaultdict
+from decimal import ROUND_HALF_UP, Decimal
 
 from devstack.stripe_standin.currencies import processing_fee
 from devstack.stripe_standin.store import Object, Store, new_id
@@ -47,6 +48,24 @@ class Balance:
         """A won dispute's amount comes back."""
         return self._record("adjustment", "dispute_reversal", disputed, disputed["amount"])
 
+    def payout(self, paid_out: Object) -> Object:
+        """Money goes to the account's bank."""
+        return self._record("payout", "payout", paid_out, -paid_out["amount"])
+
+    def payout_failure(self, paid_out: Object) -> Object:
+        """The bank sends a payout back."""
+        return self._record("payout_failure", "payout_reversal", paid_out, paid_out["amount"])
+
+    def adjust(self, amount: int, currency: str, category: str) -> Object:
+        """A movement without an object of its own: a fee (negative), or any category that is asked for."""
+        kind = "stripe_fee" if category == "fee" else "adjustment"
+        return self._record(kind, category, {"id": None, "currency": currency}, amount)
+
+    def set_settlement(self, currency: str, rate: str, of: str) -> None:
+        """From now on what moves in currency `of` settles in `currency`, at `rate` for one minor unit."""
+        rates = self._store.setting("settlement", {})
+        self._store.set_setting("settlement", rates | {of: [currency, rate]})
+
     def shown(self, transaction: Object) -> Object:
         """A balance transaction as it stands now: pending ones become available by the clock."""
         due = transaction["available_on"] <= self._store.now()
@@ -72,7 +91,11 @@ class Balance:
     def _record(
         self, kind: str, category: str, source: Object, amount: int, fee: int = 0, fee_text: str | None = None
     ) -> Object:
-        now, currency = self._store.now(), source["currency"]
+        now, currency, rate = self._store.now(), source["currency"], None
+        if currency in (settled := self._store.setting("settlement", {})):
+            currency, rate = settled[currency]
+            amount = _converted(amount, rate)
+            fee = _converted(fee, rate)
         details = {"amount": fee, "application": None, "currency": currency, "description": fee_text}
         return self._store.insert(
             {
@@ -84,7 +107,7 @@ class Balance:
                 "created": now,
                 "currency": currency,
                 "description": source.get("description"),
-                "exchange_rate": None,
+                "exchange_rate": None if rate is None else float(rate),
                 "fee": fee,
                 "fee_details": [details | {"type": "stripe_fee"}] if fee else [],
                 "net": amount - fee,
@@ -94,3 +117,8 @@ class Balance:
                 "type": kind,
             }
         )
+
+
+def _converted(amount: int, rate: str) -> int:
+    exact = Decimal(amount) * Decimal(rate)
+    return int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))

@@ -138,6 +138,22 @@ class StripeControl(ControlClient):
         """An inquiry becomes a dispute and moves money."""
         return await self._call("POST", f"disputes/{dispute_id}/escalate")
 
+    async def pay_out(self, amount: int, currency: str = "usd") -> dict[str, Any]:
+        """The account's money goes to its bank; the payout."""
+        return await self._call("POST", "payouts", amount=amount, currency=currency)
+
+    async def fail_payout(self, payout_id: str) -> dict[str, Any]:
+        """The bank sends a payout back."""
+        return await self._call("POST", f"payouts/{payout_id}/fail")
+
+    async def adjust(self, amount: int, category: str, currency: str = "usd") -> dict[str, Any]:
+        """Move the balance alone, under any reporting category; the balance transaction."""
+        return await self._call("POST", "adjustments", amount=amount, currency=currency, category=category)
+
+    async def settle_in(self, currency: str, rate: str, *, of: str) -> None:
+        """From now on what moves in `of` settles in `currency`, at `rate` for one minor unit."""
+        await self._call("PUT", "settlement", of=of, currency=currency, rate=rate)
+
     async def fault(
         self,
         method: str,

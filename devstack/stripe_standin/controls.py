@@ -39,6 +39,10 @@ _ROUTES: list[tuple[str, str, str]] = [
     ),
     ("POST", "disputes/{id}/decide", "the bank decides: {won: true or false}"),
     ("POST", "disputes/{id}/escalate", "an inquiry becomes a dispute and moves money"),
+    ("POST", "payouts", "pay out to the bank: {amount, currency?}"),
+    ("POST", "payouts/{id}/fail", "the bank sends a payout back"),
+    ("POST", "adjustments", "move the balance alone: {amount, currency, category: fee or any other}"),
+    ("PUT", "settlement", "settle one currency in another from now on: {of, currency, rate: text}"),
     ("GET", "faults", "the faults in force"),
     (
         "POST",
@@ -138,6 +142,16 @@ class Controls:
                 one, won=_flag(given, "won")
             ),
             ("POST", "disputes/{id}/escalate"): lambda one, given: disputes.escalate(one),
+            **self._balance_buttons(),
+        }
+
+    def _balance_buttons(self) -> dict[tuple[str, str], Action]:
+        payouts, balance = self._account.payouts, self._account.balance
+        return {
+            ("POST", "payouts"): lambda _, given: payouts.pay(**given),
+            ("POST", "payouts/{id}/fail"): lambda one, given: payouts.fail(one),
+            ("POST", "adjustments"): lambda _, given: balance.adjust(**given),
+            ("PUT", "settlement"): lambda _, given: balance.set_settlement(**given),
         }
 
     def _refund(self, _: str, given: dict[str, Any]) -> Object:

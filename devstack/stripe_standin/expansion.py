@@ -7,6 +7,7 @@ from devstack.stripe_standin.errors import ApiError, invalid_parameter
 from devstack.stripe_standin.store import Object
 
 _DEEPEST = 4
+_OF_SEVERAL_KINDS = {("balance_transaction", "source")}
 
 
 class Expander:
@@ -35,7 +36,8 @@ class Expander:
             self._walk(body, steps, path)
         return body
 
-    def _walk(self, node: Any, steps: list[str], path: str) -> None:
+    def _walk(self, node: Any, steps: list[str], path: str, *, several: bool = False) -> None:
+        """`several`: the node is one of several kinds of object, and not all have all fields."""
         if not steps or node is None:
             return
         step, rest = steps[0], steps[1:]
@@ -52,11 +54,13 @@ class Expander:
             value = node.get(step)
             if isinstance(value, str):
                 node[step] = self._find(value) or value
+        elif several:
+            return
         elif not isinstance(node.get(step), dict) or not rest:
             raise _not_expandable(path)
         below = node.get(step)
         if isinstance(below, dict):
-            self._walk(below, rest, path)
+            self._walk(below, rest, path, several=(kind, step) in _OF_SEVERAL_KINDS)
 
 
 def _not_expandable(path: str) -> ApiError:

@@ -176,16 +176,3 @@ async def page(session: Session, *, user_id: str | None, before: str | None, lim
         {"user_id": user_id, "before": before, "limit": limit},
     )
     return [_payment(row) for row in rows]
-
-
-async def store_balance_transaction(session: Session, row: dict[str, Any]) -> None:
-    """Keep a balance transaction as the processor told it; the keys are the columns."""
-    await session.execute(
-        text(
-            "INSERT INTO balance_transaction (id, reporting_category, amount, fee, net, currency, source, "
-            "order_id, available_on, created_at) VALUES (:id, :reporting_category, :amount, :fee, :net, "
-            ":currency, :source, CAST(:order_id AS uuid), :available_on, :created_at) "
-            "ON CONFLICT (id) DO NOTHING"
-        ),
-        row,
-    )

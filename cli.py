@@ -374,6 +374,43 @@ def ledger_export(
 
 
 @app.command()
+def reconcile(
+    since: Annotated[
+        datetime | None, typer.Option("--from", help="Begin of the period; else where the last run ended.")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option("--to", help="Its end, excluded; else now.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare the processor's balance transactions of a period with the books; times are UTC.
+
+    What only a lost message explains is repaired. Exit code 1 while any difference is open.
+    """
+    from worker import reconcile_with  # noqa: PLC0415
+
+    settings = _settings()
+    period = {
+        "since": None if since is None else since.replace(tzinfo=UTC),
+        "until": None if until is None else until.replace(tzinfo=UTC),
+    }
+    with console.status("comparing") as status:
+        report, still_open = asyncio.run(reconcile_with(settings, **period, progress=status.update))
+    if as_json:
+        found = asdict(report) | {"differences": [asdict(one) for one in still_open]}
+        sys.stdout.write(json.dumps(found, default=str) + "\n")
+        raise typer.Exit(1 if still_open else 0)
+    console.print(f"{report.since} to {report.until}: {report.summary}", soft_wrap=True)
+    for category, number in report.by_category.items():
+        console.print(f"  {number:>6}  {category}")
+    for one in still_open:
+        console.print(
+            f"[red]{one.kind}[/] {one.detail}: processor {one.expected}, books {one.found} "
+            f"(minor units of {one.currency}); difference {one.id}",
+            soft_wrap=True,
+        )
+    raise typer.Exit(1 if still_open else 0)
+
+
+@app.command()
 def recover() -> None:
     """Start what is missing: a workflow for every row that is not at its end."""
     from worker import recover_with  # noqa: PLC0415

@@ -39,7 +39,7 @@ from activities.late_payments import LatePaymentActivities
 from activities.orders import OrderActivities
 from activities.payees import PayeeActivities
 from activities.payments import PaymentActivities
-from activities.reconciliation import ReconciliationActivities
+from activities.reconciliation import ReconciliationActivities, RunReport
 from activities.refunds import RefundActivities
 from activities.repairs import RepairActivities
 from activities.seals import Anchor, SealActivities
@@ -48,6 +48,7 @@ from activities.store_credit import StoreCreditActivities
 from activities.taxes import TaxActivities
 from activities.verification import Report, Verifier
 from config import Settings
+from domain import ids
 from domain.errors import NotFound
 from domain.messages import ReconciliationInput, ReplayInput
 from integrations.dispatch import Dispatcher
@@ -59,7 +60,8 @@ from integrations.sealing import Sealer
 from integrations.stripe_tax import StripeTax
 from integrations.temporal import connect
 from models.database import Database
-from models.queries import webhook_endpoints
+from models.queries import differences, reconciliation, webhook_endpoints
+from models.queries.differences import DifferenceRow
 from workflows.checkout import CheckoutWorkflow
 from workflows.completion_polling import CompletionPollingWorkflow
 from workflows.entitlement import EntitlementWorkflow
@@ -322,6 +324,44 @@ async def replay_with(
         while not (await asyncio.wait([result], timeout=1))[0]:
             progress(await handle.query(WebhookReplayWorkflow.events))
         return int(await result)
+    finally:
+        await resources.aclose()
+
+
+async def reconcile_with(
+    settings: Settings,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[RunReport, list[DifferenceRow]]:
+    """Have processor and books compared by the workers: `commerce reconcile`.
+
+    Returns what the run found, and all differences that are open then. It goes on when this is stopped.
+    """
+    resources = WorkerResources(settings, await connect_to_temporal(settings))
+    run_id = str(uuid.uuid4())
+    given = ReconciliationInput(
+        period_from=None if since is None else since.isoformat(),
+        period_to=None if until is None else until.isoformat(),
+        run_id=run_id,
+    )
+    try:
+        handle = await resources.client.start_workflow(
+            ReconciliationWorkflow.run,
+            given,
+            id=ids.reconciliation_workflow_id(run_id),
+            task_queue=settings.temporal_task_queue,
+        )
+        progress(f"{handle.id} waits for a worker")
+        result = asyncio.create_task(handle.result())
+        while not (await asyncio.wait({result}, timeout=0.5))[0]:
+            async with resources.database.transaction() as session:
+                run = await reconciliation.run(session, run_id)
+            if run is not None:
+                progress(f"{run.period_from} to {run.period_to}: {run.transactions} transactions compared")
+        async with resources.database.transaction() as session:
+            return result.result(), await differences.open_ones(session)
     finally:
         await resources.aclose()
 

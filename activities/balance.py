@@ -90,26 +90,31 @@ async def take_in(tx: Transaction, given: BalanceTransaction) -> tuple[Standing,
 
 
 async def keep(tx: Transaction, seen: list[Observation], run_id: str | None) -> list[str]:
-    """Open what is new among the differences; returns the ids of those."""
-    opened = []
+    """Open what is new among the differences; returns the ids of all of these that are open."""
+    still_open = []
     for one in seen:
-        difference_id = await differences.see(tx.session, one, run_id)
-        if difference_id is None:
+        found = await differences.see(tx.session, one, run_id)
+        if found is None:
             continue
-        opened.append(difference_id)
-        log.error(
-            "difference %s: %s: %s, processor %s, books %s (minor units of %s)",
-            difference_id,
-            one.kind,
-            one.detail,
-            one.expected,
-            one.found,
-            one.currency,
-        )
-        if one.order_id is not None and one.kind is not DifferenceKind.UNKNOWN_ORDER:
-            key = f"difference/{difference_id}"
-            await orders.note(tx.session, one.order_id, key, "reconciliation_difference", f"{one.detail}.")
-    return opened
+        still_open.append(found.id)
+        if found.fresh:
+            await _alert(tx, one, found.id)
+    return still_open
+
+
+async def _alert(tx: Transaction, one: Observation, difference_id: str) -> None:
+    log.error(
+        "difference %s: %s: %s, processor %s, books %s (minor units of %s)",
+        difference_id,
+        one.kind,
+        one.detail,
+        one.expected,
+        one.found,
+        one.currency,
+    )
+    if one.order_id is not None and one.kind is not DifferenceKind.UNKNOWN_ORDER:
+        key = f"difference/{difference_id}"
+        await orders.note(tx.session, one.order_id, key, "reconciliation_difference", f"{one.detail}.")
 
 
 async def _standing(tx: Transaction, given: BalanceTransaction) -> Standing:

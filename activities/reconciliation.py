@@ -108,7 +108,7 @@ class ReconciliationActivities:
             run = await reconciliation.begin_run(
                 tx.session,
                 given.run_id,
-                activity.info().workflow_id,
+                str(activity.info().workflow_id),
                 since,
                 max(since, until),
                 continues=given.period_from is None and given.period_to is None,
@@ -126,9 +126,10 @@ class ReconciliationActivities:
         for number, transaction in enumerate(reversed(found), start=1):
             async with self._transactions.begin() as tx:
                 _, seen = await take_in(tx, transaction)
-                opened = await keep(tx, seen, given.run_id)
+                still_open = await keep(tx, seen, given.run_id)
+            # Also those of an earlier try of this page: it may have ended before it could tell of them.
             if any(one.kind is DifferenceKind.ENTRY_MISSING for one in seen):
-                missing += opened
+                missing += still_open
             activity.heartbeat(number)
         async with self._transactions.begin() as tx:
             total = given.transactions + len(found)
@@ -144,9 +145,9 @@ class ReconciliationActivities:
         async with self._transactions.begin() as tx:
             run = await reconciliation.run(tx.session, period.run_id)
             assert run is not None
-            opened = await keep(tx, await _unmatched(tx, since, until), run.id)
-            opened += await keep(tx, await _unexplained(tx, since, until), run.id)
-            opened += await keep(tx, await aged(tx), run.id)
+            await keep(tx, await _unmatched(tx, since, until), run.id)
+            await keep(tx, await _unexplained(tx, since, until), run.id)
+            await keep(tx, await aged(tx), run.id)
             report = await _report(tx, run)
             await reconciliation.finish_run(tx.session, run.id, asdict(report))
         return report

@@ -55,6 +55,9 @@ ERROR_CODES: dict[str, ErrorDoc] = {
         409, "Period closed", "That month of the ledger is closed for good; nothing is posted into it."
     ),
     "period_not_over": ErrorDoc(409, "Period not over", "Only a month that has ended can be closed."),
+    "difference_closed": ErrorDoc(
+        409, "Difference closed", "It was repaired or accepted; only an open one can be."
+    ),
     "conflict": ErrorDoc(409, "Conflict", "The present state forbids it."),
     "endpoint_disabled": ErrorDoc(409, "Endpoint is off", "The webhook endpoint is switched off or deleted."),
     "idempotency_key_in_use": ErrorDoc(

@@ -152,6 +152,12 @@ class Dispatcher:
         await self._start_once(messages.WEBHOOK_REPLAY, asked, workflow_id)
         return workflow_id
 
+    async def start_repair(self, difference_id: str) -> None:
+        """Have a difference between processor and books looked at, again when it was before."""
+        await self._resume(
+            messages.REPAIR, messages.DifferenceInput(difference_id), ids.repair_workflow_id(difference_id)
+        )
+
     async def resume_split(self, line_id: str) -> None:
         """Have the split of a line read its row, also when it had ended: a refund may have been undone."""
         await self._resume(

@@ -290,6 +290,15 @@ class StripePayments:
         )
         return [_balance_transaction(entry) for entry in page.data], bool(page.has_more and page.data)
 
+    async def balance(self) -> dict[str, int]:
+        """The account's balance by currency, available and pending, minor units; zeros are left out."""
+        found = (await _call(self._client.v1.balance.retrieve_async())).to_dict()
+        sums: dict[str, int] = {}
+        for part in [*found["available"], *found["pending"]]:
+            unit = _unit(part)
+            sums[unit.code] = sums.get(unit.code, 0) + unit.from_processor(part["amount"])
+        return {code: amount for code, amount in sums.items() if amount}
+
     async def read_object(self, collection: str, object_id: str) -> dict[str, Any]:
         """An object as a webhook would carry it: one of `payment_intents`, `refunds`, `disputes`."""
         service = getattr(self._client.v1, collection)

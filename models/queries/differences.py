@@ -58,10 +58,18 @@ def _difference(row: Row[Any]) -> DifferenceRow:
     )
 
 
-async def see(session: Session, observed: Observation, run_id: str | None) -> str | None:
-    """Open a difference, or note that an open one was seen again; its id when it is new.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An open difference; `fresh` when nobody had seen it before."""
 
-    Nothing happens when an operator has accepted the same figures.
+    id: str
+    fresh: bool
+
+
+async def see(session: Session, observed: Observation, run_id: str | None) -> Seen | None:
+    """Open a difference, or note that an open one was seen again.
+
+    None, and nothing happens, when an operator has accepted the same figures.
     """
     row = (
         await session.execute(
@@ -90,7 +98,7 @@ async def see(session: Session, observed: Observation, run_id: str | None) -> st
             },
         )
     ).one_or_none()
-    return str(row.id) if row is not None and row.fresh else None
+    return None if row is None else Seen(str(row.id), row.fresh)
 
 
 async def get(session: Session, difference_id: str, *, lock: bool = False) -> DifferenceRow | None:
@@ -141,6 +149,17 @@ async def open_ones(session: Session, kinds: Collection[DifferenceKind] | None =
         {"kinds": None if kinds is None else [str(kind) for kind in kinds]},
     )
     return [_difference(row) for row in rows]
+
+
+async def accepted_cash(session: Session) -> dict[str, int]:
+    """By currency, what the processor has more than the books, as operators have accepted it."""
+    rows = await session.execute(
+        text(
+            "SELECT currency, sum(expected - found) AS amount FROM reconciliation_difference "
+            "WHERE state = 'accepted' AND kind <> 'amount_aged' GROUP BY currency"
+        )
+    )
+    return {row.currency: int(row.amount) for row in rows}
 
 
 async def count_of_run(session: Session, run_id: str) -> int:

@@ -119,6 +119,13 @@ DATABASE_INVARIANTS = (
         "AND p.succeeded_at < now() - interval '1 minute'",
     ),
     Invariant(
+        "reconciliation.no_difference_open",
+        "every difference between processor and books was repaired, or accepted by an operator",
+        "SELECT kind || ': ' || detail || ', processor ' || expected || ', books ' || found || ' ' || "
+        "currency || ' (difference ' || id || ')' FROM reconciliation_difference "
+        "WHERE state = 'open' ORDER BY id",
+    ),
+    Invariant(
         "documents.gapless",
         "the numbers of every series of documents run from 1 without a gap",
         "SELECT 'series ' || c.kind || ' of ' || c.country || ' in ' || c.fiscal_year || ': counter at ' || "

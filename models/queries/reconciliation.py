@@ -191,8 +191,8 @@ entries AS (
     SELECT m.entry_id FROM balance_match m JOIN period t ON t.id = m.transaction_id
     UNION
     SELECT e.id FROM journal_entry e WHERE NOT EXISTS (SELECT FROM balance_match m WHERE m.entry_id = e.id)
-        AND e.effective_at >= CAST(:since AS timestamptz) - make_interval(secs => :margin)
-        AND e.effective_at < CAST(:until AS timestamptz) - make_interval(secs => :margin)),
+        AND e.occurred_at >= CAST(:since AS timestamptz) - make_interval(secs => :margin)
+        AND e.occurred_at < CAST(:until AS timestamptz) - make_interval(secs => :margin)),
 books AS (
     SELECT p.currency, sum(p.amount) AS amount FROM posting p JOIN entries e ON e.entry_id = p.entry_id
     WHERE p.account = :cash GROUP BY p.currency),
@@ -227,8 +227,8 @@ async def unmatched_entries(
         text(
             "SELECT e.event_key, e.order_id, p.currency, sum(p.amount) AS amount FROM journal_entry e "
             "JOIN posting p ON p.entry_id = e.id AND p.account = :cash "
-            "WHERE e.effective_at >= CAST(:since AS timestamptz) - make_interval(secs => :margin) "
-            "AND e.effective_at < CAST(:until AS timestamptz) - make_interval(secs => :margin) "
+            "WHERE e.occurred_at >= CAST(:since AS timestamptz) - make_interval(secs => :margin) "
+            "AND e.occurred_at < CAST(:until AS timestamptz) - make_interval(secs => :margin) "
             "AND NOT EXISTS (SELECT FROM balance_match m WHERE m.entry_id = e.id) "
             "GROUP BY e.id, p.currency HAVING sum(p.amount) <> 0 ORDER BY e.id"
         ),
@@ -271,9 +271,9 @@ async def aged(session: Session, account: Account, cutoff: datetime) -> list[Age
             """
             WITH sides AS (
                 SELECT e.order_id, p.currency,
-                    sum(p.amount) FILTER (WHERE e.effective_at < :cutoff) AS before,
-                    coalesce(sum(least(p.amount, 0)) FILTER (WHERE e.effective_at >= :cutoff), 0) AS credits,
-                    coalesce(sum(greatest(p.amount, 0)) FILTER (WHERE e.effective_at >= :cutoff), 0)
+                    sum(p.amount) FILTER (WHERE e.occurred_at < :cutoff) AS before,
+                    coalesce(sum(least(p.amount, 0)) FILTER (WHERE e.occurred_at >= :cutoff), 0) AS credits,
+                    coalesce(sum(greatest(p.amount, 0)) FILTER (WHERE e.occurred_at >= :cutoff), 0)
                         AS debits
                 FROM posting p JOIN journal_entry e ON e.id = p.entry_id
                 WHERE p.account = :account GROUP BY 1, 2)

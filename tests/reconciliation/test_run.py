@@ -16,12 +16,21 @@ from domain.ledger import open_dispute, processor_fee, unapply_payment, win_disp
 from models.queries import orders
 from tests.planted.conftest import Owner
 from tests.reconciliation.office import Office
+from tests.workflows.bench import Placed
 
 
 def cash_of(report: Any, currency: str = "USD") -> tuple[int, int]:
     """Processor and books."""
     (found,) = [one for one in report.cash if one["currency"] == currency]
     return found["processor"], found["ledger"]
+
+
+async def paid_with(office: Office, method: str) -> Placed:
+    """A fulfilled order whose card does something to refunds."""
+    order = await office.bench.place("python-101")
+    await office.bench.pay(order, method)
+    await office.bench.wait_for_status(order.id, "fulfilled")
+    return order
 
 
 # --- categories ----------------------------------------------------------------------------------------
@@ -54,8 +63,7 @@ async def test_a_sale_its_refund_a_payout_and_a_fee_are_clean_and_others_are_onl
 
 
 async def test_a_refund_that_fails_brings_its_money_back(office: Office) -> None:
-    order = await office.bench.place("python-101")
-    await office.bench.pay(order, "pm_card_refundFail")
+    order = await paid_with(office, "pm_card_refundFail")
     refund_id = await office.bench.refund(order.id, order.buyer.user_id)
     for _ in range(100):
         await office.bench.take_events_in()
@@ -132,8 +140,7 @@ async def test_a_payment_that_no_event_told_of_is_found_posted_and_fulfilled(off
 
 
 async def test_a_refund_that_no_event_told_of_is_settled(office: Office) -> None:
-    order = await office.bench.place("python-101")
-    await office.bench.pay(order, "pm_card_pendingRefund")
+    order = await paid_with(office, "pm_card_pendingRefund")
     refund_id = await office.bench.refund(order.id, order.buyer.user_id)
     row: dict[str, Any] = {"provider_refund_id": None}
     while row["provider_refund_id"] is None:

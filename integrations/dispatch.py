@@ -45,7 +45,7 @@ class Dispatcher:
             refund_id = (subject.get("metadata") or {}).get("refund_id")
             if refund_id is None:
                 await self._foreign_refund(subject, event)
-                return f"{outcome}; refund made at the processor taken in"
+                return f"{moved}; refund made at the processor taken in"
             sent = await self._signal(
                 ids.refund_workflow_id(refund_id),
                 messages.SIGNAL_REFUND,

@@ -11,6 +11,7 @@ import stripe
 
 from domain.currencies import Currency, currency_of
 from domain.errors import ProcessorRejected, ProcessorUnavailable
+from domain.ids import foreign_refund_id
 from domain.reconciliation import BalanceTransaction
 from integrations.stripe_calls import call as _call
 
@@ -145,8 +146,16 @@ def _balance_transaction(found: Any) -> BalanceTransaction:
         source_currency=own.code,
         intent_id=_id_of(intent),
         order_id=_uuid_of(metadata.get("order_id")),
-        refund_id=_uuid_of(metadata.get("refund_id")),
+        refund_id=_refund_id(behind),
     )
+
+
+def _refund_id(behind: dict[str, Any]) -> str | None:
+    """Our refund behind a movement: named in its metadata, or made at the processor itself."""
+    if behind.get("object") != "refund":
+        return None
+    named = _uuid_of((behind.get("metadata") or {}).get("refund_id"))
+    return named or foreign_refund_id(behind["id"], behind["created"])
 
 
 def _uuid_of(value: Any) -> str | None:

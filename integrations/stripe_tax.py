@@ -190,7 +190,7 @@ def _parameters(
 ) -> dict[str, Any]:
     unit, country = currency_of(currency), str(address["country"])
     place = {
-        name: str(address[name])
+        name: str(address[name]).removeprefix(f"{country}-")  # a state may come as US-NY
         for name in ("line1", "line2", "city", "postal_code", "state", "country")
         if address.get(name)
     }

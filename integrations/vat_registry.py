@@ -1,5 +1,6 @@
 """VAT numbers: their form by python-stdnum, and whether a registry knows them, behind one port."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
@@ -14,6 +15,8 @@ from domain.taxation import VatCheck
 
 VIES = "https://ec.europa.eu/taxation_customs/vies/rest-api"
 _TIMEOUT_SECONDS = 8.0
+_GOOD_FOR_SECONDS = 900.0
+_MOST_KNOWN = 10_000
 _PREFIX = {"GR": "EL"}
 
 
@@ -71,18 +74,30 @@ class FormatRegistry:
 class ViesRegistry:
     """The European Commission's VIES. It knows the numbers of the EU; for others their form must do.
 
-    With the seller's own number VIES gives a consultation number: the proof that the seller asked.
+    With the seller's own number VIES gives a consultation number: the proof that the seller asked. A good
+    answer holds for a quarter of an hour: a buyer who asks for quotes until the checkout asks VIES once.
     """
 
     def __init__(self, http: httpx.AsyncClient, base_url: str = VIES, *, requester: str = "") -> None:
         self._http = http
         self._url = f"{base_url.rstrip('/')}/check-vat-number"
         self._requester = requester if _is_eu(requester) else ""
+        self._known: dict[str, tuple[float, VatCheck]] = {}
 
     async def check(self, vat_id: str) -> VatCheck:
         """Ask VIES, which asks the member state."""
         if not _is_eu(vat_id):
             return await FormatRegistry().check(vat_id)
+        checked_at, known = self._known.get(vat_id, (0.0, None))
+        if known is not None and time.monotonic() - checked_at < _GOOD_FOR_SECONDS:
+            return known
+        check = await self._check(vat_id)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[vat_id] = (time.monotonic(), check)
+        return check
+
+    async def _check(self, vat_id: str) -> VatCheck:
         body = {"countryCode": vat_id[:2], "vatNumber": vat_id[2:]}
         if self._requester:
             body |= {

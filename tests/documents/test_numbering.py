@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from integrations.documents.receipt import ReceiptDocument, render_receipt_pdf
 from models.database import Database, Session
-from models.queries import documents
+from models.queries import documents, invariants
 from models.queries.documents import Draft, Issued
 from tests.documents.samples import UK_VAT, document, line
 
@@ -179,3 +179,23 @@ async def test_content_that_its_owner_changed_is_found(store: Database, owner_ur
     await owner.aclose()
     async with store.transaction() as session:
         assert [row.number async for row in documents.changed(session)] == ["INV-FI-2026-000001"]
+
+
+async def test_a_number_that_its_owner_took_out_is_missed(store: Database, owner_url: str) -> None:
+    order_ids = await make_orders(store, 3)
+    async with store.transaction() as session:
+        for order_id in order_ids:
+            await documents.issue(session, draft(order_id, country="SE"))
+    (gapless,) = [one for one in invariants.DATABASE_INVARIANTS if one.name == "documents.gapless"]
+    async with store.transaction() as session:
+        assert not [found for found in await invariants.violations(session, gapless) if " SE " in found]
+    owner = Database(owner_url, pool_size=1)
+    async with owner.transaction() as session:
+        await session.execute(text("ALTER TABLE document DISABLE TRIGGER append_only"))
+        await session.execute(text("DELETE FROM document WHERE number = 'INV-SE-2026-000002'"))
+    await owner.aclose()
+    async with store.transaction() as session:
+        found = await invariants.violations(session, gapless)
+    assert [one for one in found if " SE " in one] == [
+        "series invoice of SE in 2026: counter at 3, 2 documents up to 3"
+    ]

@@ -106,6 +106,20 @@ async def test_a_british_number_is_nothing_to_ask_vies_about(
     assert await asked(http, vies) == before
 
 
+async def test_a_good_answer_holds_for_a_while_and_a_bad_one_does_not(
+    http: httpx.AsyncClient, vies: StandinProcess
+) -> None:
+    registry = ViesRegistry(http, vies.base_url)
+    await tell(http, vies, "IE6388047V", "invalid")
+    with pytest.raises(InvalidTaxId):
+        await registry.check("IE6388047V")
+    await tell(http, vies, "IE6388047V", "valid")
+    first = await registry.check("IE6388047V")
+    before = len(await asked(http, vies))
+    assert await registry.check("IE6388047V") == first
+    assert len(await asked(http, vies)) == before
+
+
 async def test_a_number_that_vies_does_not_know(http: httpx.AsyncClient, vies: StandinProcess) -> None:
     await tell(http, vies, "FR40303265045", "invalid")
     with pytest.raises(InvalidTaxId):

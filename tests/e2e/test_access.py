@@ -1,0 +1,302 @@
+"""Who may reach what: every operation of the OpenAPI document x every kind of wrong caller.
+
+A new route with an id fails `test_every_object_has_an_entry` until it is told which object to try, and a
+new route that anybody may call fails until it stands in PUBLIC.
+"""
+
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import jwt
+import psycopg
+import pytest
+
+from api.tokens import ALGORITHM, TYPE, TokenIssuer, new_api_key, parse_signing_keys
+from devstack.shopper import Shopper, wait_for
+from domain.scopes import Scope
+from tests.e2e.conftest import Shop
+
+PUBLIC = {
+    *("register", "login", "refresh", "logout", "jwks"),
+    *("list_items", "get_item", "healthz", "readyz", "metrics"),
+    *("receive_stripe_event", "receive_lms_event", "receive_payout_event"),  # signed
+}
+DENIED = (401, 403, 404)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the document."""
+
+    id: str
+    method: str
+    path: str
+    roles: frozenset[str]
+    scope: str | None
+    public: bool
+    queries: frozenset[str]
+
+    @property
+    def names_object(self) -> bool:
+        return "{" in self.path
+
+
+def operations(document: dict[str, Any]) -> Iterator[Operation]:
+    for path, methods in document["paths"].items():
+        for method, found in methods.items():
+            security = {kind: names for entry in found.get("security", []) for kind, names in entry.items()}
+            yield Operation(
+                found["operationId"],
+                method.upper(),
+                path,
+                frozenset(security.get("person", [])),
+                next(iter(security.get("machine", [])), None),
+                not security,
+                frozenset(p["name"] for p in found.get("parameters", []) if p["in"] == "query"),
+            )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The object to try, and a body that would be good where ownership is looked at after the body."""
+
+    params: dict[str, str]
+    body: Any = None
+
+
+@dataclass
+class Callers:
+    """Tokens by kind of caller."""
+
+    owner: Shopper
+    operator: Shopper
+    tokens: dict[str, str | None] = field(default_factory=dict)
+
+
+def forged(shop: Shop, user_id: str, **changes: Any) -> str:
+    """A token signed by the gateway's own key, with claims that should not pass."""
+    key = parse_signing_keys(shop.stack.env["JWT_SIGNING_KEYS"])[0]
+    now = int(time.time())
+    claims = {
+        "iss": shop.stack.env["PUBLIC_URL"],
+        "aud": "commerce",
+        "sub": user_id,
+        "iat": now,
+        "exp": now + 900,
+        "jti": str(uuid.uuid4()),
+        "roles": ["operator"],
+    }
+    headers = {"typ": TYPE, "kid": key.kid}
+    return jwt.encode(claims | changes, key.private, algorithm=ALGORITHM, headers=headers)
+
+
+async def machine_without(shop: Shop, *missing: str) -> str:
+    key, key_hash, hint = new_api_key()
+    scopes = [scope.value for scope in Scope if scope.value not in missing]
+    url = shop.stack.urls.database_url.replace("+psycopg", "", 1)
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute(
+            "INSERT INTO api_key (name, hint, key_hash, scopes) VALUES ('access', %s, %s, %s)",
+            (hint, key_hash, scopes),
+        )
+    return key
+
+
+@pytest.fixture(scope="module")
+async def document(shop: Shop) -> list[Operation]:
+    async with httpx.AsyncClient() as http:
+        return list(operations((await http.get(f"{shop.gateway}/openapi.json")).json()))
+
+
+@pytest.fixture(scope="module")
+async def owner(shop: Shop) -> Shopper:
+    return await shop.learner("owner")
+
+
+@pytest.fixture(scope="module")
+async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
+    """An object of somebody else for every operation that names one."""
+    operator = await shop.operator()
+    body = {"url": f"{shop.stack.urls.payout}/nowhere", "event_types": ["order.paid"]}
+    endpoint = await operator.call("POST", "/v1/webhook-endpoints", body)
+    order = await shop.buy(owner)
+    refund = await operator.refund(order["id"])
+    order = await wait_for(
+        lambda: owner.order(order["id"]), lambda found: found["refunds"][0]["status"] == "succeeded"
+    )
+    documents = (await owner.call("GET", f"/v1/orders/{order['id']}/documents"))["data"]
+    cart = await owner.add("live-workshop-2027")
+    item = await owner.item("python-101")
+    promotion = await operator.call(
+        "POST",
+        "/v1/promotions",
+        {"code": f"ACCESS{uuid.uuid4().hex[:8]}", "kind": "percent", "percent_bp": 100},
+    )
+    affiliate = await operator.call(
+        "POST",
+        "/v1/affiliates",
+        {"code": f"access-{uuid.uuid4().hex[:8]}", "payee_ref": "aff:access"},
+    )
+    sent = await operator.call("GET", f"/v1/webhook-endpoints/{endpoint['id']}/deliveries")
+    delivery = sent["data"][0]
+    of_order = {"order_id": order["id"]}
+    line = Entry({"line_id": cart["lines"][0]["id"]}, {"quantity": 1})
+    hook = Entry({"endpoint_id": endpoint["id"]})
+    return {
+        "get_order": Entry(of_order),
+        "cancel_order": Entry(of_order),
+        "get_order_timeline": Entry(of_order),
+        "get_order_money": Entry(of_order),
+        "list_documents": Entry(of_order),
+        "get_receipt": Entry(of_order),
+        "get_document": Entry({"document_id": documents[0]["id"]}),
+        "get_credit_note": Entry(of_order | {"refund_id": refund["id"]}),
+        "create_refund": Entry(of_order, {"reason": "not mine"}),
+        "create_adjustment": Entry(of_order),
+        "get_payment": Entry({"payment_id": order["payments"][0]["id"]}),
+        "get_entitlement": Entry({"entitlement_id": order["entitlements"][0]["id"]}),
+        "retry_entitlement": Entry({"entitlement_id": order["entitlements"][0]["id"]}),
+        "change_cart_item": line,
+        "remove_cart_item": line,
+        "change_item": Entry({"item_id": item["id"]}, {}),
+        "get_promotion": Entry({"promotion_id": promotion["id"]}),
+        "change_promotion": Entry({"promotion_id": promotion["id"]}, {}),
+        "change_affiliate": Entry({"affiliate_id": affiliate["id"]}, {}),
+        "close_period": Entry({"period_id": datetime.now(UTC).strftime("%Y-%m")}, {"kind": "soft"}),
+        "reopen_period": Entry({"period_id": datetime.now(UTC).strftime("%Y-%m")}),
+        "get_webhook_endpoint": hook,
+        "change_webhook_endpoint": Entry(hook.params, {}),
+        "delete_webhook_endpoint": hook,
+        "rotate_webhook_secret": hook,
+        "list_webhook_deliveries": hook,
+        "replay_webhooks": Entry(hook.params, {"since": datetime.now(UTC).isoformat()}),
+        "get_webhook_delivery": Entry({"delivery_id": delivery["id"]}),
+        "redeliver_webhook": Entry({"delivery_id": delivery["id"]}),
+    }
+
+
+class Http:
+    """Sends one operation as one caller."""
+
+    def __init__(self, shop: Shop, http: httpx.AsyncClient) -> None:
+        self._gateway, self._http = shop.gateway, http
+
+    async def status(
+        self, operation: Operation, entry: Entry, token: str | None, **params: str
+    ) -> tuple[int, str]:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        if operation.method != "GET":
+            headers["Idempotency-Key"] = str(uuid.uuid4())
+        path = operation.path.format(**entry.params)
+        answer = await self._http.request(
+            operation.method,
+            f"{self._gateway}{path}",
+            json=entry.body,
+            headers=headers,
+            params=params or None,
+        )
+        return answer.status_code, answer.text
+
+
+def test_every_object_has_an_entry(document: list[Operation], entries: dict[str, Entry]) -> None:
+    named = {found.id for found in document if found.names_object and not found.public}
+    assert named - set(entries) == set(), "new routes with an id: say above which object to try"
+    assert set(entries) - named == set(), "no such routes any more"
+
+
+def test_nothing_is_public_by_accident(document: list[Operation]) -> None:
+    assert {found.id for found in document if found.public} == PUBLIC
+
+
+async def test_no_wrong_caller_gets_anywhere(
+    shop: Shop, document: list[Operation], entries: dict[str, Entry], owner: Shopper
+) -> None:
+    """401 without a good token, 403 without the role or scope, 404 for what belongs to somebody else."""
+    learner, instructor = (
+        await shop.learner("other"),
+        await Shopper(shop.gateway).login("instructor2@example.com"),
+    )
+    operator = await shop.operator()
+    unsigned: dict[str, str | None] = {
+        "nobody": None,
+        "expired": forged(shop, owner.user["id"], iat=int(time.time()) - 1000, exp=int(time.time()) - 100),
+        "wrong audience": forged(shop, owner.user["id"], aud="another-service"),
+        "wrong issuer": forged(shop, owner.user["id"], iss="https://elsewhere.example"),
+        "invented key": f"ck_{'x' * 43}",
+    }
+    wrong: list[str] = []
+    tried = 0
+    async with httpx.AsyncClient(timeout=30) as client:
+        http = Http(shop, client)
+        for operation in document:
+            if operation.public:
+                continue
+            entry = entries.get(operation.id, Entry({}))
+            expected: list[tuple[str, str | None, int]] = [
+                (who, token, 401) for who, token in unsigned.items()
+            ]
+            unscoped = await machine_without(shop, *([operation.scope] if operation.scope else []))
+            expected.append(("machine without the scope", unscoped, 403))
+            for who, token in (("learner", learner.token), ("instructor", instructor.token)):
+                if operation.roles and who not in operation.roles:
+                    expected.append((f"other {who}", token, 403))
+                elif operation.names_object:
+                    expected.append((f"other {who}", token, 404))
+            for who, token, status in expected:
+                tried += 1
+                found, text = await http.status(operation, entry, token)
+                if found != status:
+                    wrong.append(f"{operation.id} as {who}: {found}, not {status}: {text[:120]}")
+        assert wrong == []
+        assert tried > 400
+
+        # The matrix would say nothing if nobody got in: the right caller does, by person and by machine.
+        everything = await machine_without(shop)
+        for operation in document:
+            if operation.public or not (operation.names_object or operation.roles):
+                continue
+            entry = entries.get(operation.id, Entry({}))
+            right = [operator.token if operation.roles else owner.token]
+            if operation.scope is not None and operation.method == "GET":
+                right.append(everything)
+            for token in right:
+                found, text = await http.status(operation, entry, token)
+                assert found not in DENIED, (operation.id, found, text)
+                assert found < 500, (operation.id, found, text)
+
+
+async def test_lists_of_others_can_not_be_asked_for(
+    shop: Shop, document: list[Operation], owner: Shopper, entries: dict[str, Entry]
+) -> None:
+    learner = await shop.learner("curious")
+    listed = [found for found in document if found.method == "GET" and "user_id" in found.queries]
+    assert len(listed) >= 3
+    async with httpx.AsyncClient() as client:
+        for operation in listed:
+            found, text = await Http(shop, client).status(
+                operation, Entry({}), learner.token, user_id=owner.user["id"]
+            )
+            assert found in (200, 403, 404), (operation.id, text)
+            for entry in entries.values():
+                assert not any(value in text for value in entry.params.values() if len(value) == 36), (
+                    operation.id
+                )
+        instructor = await Shopper(shop.gateway).login("instructor2@example.com")
+        for operation in document:
+            if operation.id in {"get_earnings", "list_earning_entries", "list_payouts"}:
+                found, text = await Http(shop, client).status(
+                    operation, Entry({}), instructor.token, payee="lms:102"
+                )
+                assert found in (403, 404), (operation.id, text)
+
+
+def test_the_forger_of_these_tests_can_make_a_good_token(shop: Shop, owner: Shopper) -> None:
+    """Or the refusals above would prove nothing."""
+    keys = parse_signing_keys(shop.stack.env["JWT_SIGNING_KEYS"])
+    issuer = TokenIssuer(keys, issuer=shop.stack.env["PUBLIC_URL"], audience="commerce")
+    assert issuer.verify(forged(shop, owner.user["id"])).sub == owner.user["id"]

@@ -61,6 +61,11 @@ async def test_earnings_are_released_only_after_the_hold(bench: Bench) -> None:
     await bench.skipper.fast_forward(split, timedelta(hours=2))
     assert await asyncio.wait_for(split.result(), 60) == "released"
     assert (await the_line(bench, order))["released_at"] is not None
+    before = await kinds(bench, order)
+    again = splits.SplitActivities(bench.resources.transactions)
+    for step in (again.recognize_line, again.release_line):  # as after an answer that was lost
+        await step(LineInput(str(line["id"])))
+    assert await kinds(bench, order) == before
     assert await earning_events(bench, order) == ["earning.accrued", "earning.released"]
     findings = await bench.findings()
     assert findings["earnings.events_equal_ledger"].violations == []

@@ -65,7 +65,7 @@ def adjustment_of_refund(row: RefundRow) -> AdjustmentView:
             "order_id": row.order_id,
             "kind": row.kind.value,
             "as": "refund",
-            "status": row.status.value,
+            "status": row.shown_status,
             "amount": money(row.amount, row.currency),
             "reason": row.reason,
             "refund_id": row.id,

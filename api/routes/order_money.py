@@ -35,6 +35,7 @@ _ADJUSTMENTS = (RefundKind.GOODWILL, RefundKind.CORRECTION)
 @router.get("/v1/orders/{order_id}/money", operation_id="get_order_money")
 async def get_order_money(order_id: str, caller: SignedIn, session: SessionDep) -> OrderMoneyView:
     """Amounts, payments, refunds, adjustments and documents; for operators also the books."""
+    await order_money.one_snapshot(session)
     row = await own_order(session, caller, order_id)
     story = await order_money.of_order(session, row)
     adjustments = [

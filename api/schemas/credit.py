@@ -7,10 +7,13 @@ from pydantic import Field, model_validator
 
 from api.schemas.common import Body, Money, Output, ShortText
 
+# Far above any gift, and what somebody has stays within what an amount can be.
+_MOST = 10**9
 
-def _positive(amount: Money) -> None:
-    if amount.amount <= 0:
-        raise ValueError("an amount to give is positive")
+
+def _sensible(amount: Money) -> None:
+    if not 0 < amount.amount <= _MOST:
+        raise ValueError(f"an amount to give is from 1 to {_MOST} minor units")
 
 
 class AdjustmentBody(Body):
@@ -24,7 +27,7 @@ class AdjustmentBody(Body):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "AdjustmentBody":
-        _positive(self.amount)
+        _sensible(self.amount)
         if self.kind == "correction" and self.given_as == "store_credit":
             raise ValueError("a correction goes back as it was paid; only goodwill can be store credit")
         return self
@@ -38,7 +41,7 @@ class AdjustmentView(Output):
     order_id: str
     kind: Literal["goodwill", "correction"]
     given_as: Annotated[Literal["refund", "store_credit"], Field(alias="as")]
-    status: Literal["pending", "succeeded", "failed"]
+    status: Literal["pending", "succeeded", "failed", "canceled"]
     amount: Money
     reason: str
     refund_id: str | None
@@ -93,8 +96,8 @@ class CreditGrantBody(Body):
     reason: Annotated[ShortText, Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _positive(self) -> "CreditGrantBody":
-        _positive(self.amount)
+    def _makes_sense(self) -> "CreditGrantBody":
+        _sensible(self.amount)
         return self
 
 

@@ -68,17 +68,24 @@ class OrderMoney:
 
     @property
     def refund_pending(self) -> int:
-        """What is promised back and not gone yet, minor units."""
+        """What is promised back and not gone yet, minor units; a failed refund is still owed."""
         return sum(
             refund.amount
             for refund in self.refunds
-            if refund.kind.takes_from_lines and refund.status is RefundStatus.PENDING
+            if refund.kind.takes_from_lines
+            and refund.status is not RefundStatus.SUCCEEDED
+            and refund.canceled_at is None
         )
 
     @property
     def refundable(self) -> int:
         """What can still go back, minor units."""
         return sum(line.refundable for line in self.lines)
+
+
+async def one_snapshot(session: Session) -> None:
+    """Have all that follows in this transaction see one moment: figures and lists then agree. Comes first."""
+    await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
 
 
 async def of_order(session: Session, order: OrderRow) -> OrderMoney:

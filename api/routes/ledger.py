@@ -125,7 +125,7 @@ async def get_trial_balance(
 ) -> TrialBalance:
     """Balances by account at a moment, as they were known at a moment; per currency they sum to zero.
 
-    With both moments in the past, the answer never changes again.
+    With `recorded_at` in the past (by more than a transaction's length), the answer never changes again.
     """
     found = await balances.trial(session, at=at, recorded_at=recorded_at)
     now = datetime.now(UTC)

@@ -243,7 +243,7 @@ class MoodleLms:
             return UnknownCourse(f"course {course_id} is not there")
         if await self.get_user(user_id) is None:
             return UnknownUser(f"user {user_id} is not there")
-        return LmsRejected(refusal.message, code="invalidparameter")
+        return LmsRejected(refusal.message)
 
     async def revoke(self, user_id: str, course_id: str) -> None:
         """See the port. Moodle answers nothing, whether somebody was enrolled or not."""

@@ -262,7 +262,7 @@ class OpenEdxLms:
             raise BadCredentials("wrong user name or password")
         if error in ("invalid_client", "unauthorized_client", "unsupported_grant_type"):
             raise Misconfigured(f"the LMS does not know LMS_CLIENT_ID with LMS_CLIENT_SECRET ({error})")
-        raise LmsRejected(f"the LMS refused a token: {str(error)[:60]}", code="token_refused")
+        raise LmsRejected(f"the LMS refused a token: {str(error)[:60]}")
 
 
 def edx_username(username: str) -> str:

@@ -27,6 +27,7 @@ from tests.e2e.conftest import Shop
 from tests.e2e.processor import pay_behind_our_back
 from tests.histories.credit import CreditPaths
 from tests.histories.earnings import EarningPaths
+from tests.histories.reconciliation import ReconciliationPaths
 from tests.histories.refunds import RefundPaths
 
 FOLDER = Path(__file__).parent.parent / "data" / "histories"
@@ -44,9 +45,11 @@ class Recorder:
         self._shop = shop
         self._client = client
 
-    async def keep(self, name: str, workflow_id: str, *, closed: bool = True) -> None:
+    async def keep(
+        self, name: str, workflow_id: str, *, closed: bool = True, run_id: str | None = None
+    ) -> None:
         """Write the history of a workflow, once it has closed."""
-        handle = self._client.get_workflow_handle(workflow_id)
+        handle = self._client.get_workflow_handle(workflow_id, run_id=run_id)
         if closed:
             await asyncio.wait_for(handle.result(), 60)
         history = await handle.fetch_history()
@@ -219,6 +222,10 @@ class Recorder:
         """Store credit given, spent, given back."""
         await CreditPaths(self._shop, self.keep).record()
 
+    async def reconciliations(self) -> None:
+        """The processor compared with the books; the inbox recovery is paused, the processor's clock moved."""
+        await ReconciliationPaths(self._shop, self._client, self.keep).record()
+
     async def scheduled(self) -> None:
         """One run of each Schedule that has no paths of its own."""
         for name, kind in (
@@ -263,6 +270,7 @@ async def record() -> None:
         await recorder.earnings()
         await recorder.credit()
         await recorder.scheduled()
+        await recorder.reconciliations()
     await record_taxes()
 
 

@@ -223,7 +223,7 @@ class Recorder:
         await CreditPaths(self._shop, self.keep).record()
 
     async def reconciliations(self) -> None:
-        """The processor compared with the books; the inbox recovery is paused, the processor's clock moved."""
+        """Processor and books compared; the inbox recovery is paused, the processor's clock moved."""
         await ReconciliationPaths(self._shop, self._client, self.keep).record()
 
     async def scheduled(self) -> None:

@@ -249,3 +249,6 @@ async def test_the_command_exports_the_same(
     assert printed.stdout == served.text
     wrong = await asyncio.to_thread(run, ["ledger", "export", "--format", "xlsx"])
     assert wrong.exit_code == 2
+    for anchor in ("head", "1:abc", ":" + "0" * 64):
+        wrong = await asyncio.to_thread(run, ["verify", "--anchor", anchor])
+        assert wrong.exit_code == 2, anchor

@@ -6,13 +6,16 @@ import time
 import pytest
 from sqlalchemy import text
 
-from models.queries import seals
+from models.queries import invariants, seals
 from tests.ledger.books import Books, fee
 
 # The mistake that looks right: up to the highest that can be seen, whoever is still writing below it.
 BY_HIGHEST_ID = seals.SEALABLE.replace(
     "least(edge.xmin, cut.txid)", "(SELECT (max(txid)::text::bigint + 1)::text::xid8 FROM journal_entry)"
 )
+
+
+SNAPSHOTS = next(i for i in invariants.DATABASE_INVARIANTS if i.name == "ledger.snapshots_agree")
 
 
 async def a_slow_writer_is_overtaken(books: Books) -> None:
@@ -130,6 +133,8 @@ async def test_balances_are_read_from_a_snapshot_and_what_came_after(books: Book
         assert await seals.take_snapshot(session, least=1) == 0, "nothing was sealed since"
     await books.seal_all()
     await books.post(fee(amount=1000, currency="KWD"))
+    async with books.database.transaction() as session:
+        assert await invariants.violations(session, SNAPSHOTS) == []
     found = await books.balances()
     assert found == {
         ("1010", "KWD"): -1000,
@@ -142,3 +147,6 @@ async def test_balances_are_read_from_a_snapshot_and_what_came_after(books: Book
         "UPDATE balance_snapshot SET amount = amount + 1 WHERE account = '5020'",
     )
     assert (await books.balances())["5020", "USD"] == 156
+    async with books.database.transaction() as session:
+        found = await invariants.violations(session, SNAPSHOTS)
+    assert found == ["snapshot of 5020  USD says 56, the postings 55"]

@@ -96,6 +96,7 @@ class Settings(LmsSettings):
     vies_api_base: str | None = None
     payment_window_minutes: float = Field(default=30, gt=0)
     refund_window_days: int = Field(default=14, ge=0)
+    refund_max_progress_percent: int = Field(default=30, ge=0, le=100)
     earnings_hold_days: float = Field(default=30, ge=0)
     public_url: str = "http://127.0.0.1:8000"
     jwt_signing_keys: SecretStr

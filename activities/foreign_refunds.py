@@ -9,7 +9,7 @@ from activities.boundary import Transaction, Transactions, translated
 from activities.earnings import ledger_of, post_outcome
 from activities.orders import refusal_of
 from activities.refunds import Reservation
-from domain.errors import Conflict, InvalidInput
+from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.ledger import initiate_refund, plan_refund, refund_unapplied
 from domain.messages import RefundInput
 from domain.orders import DisputeState, RefundKind
@@ -56,9 +56,23 @@ class ForeignRefundActivities:
                 if adopted is None:
                     return Reservation(await refund_books.state_of(tx, given.refund_id))
         except (Conflict, InvalidInput) as error:
+            await self._note_parked(found, error)
             return Reservation(None, refusal_of(error))
         await self._dispatcher.wake_refund(adopted)
         return Reservation(None, ended=f"refund {adopted} takes it as its own")
+
+    async def _note_parked(self, found: ProcessorRefund, error: CommerceError) -> None:
+        async with self._transactions.begin() as tx:
+            payment = await payments.by_intent(tx.session, found.payment_intent or "")
+            if payment is not None:
+                await orders.note(
+                    tx.session,
+                    payment.order_id,
+                    f"refund/{found.id}/parked",
+                    "refund_parked",
+                    f"Refund {found.id} of {found.amount} {found.currency} (minor units), made at the "
+                    f"processor, does not fit: {error.detail or error.code}. An operator decides.",
+                )
 
     async def _take_in(
         self, tx: Transaction, refund_id: str, payment: PaymentRow, found: ProcessorRefund

@@ -93,10 +93,17 @@ async def give_up(tx: Transaction, refund: RefundRow) -> None:
     await post_outcome(tx, cancel_refund(refund.id, books), row, lines, reason="refund canceled")
     await refunds.set_canceled(tx.session, refund.id)
     touched = set(await refunds.line_ids(tx.session, refund.id))
-    await entitlements.justify_again(tx.session, sorted(touched))
     for line_id, item_id in await orders.seated_lines(tx.session, row.id):
-        if line_id in touched and await catalog.take_seat(tx.session, item_id):
+        if line_id not in touched:
+            continue
+        if await catalog.take_seat(tx.session, item_id):
             await orders.set_holds_seat(tx.session, line_id)
+        else:
+            touched.remove(line_id)
+            await note(
+                tx, refund, f"no_seat/{line_id}", "The seat was sold meanwhile: paid for, but without access."
+            )
+    await entitlements.justify_again(tx.session, sorted(touched))
     await note(
         tx, refund, "canceled", f"{_sum(refund)} was canceled by an operator; the order stands as before."
     )
@@ -125,8 +132,11 @@ async def state_of(tx: Transaction, refund_id: str) -> RefundState:
 
 
 async def require(tx: Transaction, refund_id: str, *, lock: bool = False) -> RefundRow:
-    """The refund's row."""
-    refund = await refunds.get(tx.session, refund_id, lock=lock)
+    """The refund's row; with `lock`, its order's before it, as everybody locks them."""
+    refund = await refunds.get(tx.session, refund_id)
+    if refund is not None and lock:
+        await require_order(tx, refund.order_id)
+        refund = await refunds.get(tx.session, refund_id, lock=True)
     if refund is None:
         raise CommerceError(f"refund {refund_id} has no row")
     return refund
@@ -171,11 +181,15 @@ def _sum(refund: RefundRow) -> str:
 
 
 async def _end_what_is_refunded(tx: Transaction, row: OrderRow, refund: RefundRow) -> None:
-    """Lines that were paid back in full no longer give access, nor hold a seat."""
+    """Lines that were paid back in full no longer give access, nor hold a seat.
+
+    What another refund has promised and not sent does not count: the last to succeed ends the access.
+    """
     if refund.keep_access:
         return
     lines = await orders.lines(tx.session, row.id, lock=True)
     touched = set(await refunds.line_ids(tx.session, refund.id))
+    touched -= await refunds.lines_of_open(tx.session, row.id, apart_from=refund.id)
     ended = [
         line for line in lines if line.id in touched and ledger_of(line, row.currency).refundable_gross == 0
     ]

@@ -1,28 +1,21 @@
 """Steps of a refund: reserve and reverse in one transaction, ask the processor, settle, tell."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from temporalio import activity
 
-from activities import refund_books
+from activities import refund_books, refund_reservation
 from activities.boundary import Transaction, Transactions, translated
-from activities.earnings import ledger_of, post_outcome
 from activities.orders import Refusal, refusal_of
 from activities.refund_books import RefundState
 from domain import ids
-from domain.currencies import currency_of
 from domain.errors import CommerceError, Conflict, InvalidInput
-from domain.event_keys import refund_cause
-from domain.ledger import LineLedger, Outcome, initiate_refund, plan_refund
 from domain.messages import RefundInput
-from domain.orders import DisputeState, PaymentState, RefundKind, RefundStatus
-from domain.store_credit import Tender, refund_tender
+from domain.orders import RefundStatus
 from integrations.dispatch import Dispatcher
 from integrations.payments import Refund as ProcessorRefund
 from integrations.payments import StripePayments
-from models.queries import orders, payments, refunds
-from models.queries.orders import CommandRow
+from models.queries import orders, refunds
 from models.queries.refunds import WISH_CANCEL, WISH_REISSUE, RefundRow
 
 
@@ -41,19 +34,6 @@ class RefundFailure:
 
     refund_id: str
     reason: str
-
-
-# On the timeline, and as the reason of earning events.
-_NAMES = {
-    RefundKind.ORDER: "Refund",
-    RefundKind.CORRECTION: "Price correction",
-    RefundKind.GOODWILL: "Goodwill refund, borne by the platform,",
-}
-_WHY = {
-    RefundKind.ORDER: "refund",
-    RefundKind.CORRECTION: "price correction",
-    RefundKind.GOODWILL: "goodwill",
-}
 
 
 class RefundActivities:
@@ -87,51 +67,10 @@ class RefundActivities:
                     command = await orders.command(tx.session, given.refund_id)
                     if command is None:
                         raise Conflict("nothing was asked under this id", code="not_paid")
-                    await self._reserve(tx, command)
+                    await refund_reservation.reserve(tx, command)
                 return Reservation(await refund_books.state_of(tx, given.refund_id))
         except (Conflict, InvalidInput) as error:
             return Reservation(None, refusal_of(error))
-
-    async def _reserve(self, tx: Transaction, command: CommandRow) -> None:
-        body = command.body
-        row = await refund_books.require_order(tx, body["order_id"])
-        if row.payment_state is not PaymentState.PAID or row.amount_paid == 0:
-            raise Conflict("nothing was paid for this order", code="not_paid")
-        if row.dispute_state is DisputeState.OPEN:
-            raise Conflict("a dispute is open; its outcome decides", code="dispute_open")
-        lines = await orders.lines(tx.session, row.id, lock=True)
-        books = [ledger_of(line, row.currency) for line in lines]
-        kind = RefundKind(body.get("kind", RefundKind.ORDER))
-        outcome, taken = _initiate(command.id, books, body, kind)
-        total = sum(taken.values())
-        payment = next((p for p in await payments.of_order(tx.session, row.id) if p.applied), None)
-        back = _tender(
-            total, books, await refunds.of_order(tx.session, row.id), 0 if payment is None else payment.amount
-        )
-        currency_of(row.currency).require_chargeable(total - back.credit)
-        await refunds.insert(
-            tx.session,
-            refund_id=command.id,
-            order_id=row.id,
-            payment_id=None if payment is None else payment.id,
-            kind=kind,
-            amount=total,
-            credit_amount=back.credit,
-            currency=row.currency,
-            reason=body["reason"],
-            keep_access=body["keep_access"],
-            requested_by=command.user_id,
-            lines=taken,
-        )
-        await post_outcome(tx, outcome, row, lines, reason=_WHY[kind])
-        in_credit = f", {back.credit} of it as store credit" if back.credit else ""
-        await orders.note(
-            tx.session,
-            row.id,
-            f"refund/{command.id}/asked",
-            "refund_requested",
-            f"{_NAMES[kind]} of {total} {row.currency} (minor units){in_credit} asked: {body['reason']}",
-        )
 
     @activity.defn
     @translated
@@ -246,27 +185,3 @@ class RefundActivities:
     async def _read_state(self, refund_id: str) -> RefundState:
         async with self._transactions.begin() as tx:
             return await refund_books.state_of(tx, refund_id)
-
-
-def _initiate(
-    refund_id: str, books: list[LineLedger], body: dict[str, Any], kind: RefundKind
-) -> tuple[Outcome, dict[str, int]]:
-    """The reversal and what it takes from each line; Conflict when that is more than is left."""
-    by_line = None
-    if body["lines"] is not None:
-        by_line = {line["line_id"]: line["amount"] for line in body["lines"]}
-    taken = plan_refund(books, amount=body["amount"], by_line=by_line)
-    return initiate_refund(
-        refund_id, books, amount=body["amount"], by_line=by_line, absorb=kind.absorbed
-    ), taken
-
-
-def _tender(amount: int, books: list[LineLedger], earlier: list[RefundRow], card_paid: int) -> Tender:
-    """What of a refund goes to the card, and what is given back as store credit.
-
-    Counted from what stands on the lines: a canceled refund took nothing.
-    """
-    standing = {taking.cause for line in books for taking in line.takings if taking.gross}
-    in_credit = sum(r.credit_amount for r in earlier if refund_cause(r.id) in standing)
-    to_card = sum(line.taken_gross for line in books) - in_credit
-    return refund_tender(amount, card_left=card_paid - to_card)

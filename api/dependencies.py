@@ -56,6 +56,8 @@ class Services:
     vat_registry: VatRegistry
     # None: tax comes from our table.
     tax_calculator: StripeTax | None
+    # A learner who did more of a course than this refunds it only through an operator.
+    refund_max_progress_percent: int
     allow_private_addresses: bool
     temporal_namespace: str
     temporal_ui_origins: tuple[str, ...]

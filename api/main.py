@@ -80,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 settings.vat_check, http, settings.vies_api_base, settings.seller_vat_id
             ),
             tax_calculator=tax_calculator,
+            refund_max_progress_percent=settings.refund_max_progress_percent,
             allow_private_addresses=settings.allow_private_addresses,
             temporal_namespace=settings.temporal_namespace,
             temporal_ui_origins=settings.ui_origins,

@@ -1,6 +1,5 @@
 """Refunds: an operator at any time, a learner within the item's window."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Body
@@ -8,16 +7,16 @@ from fastapi import APIRouter, Body
 from api.dependencies import NewObjectId, Operator, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.refund_right import check_learners_right
 from api.routes.orders import own_order
 from api.routes.views import refund_view
 from api.schemas.common import Money
 from api.schemas.orders import RefundAnswer, RefundBody, RefundList, RefundStatusName
 from api.workflow_calls import ask_refund
-from domain.errors import Conflict, Forbidden, InvalidInput, NotFound
-from domain.orders import PaymentState, RefundStatus
+from domain.errors import InvalidInput, NotFound
+from domain.orders import RefundStatus
 from models.database import Session
 from models.queries import orders, refunds
-from models.queries.orders import OrderRow
 from models.queries.refunds import check_cancelable, check_failed
 
 router = APIRouter(route_class=CommerceRoute, tags=["refunds"])
@@ -34,8 +33,9 @@ async def create_refund(
 ) -> RefundAnswer:
     """Refund lines, an amount, or all that remains. The money is reserved before the processor is asked."""
     row = await own_order(session, caller, order_id)
-    if not caller.is_operator:
-        await _within_learners_right(session, row, body)
+    remark = None
+    if not caller.is_operator and await orders.command(session, refund_id) is None:
+        remark = await check_learners_right(services, session, row, body)
     named = [body.amount, *(line.amount for line in body.lines or [])]
     if any(isinstance(one, Money) and one.currency != row.currency for one in named):
         raise InvalidInput(f"the order is in {row.currency}", code="currency_mismatch")
@@ -53,6 +53,7 @@ async def create_refund(
                 "amount": None if body.amount is None else body.amount.amount,
                 "reason": body.reason,
                 "keep_access": body.keep_access,
+                "remark": remark,
             },
         )
     await ask_refund(services, refund_id)
@@ -126,21 +127,3 @@ async def _wish(
 
 def _minor(amount: Money | int | None) -> int | None:
     return amount.amount if isinstance(amount, Money) else amount
-
-
-async def _within_learners_right(session: Session, row: OrderRow, body: RefundBody) -> None:
-    """A learner may return whole lines within the window, and not keep the access."""
-    if body.amount is not None or any(line.amount is not None for line in body.lines or []):
-        raise Forbidden("a learner refunds whole lines; an operator can refund an amount")
-    if body.keep_access:
-        raise Forbidden("only an operator may leave the access")
-    if row.payment_state is not PaymentState.PAID or row.paid_at is None:
-        raise Conflict("nothing was paid", code="not_paid")
-    wanted = {line.line_id for line in body.lines or []}
-    for line in await orders.lines(session, row.id):
-        if wanted and line.id not in wanted:
-            continue
-        if datetime.now(UTC) > row.paid_at + timedelta(days=line.refund_window_days):
-            raise Conflict(
-                f"the refund window of {line.refund_window_days} days has closed", code="refund_window_closed"
-            )

@@ -3,12 +3,13 @@
 from sqlalchemy import text
 
 from models.database import Session
+from models.queries import refunds
 
 
 async def reason_to_hold(session: Session, order_id: str) -> str | None:
     """Why nothing of the order may be released now, in words; None when nothing stands against it.
 
-    An open dispute, or a refund that the processor has not decided. Read it under the order's lock: both
+    An open dispute, or a refund that has not sent its money. Read it under the order's lock: both
     are begun under it. Whoever ends one resumes the splits of the order's lines.
     """
     found: str | None = (
@@ -16,7 +17,7 @@ async def reason_to_hold(session: Session, order_id: str) -> str | None:
             text(
                 "SELECT CASE WHEN o.dispute_state = 'open' THEN 'A dispute is open' "
                 "WHEN EXISTS (SELECT FROM refund r WHERE r.order_id = o.id AND r.kind <> 'unapplied' "
-                "AND r.status = 'pending') THEN 'A refund is under way' END "
+                f"AND {refunds.OPEN_SQL}) THEN 'A refund is under way' END "
                 "FROM orders o WHERE o.id = :id"
             ),
             {"id": order_id},

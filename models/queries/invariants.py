@@ -154,7 +154,7 @@ DATABASE_INVARIANTS = (
         "refunds of an order never exceed what was paid for it",
         "SELECT 'order ' || o.number || ' refunds ' || sum(r.amount) || ' of ' || o.amount_paid "
         "FROM orders o JOIN refund r ON r.order_id = o.id AND r.kind <> 'unapplied' "
-        "AND r.status IN ('pending', 'succeeded') GROUP BY o.id HAVING sum(r.amount) > o.amount_paid",
+        "AND r.canceled_at IS NULL GROUP BY o.id HAVING sum(r.amount) > o.amount_paid",
     ),
     Invariant(
         "refunds.counted_once",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from models.database import Session
+from models.queries import refunds
 
 # Younger rows may simply not have been reached yet.
 _SETTLING = "interval '30 seconds'"
@@ -29,9 +30,8 @@ _ORDERS = (
     f"AND created_at < now() - {_SETTLING} ORDER BY id"
 )
 _REFUNDS = (
-    "SELECT id::text, NULL FROM refund WHERE (status = 'pending' "
-    "OR (status = 'failed' AND canceled_at IS NULL)) "
-    f"AND created_at < now() - {_SETTLING} ORDER BY id"
+    f"SELECT r.id::text, NULL FROM refund r WHERE {refunds.OPEN_SQL} "
+    f"AND r.created_at < now() - {_SETTLING} ORDER BY r.id"
 )
 _ACCESS = (
     "SELECT user_id::text, lms_course_id FROM entitlement "

@@ -65,6 +65,9 @@ def check_cancelable(refund: RefundRow) -> None:
         raise Conflict("its store credit was given back already", code="refund_not_cancelable")
 
 
+# Promised and not sent: under way, or failed and neither issued again nor canceled.
+OPEN_SQL = "(r.status = 'pending' OR (r.status = 'failed' AND r.canceled_at IS NULL))"
+
 # What an operator may wish for a failed refund.
 WISH_REISSUE = "reissue"
 WISH_CANCEL = "cancel"
@@ -110,7 +113,9 @@ async def get(session: Session, refund_id: str, *, lock: bool = False) -> Refund
 
 async def of_order(session: Session, order_id: str) -> list[RefundRow]:
     """All refunds of an order, oldest first."""
-    rows = await session.execute(text(_SELECT + "WHERE r.order_id = :id ORDER BY r.id"), {"id": order_id})
+    rows = await session.execute(
+        text(_SELECT + "WHERE r.order_id = :id ORDER BY r.created_at, r.id"), {"id": order_id}
+    )
     return [_refund(row) for row in rows]
 
 
@@ -294,6 +299,18 @@ async def of_unapplied(session: Session, payment_id: str) -> str | None:
         )
     ).scalar_one_or_none()
     return None if found is None else str(found)
+
+
+async def lines_of_open(session: Session, order_id: str, *, apart_from: str) -> set[str]:
+    """Lines from which another refund takes something that it has not sent yet."""
+    rows = await session.execute(
+        text(
+            "SELECT DISTINCT l.line_id FROM refund_line l JOIN refund r ON r.id = l.refund_id "
+            f"WHERE r.order_id = :order_id AND r.id <> :id AND {OPEN_SQL}"
+        ),
+        {"order_id": order_id, "id": apart_from},
+    )
+    return {str(row.line_id) for row in rows}
 
 
 async def lines_of(session: Session, refund_id: str) -> dict[str, int]:

@@ -98,6 +98,7 @@ class Settings(LmsSettings):
     refund_window_days: int = Field(default=14, ge=0)
     refund_max_progress_percent: int = Field(default=30, ge=0, le=100)
     earnings_hold_days: float = Field(default=30, ge=0)
+    rate_limit_factor: float = Field(default=1, ge=0)
     public_url: str = "http://127.0.0.1:8000"
     jwt_signing_keys: SecretStr
     secrets_key: SecretStr
@@ -140,6 +141,8 @@ class Settings(LmsSettings):
             unsafe.append("VIES_API_BASE points away from VIES")
         if self.lms_kind == "standin":
             unsafe.append("LMS_KIND is the stand-in")
+        if self.rate_limit_factor == 0:
+            unsafe.append("RATE_LIMIT_FACTOR is 0")
         if not self.public_url.startswith("https://"):
             unsafe.append("PUBLIC_URL is not https")
         if unsafe:

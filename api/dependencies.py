@@ -58,6 +58,8 @@ class Services:
     tax_calculator: StripeTax | None
     # A learner who did more of a course than this refunds it only through an operator.
     refund_max_progress_percent: int
+    # Times each limit of `domain.limits`; 0 switches them off.
+    rate_limit_factor: float
     allow_private_addresses: bool
     temporal_namespace: str
     temporal_ui_origins: tuple[str, ...]

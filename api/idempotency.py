@@ -17,8 +17,10 @@ from fastapi.routing import APIRoute
 from api.audit import log_action
 from api.dependencies import Access, Services, authenticate, recognize_machine, services_of
 from api.problems import problem_response
+from api.rate_limits import forgive, limits_of, take_attempt
 from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.ids import email_caller
+from domain.limits import ANY
 from models.database import Session
 from models.queries import idempotency
 
@@ -26,6 +28,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _MAX_KEY_LENGTH = 255
+# Stripe, LMS and payout system send as fast as things happen; what they did not sign is not even stored.
+_INBOUND = "/v1/webhooks/"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNFINGERPRINTED = frozenset({"password"})
 _STORED_REFUSALS = frozenset({409, 422})
@@ -77,18 +81,22 @@ class CommerceRoute(APIRoute):
         """Wrap FastAPI's handler."""
         original = super().get_route_handler()
         takes_key = self.takes_key
+        own_limits = limits_of(self.endpoint)
+        general = () if self.path.startswith(_INBOUND) else ANY
         reruns = getattr(self.endpoint, "__dict__", {}).get("rerun_on_replay", False)
 
         async def handle(request: Request) -> Response:
             services = services_of(request)
             await recognize_machine(request)
+            await take_attempt(request, services, general, own_limits)
             async with services.database.session() as session:
                 request.state.session = session
                 if takes_key:
                     return await _run_once(request, services, session, original, self, reruns=reruns)
                 response = await original(request)
                 await session.commit()
-                return response
+            await forgive(request, services, own_limits, response)
+            return response
 
         return handle
 

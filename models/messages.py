@@ -178,3 +178,13 @@ class IdempotencyRecord(SQLModel, table=True):
     status_code: int | None = whole(nullable=True)
     response_sealed: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     created_at: datetime = created()
+
+
+class RateLimit(SQLModel, table=True):
+    """When the attempts of one caller under one limit would have been spaced out evenly."""
+
+    __tablename__ = "rate_limit"
+    __table_args__ = {"prefixes": ["UNLOGGED"]}
+
+    key: str = Field(primary_key=True)
+    even_until: datetime = moment(nullable=False, index=True)

@@ -6,9 +6,11 @@ from fastapi import APIRouter, Body, Response
 
 from api.dependencies import Resuming, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute, rerun_on_replay, without_key
+from api.rate_limits import limited
 from api.schemas.auth import Jwks, LoginBody, RefreshBody, RegisterBody, Session, UserView
 from api.tokens import hash_refresh_token, new_refresh_token
 from domain.errors import Unauthenticated
+from domain.limits import LOGIN, REGISTER
 from integrations.lms.port import LmsUser
 from models.database import Session as DatabaseSession
 from models.queries import people
@@ -54,6 +56,7 @@ async def _tokens(
 
 @router.post("/v1/auth/register", status_code=201, operation_id="register")
 @rerun_on_replay
+@limited(REGISTER)
 async def register(
     body: Annotated[RegisterBody, Body()],
     services: ServicesDep,
@@ -76,6 +79,7 @@ async def register(
 
 @router.post("/v1/auth/login", operation_id="login")
 @without_key
+@limited(LOGIN)
 async def login(body: Annotated[LoginBody, Body()], services: ServicesDep, session: SessionDep) -> Session:
     """Log in at the LMS; the password is neither stored nor logged."""
     return await _sign_in(services, session, await services.lms.authenticate(body.username, body.password))

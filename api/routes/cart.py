@@ -9,9 +9,11 @@ from api.dependencies import NewObjectId, Principal, SessionDep, SignedIn
 from api.etags import check_match
 from api.idempotency import CommerceRoute
 from api.paging import parse_id
+from api.rate_limits import limited
 from api.routes.cart_view import cart_view
 from api.schemas.shop import CartItemBody, CartLinePatch, CartView, PromoBody
 from domain.errors import Conflict, NotFound, PromoInvalid
+from domain.limits import PROMOTION
 from models.database import Session
 from models.queries import carts, catalog, promotions, quotes
 from models.queries.carts import CartRow
@@ -113,6 +115,7 @@ async def remove_cart_item(
 
 
 @router.put("/v1/cart/promo", operation_id="set_promo")
+@limited(PROMOTION)
 async def set_promo(
     body: Annotated[PromoBody, Body()],
     request: Request,

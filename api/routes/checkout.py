@@ -6,12 +6,14 @@ from fastapi import APIRouter, Body, Request
 
 from api.dependencies import NewObjectId, Principal, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
+from api.rate_limits import limited
 from api.routes.orders import order_answer
 from api.schemas.orders import CheckoutAnswer, CheckoutBody, PaymentToMake
 from api.taxation import decide_tax, with_plain_tax_id
 from api.workflow_calls import ask_checkout
 from domain.errors import Conflict, InvalidInput
 from domain.ids import instructor_payee
+from domain.limits import CHECKOUT
 from domain.orders import PaymentState
 from integrations.documents.locales import document_locale
 from models.database import Session
@@ -22,6 +24,7 @@ router = APIRouter(route_class=CommerceRoute, tags=["checkout"])
 
 
 @router.post("/v1/checkout", status_code=201, operation_id="checkout")
+@limited(CHECKOUT)
 async def checkout(
     body: Annotated[CheckoutBody, Body()],
     request: Request,

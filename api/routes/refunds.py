@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body
 from api.dependencies import NewObjectId, Operator, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.rate_limits import limited
 from api.refund_right import check_learners_right
 from api.routes.orders import own_order
 from api.routes.views import refund_view
@@ -14,6 +15,7 @@ from api.schemas.common import Money
 from api.schemas.orders import RefundAnswer, RefundBody, RefundList, RefundStatusName
 from api.workflow_calls import ask_refund
 from domain.errors import InvalidInput, NotFound
+from domain.limits import REFUND
 from domain.orders import RefundStatus
 from models.database import Session
 from models.queries import orders, refunds
@@ -23,6 +25,7 @@ router = APIRouter(route_class=CommerceRoute, tags=["refunds"])
 
 
 @router.post("/v1/orders/{order_id}/refunds", status_code=202, operation_id="create_refund")
+@limited(REFUND)
 async def create_refund(
     order_id: str,
     body: Annotated[RefundBody, Body()],

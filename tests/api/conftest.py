@@ -55,6 +55,7 @@ def environment(database_url: str, lms_process: StandinProcess, credentials: Cre
         "PAYOUT_WEBHOOK_SECRET": SECRET,
         "JWT_SIGNING_KEYS": credentials.jwt_signing_keys,
         "SECRETS_KEY": credentials.secrets_key,
+        "RATE_LIMIT_FACTOR": "1000",
     }
 
 

@@ -1,0 +1,152 @@
+"""Who tries too often has to wait, whichever gateway is asked; who works normally never notices."""
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import text
+
+from api.main import create_app
+from config import Settings
+from domain.limits import ALL, CHECKOUT, LOGIN, PROMOTION
+from tests.api.callers import PASSWORD, Caller, Gateway
+
+MakeHttp = Callable[..., Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture
+async def make_http(environment: dict[str, str], gateway: Gateway) -> AsyncIterator[MakeHttp]:
+    """Another gateway on the same database, with limits."""
+    async with AsyncExitStack() as cleanup:
+
+        async def make(factor: str = "1", address: str = "203.0.113.7") -> httpx.AsyncClient:
+            values = environment | {"RATE_LIMIT_FACTOR": factor}
+            app = create_app(Settings.model_validate({name.lower(): value for name, value in values.items()}))
+            await cleanup.enter_async_context(app.router.lifespan_context(app))
+            transport = httpx.ASGITransport(app, client=(address, 50_000))
+            return await cleanup.enter_async_context(
+                httpx.AsyncClient(transport=transport, base_url="http://gateway")
+            )
+
+        yield make
+        async with gateway.services.database.transaction() as session:
+            await session.execute(text("DELETE FROM rate_limit"))
+
+
+async def log_in(http: httpx.AsyncClient, username: str, password: str = "wrong") -> httpx.Response:
+    return await http.post("/v1/auth/login", json={"username": username, "password": password})
+
+
+async def some_time_passes(gateway: Gateway, seconds: int) -> None:
+    async with gateway.services.database.transaction() as session:
+        await session.execute(
+            text("UPDATE rate_limit SET even_until = even_until - make_interval(secs => :s)"), {"s": seconds}
+        )
+
+
+def test_limits_have_names_of_their_own() -> None:
+    assert len({limit.name for limit in ALL}) == len(ALL)
+
+
+async def test_guessing_a_password_is_slowed_at_every_gateway(gateway: Gateway, make_http: MakeHttp) -> None:
+    one, other = await make_http(), await make_http(address="198.51.100.9")
+    times = LOGIN[0].times
+    for number in range(times):
+        answer = await log_in(other if number % 2 else one, "learner@example.com")
+        assert answer.status_code == 401
+    for http in (one, other):
+        answer = await log_in(http, " Learner@Example.com")
+        assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+        assert 1 <= int(answer.headers["Retry-After"]) <= LOGIN[0].seconds / times
+    # The right password helps the guesser no more; another account is not held up.
+    assert (await log_in(one, "learner@example.com", PASSWORD)).status_code == 429
+    assert (await log_in(one, "learner2@example.com", PASSWORD)).status_code == 200
+    await some_time_passes(gateway, LOGIN[0].seconds // times + 1)
+    assert (await log_in(one, "learner@example.com", PASSWORD)).status_code == 200
+    async with gateway.services.database.transaction() as session:
+        keys = "".join((await session.execute(text("SELECT key FROM rate_limit"))).scalars())
+    assert "learner" not in keys
+
+
+async def test_a_good_login_is_no_attempt(make_http: MakeHttp) -> None:
+    http = await make_http()
+    for _ in range(LOGIN[0].times + 5):
+        assert (await log_in(http, "instructor@example.com", PASSWORD)).status_code == 200
+
+
+async def test_many_accounts_from_one_address_are_slowed(make_http: MakeHttp) -> None:
+    http = await make_http("0.1", "2001:db8:1:2::1")
+    for number in range(LOGIN[1].times // 10):
+        assert (await log_in(http, f"nobody{number}@example.com")).status_code == 401
+    assert (await log_in(http, "somebody@example.com")).status_code == 429
+    neighbour = await make_http("0.1", "2001:db8:1:2:ffff::9")
+    assert (await log_in(neighbour, "somebody@example.com")).status_code == 429
+    elsewhere = await make_http("0.1", "2001:db8:1:3::1")
+    assert (await log_in(elsewhere, "somebody@example.com")).status_code == 401
+
+
+async def test_guessing_of_promotions_is_slowed_and_operators_are_not(
+    gateway: Gateway, make_http: MakeHttp
+) -> None:
+    http = await make_http()
+    learner = Caller(http, (await gateway.person()).token)
+    operator = Caller(http, gateway.operator.token)
+    for caller in (learner, operator):
+        for number in range(PROMOTION[0].times):
+            refusal = await caller.refused("PUT", "/v1/cart/promo", {"code": f"GUESS{number}"})
+            assert refusal == (422, "promo_invalid")
+    last = ("PUT", "/v1/cart/promo", {"code": "GUESS"})
+    assert await learner.refused(*last) == (429, "rate_limited")
+    assert await operator.refused(*last) == (422, "promo_invalid")
+    await learner.ok("GET", "/v1/cart")
+
+
+async def test_card_testing_is_slowed_and_the_key_stays_free(gateway: Gateway, make_http: MakeHttp) -> None:
+    learner = Caller(await make_http(), (await gateway.person()).token)
+    body = {"billing_address": {"country": "US", "state": "NY", "postal_code": "10001"}}
+    for _ in range(CHECKOUT[0].times):
+        assert await learner.refused("POST", "/v1/checkout", body) == (409, "cart_empty")
+    key = str(uuid.uuid4())
+    answer = await learner.send("POST", "/v1/checkout", body, key=key)
+    assert answer.status_code == 429
+    await some_time_passes(gateway, int(answer.headers["Retry-After"]) + 1)
+    again = await learner.send("POST", "/v1/checkout", body, key=key)
+    assert (again.status_code, again.json()["code"]) == (409, "cart_empty")
+    assert "Idempotent-Replayed" not in again.headers
+
+
+async def test_of_a_rush_at_two_gateways_no_more_than_the_limit_get_through(
+    gateway: Gateway, make_http: MakeHttp
+) -> None:
+    gateways = [await make_http(), await make_http()]
+    token = (await gateway.person()).token
+    body = {"billing_address": {"country": "US", "state": "NY", "postal_code": "10001"}}
+
+    async def rush(number: int) -> int:
+        return (await Caller(gateways[number % 2], token).refused("POST", "/v1/checkout", body))[0]
+
+    found = Counter(await asyncio.gather(*(rush(number) for number in range(32))))
+    assert found == {409: CHECKOUT[0].times, 429: 32 - CHECKOUT[0].times}
+
+
+async def test_signed_events_have_no_limit(make_http: MakeHttp) -> None:
+    http = await make_http("0.001")
+    for _ in range(5):
+        assert (await http.post("/v1/webhooks/stripe", content=b"{}")).status_code == 400
+
+
+async def test_nobody_in_particular_counts_by_address(make_http: MakeHttp) -> None:
+    http = await make_http("0.0025")
+    answers = [(await http.get("/v1/catalog/items")).status_code for _ in range(4)]
+    assert answers == [200, 200, 200, 429]
+
+
+def test_production_does_without_no_limits(environment: dict[str, str]) -> None:
+    unsafe = {"COMMERCE_ENV": "production", "RATE_LIMIT_FACTOR": "0"}
+    with pytest.raises(ValidationError, match="RATE_LIMIT_FACTOR is 0"):
+        Settings.model_validate({name.lower(): value for name, value in (environment | unsafe).items()})

@@ -122,6 +122,8 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "lms_misconfigured": ErrorDoc(
         422, "LMS misconfigured", "Settings or permissions at the LMS: for an operator."
     ),
+    "invalidparameter": ErrorDoc(422, "The LMS refuses", "Moodle found a value wrong, and does not say which."),
+    "token_refused": ErrorDoc(422, "The LMS refuses", "Open edX gave no token, for a reason of its own."),
     "unknown_user": ErrorDoc(422, "Unknown user", "The LMS does not know this user."),
     "unknown_course": ErrorDoc(422, "Unknown course", "The LMS does not know this course."),
     "user_not_ready": ErrorDoc(422, "User not ready", "The account at the LMS is unconfirmed or suspended."),

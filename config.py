@@ -94,6 +94,7 @@ class Settings(LmsSettings):
     tax_provider: Literal["table", "stripe"] = "table"
     vat_check: Literal["format", "vies"] = "format"
     vies_api_base: str | None = None
+    dispute_access: Literal["suspend", "keep"] = "suspend"
     payment_window_minutes: float = Field(default=30, gt=0)
     refund_window_days: int = Field(default=14, ge=0)
     refund_max_progress_percent: int = Field(default=30, ge=0, le=100)

@@ -31,6 +31,7 @@ from activities.boundary import Transactions
 from activities.capture import Capture
 from activities.completions import CompletionActivities
 from activities.deliveries import DeliveryActivities
+from activities.disputes import DisputeActivities
 from activities.entitlements import EntitlementActivities
 from activities.foreign_refunds import ForeignRefundActivities
 from activities.identity import EarningsIdentityActivities
@@ -64,6 +65,7 @@ from models.queries import differences, reconciliation, webhook_endpoints
 from models.queries.differences import DifferenceRow
 from workflows.checkout import CheckoutWorkflow
 from workflows.completion_polling import CompletionPollingWorkflow
+from workflows.dispute import DisputeWorkflow
 from workflows.entitlement import EntitlementWorkflow
 from workflows.late_payment import LatePaymentWorkflow
 from workflows.payees import CorrectionWorkflow, EarningsIdentityWorkflow, PayoutWorkflow
@@ -85,6 +87,7 @@ log = logging.getLogger("worker")
 WORKFLOWS = [
     CheckoutWorkflow,
     CompletionPollingWorkflow,
+    DisputeWorkflow,
     LatePaymentWorkflow,
     EntitlementWorkflow,
     RevenueSplitWorkflow,
@@ -159,6 +162,13 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         LatePaymentActivities(transactions, dispatcher, capture),
         EntitlementActivities(transactions, resources.lms, dispatcher),
         SplitActivities(transactions),
+        DisputeActivities(
+            transactions,
+            resources.payments,
+            resources.lms,
+            dispatcher,
+            access=settings.dispute_access,
+        ),
         ForeignRefundActivities(transactions, resources.payments, dispatcher),
         RefundActivities(transactions, resources.payments, dispatcher, seller=seller),
         DeliveryActivities(transactions, resources.outbound, resources.sealer, dispatcher),

@@ -129,6 +129,7 @@ class InboxActivities:
                     (ids.tax_report_workflow_id(d), partial(send.start_tax_report, d))
                     for d in unfinished.tax_reports
                 ),
+                *((ids.dispute_workflow_id(d), partial(send.resume_dispute, d)) for d in unfinished.disputes),
             ]
         )
 

@@ -40,6 +40,10 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "order_not_cancelable": ErrorDoc(409, "Order can't be canceled", "It is paid, under way, or has ended."),
     "not_paid": ErrorDoc(409, "Not paid", "There is no payment to refund or to show a receipt for."),
     "refund_exceeds_paid": ErrorDoc(409, "Refund exceeds payment", "More is asked back than is left."),
+    "dispute_over": ErrorDoc(
+        409, "Dispute is over", "The bank has decided; nothing can be submitted or accepted."
+    ),
+    "evidence_submitted": ErrorDoc(409, "Evidence submitted", "Evidence goes to the bank once."),
     "refund_not_failed": ErrorDoc(
         409, "Refund has not failed", "Only a refund that failed is issued again or canceled."
     ),
@@ -122,7 +126,9 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "lms_misconfigured": ErrorDoc(
         422, "LMS misconfigured", "Settings or permissions at the LMS: for an operator."
     ),
-    "invalidparameter": ErrorDoc(422, "The LMS refuses", "Moodle found a value wrong, and does not say which."),
+    "invalidparameter": ErrorDoc(
+        422, "The LMS refuses", "Moodle found a value wrong, and does not say which."
+    ),
     "token_refused": ErrorDoc(422, "The LMS refuses", "Open edX gave no token, for a reason of its own."),
     "unknown_user": ErrorDoc(422, "Unknown user", "The LMS does not know this user."),
     "unknown_course": ErrorDoc(422, "Unknown course", "The LMS does not know this course."),

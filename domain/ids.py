@@ -194,3 +194,18 @@ def foreign_refund_id(provider_refund_id: str, created: int) -> str:
     value[6] = 0x70 | value[6] & 0x0F  # version 7
     value[8] = 0x80 | value[8] & 0x3F  # the variant of RFC 9562
     return str(UUID(bytes=bytes(value)))
+
+
+def dispute_workflow_id(provider_id: str) -> str:
+    """The one writer of a dispute."""
+    return f"dispute/{provider_id}"
+
+
+def dispute_evidence_key(provider_id: str) -> str:
+    """Stripe idempotency key: evidence is submitted once."""
+    return f"dispute/{provider_id}/evidence"
+
+
+def dispute_accept_key(provider_id: str) -> str:
+    """Stripe idempotency key: a loss is accepted once."""
+    return f"dispute/{provider_id}/accept"

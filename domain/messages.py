@@ -15,6 +15,7 @@ REFUND = "RefundWorkflow"
 BALANCE_TRANSACTION = "BalanceTransactionWorkflow"
 WEBHOOK_DELIVERY = "WebhookDeliveryWorkflow"
 WEBHOOK_REPLAY = "WebhookReplayWorkflow"
+DISPUTE = "DisputeWorkflow"
 INBOX_RECOVERY = "InboxRecoveryWorkflow"
 COMPLETION_POLLING = "CompletionPollingWorkflow"
 RECONCILIATION = "ReconciliationWorkflow"
@@ -32,6 +33,7 @@ SIGNAL_WAKE = "wake"
 SIGNAL_RETRY_NOW = "retry_now"
 SIGNAL_LINE = "line_changed"
 SIGNAL_REFUND = "refund_event"
+SIGNAL_DISPUTE = "dispute_event"
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,21 @@ class RefundInput:
 @dataclass(frozen=True)
 class RefundEvent:
     """A verified event about a refund, stored in the inbox."""
+
+    inbox_id: str
+    type: str
+
+
+@dataclass(frozen=True)
+class DisputeInput:
+    """One dispute, by the processor's id."""
+
+    provider_id: str
+
+
+@dataclass(frozen=True)
+class DisputeEvent:
+    """A verified event about a dispute, stored in the inbox."""
 
     inbox_id: str
     type: str

@@ -39,6 +39,8 @@ class Dispatcher:
             return moved
         if event.order_id is None:
             return "ignored: not an object of ours"
+        if event.type.startswith("charge.dispute."):
+            return await self._dispute_event(event, subject)
         if kind == "payment_intent":
             return await self._payment_event(event, subject["id"], event.order_id)
         if kind == "refund":
@@ -67,6 +69,29 @@ class Dispatcher:
                 messages.RefundInput(refund_id, provider_refund_id=subject["id"]),
                 workflow_id,
             )
+
+    async def _dispute_event(self, event: StoredEvent, subject: dict[str, Any]) -> str:
+        workflow_id = ids.dispute_workflow_id(subject["id"])
+        message = messages.DisputeEvent(event.inbox_id, event.type)
+        if await self._signal(workflow_id, messages.SIGNAL_DISPUTE, message):
+            return "dispute signalled"
+        await self._resume(messages.DISPUTE, messages.DisputeInput(subject["id"]), workflow_id)
+        return "dispute taken in"
+
+    async def wake_dispute(self, provider_id: str) -> None:
+        """Have a dispute read what an operator wishes."""
+        await self._resume(
+            messages.DISPUTE,
+            messages.DisputeInput(provider_id),
+            ids.dispute_workflow_id(provider_id),
+            signal=messages.SIGNAL_WAKE,
+        )
+
+    async def resume_dispute(self, provider_id: str) -> None:
+        """Start a dispute's workflow that was lost."""
+        await self._resume(
+            messages.DISPUTE, messages.DisputeInput(provider_id), ids.dispute_workflow_id(provider_id)
+        )
 
     async def _payment_event(self, event: StoredEvent, intent_id: str, order_id: str) -> str:
         if event.type == "payment_intent.created":

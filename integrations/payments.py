@@ -4,7 +4,7 @@ import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import stripe
@@ -54,6 +54,25 @@ class Refund:
     metadata: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A dispute at the processor, with what its balance transactions say: withdrawn and reinstated amounts,
+    the fee and what of it was returned; positive minor units."""
+
+    id: str
+    status: str
+    amount: int
+    currency: str
+    reason: str
+    payment_intent: str | None
+    evidence_due_by: int | None
+    withdrawn: int
+    fee: int
+    reinstated: int
+    fee_returned: int
+    fee_currency: str
+
+
 class IntentNotCancelable(ProcessorRejected):
     """The intent is processing or succeeded; `intent` is how it stands now."""
 
@@ -101,6 +120,37 @@ def _intent(found: Any) -> PaymentIntent:
         last_error_message=error.get("message"),
         created=values["created"],
         client_secret=values.get("client_secret"),
+    )
+
+
+def _dispute(found: Any) -> Dispute:
+    values = _plain(found)
+    unit = _unit(values)
+    moved = values.get("balance_transactions") or []
+    out = [one for one in moved if one["reporting_category"] == "dispute"]
+    back = [one for one in moved if one["reporting_category"] == "dispute_reversal"]
+    amount = unit.from_processor(values["amount"])
+    settled = currency_of(moved[0]["currency"].upper()) if moved else unit
+
+    def principal(transactions: list[dict[str, Any]]) -> int:
+        """In the dispute's currency: what was settled in another one stands for the whole amount."""
+        if settled.code != unit.code:
+            return amount if transactions else 0
+        return abs(sum(unit.from_processor(one["amount"]) for one in transactions))
+
+    return Dispute(
+        id=values["id"],
+        status=values["status"],
+        amount=amount,
+        currency=unit.code,
+        reason=values.get("reason") or "general",
+        payment_intent=_id_of(values.get("payment_intent")),
+        evidence_due_by=(values.get("evidence_details") or {}).get("due_by"),
+        withdrawn=principal(out),
+        fee=sum(settled.from_processor(one["fee"]) for one in out),
+        reinstated=principal(back),
+        fee_returned=-sum(settled.from_processor(one["fee"]) for one in back),
+        fee_currency=settled.code,
     )
 
 
@@ -260,6 +310,26 @@ class StripePayments:
                     {"idempotency_key": idempotency_key},
                 )
             )
+        )
+
+    async def get_dispute(self, provider_id: str) -> Dispute:
+        """The dispute as it stands now."""
+        return _dispute(await _call(self._client.v1.disputes.retrieve_async(provider_id)))
+
+    async def submit_evidence(self, provider_id: str, evidence: dict[str, str], idempotency_key: str) -> None:
+        """Send evidence to the bank, once; the fields are those of Stripe's dispute evidence."""
+        await _call(
+            self._client.v1.disputes.update_async(
+                provider_id,
+                cast(Any, {"evidence": {k: v for k, v in evidence.items() if v}, "submit": True}),
+                {"idempotency_key": idempotency_key},
+            )
+        )
+
+    async def accept_dispute(self, provider_id: str, idempotency_key: str) -> None:
+        """Accept the loss."""
+        await _call(
+            self._client.v1.disputes.close_async(provider_id, {}, {"idempotency_key": idempotency_key})
         )
 
     async def get_refund(self, provider_refund_id: str) -> Refund:

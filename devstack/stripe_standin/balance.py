@@ -44,9 +44,16 @@ class Balance:
             "adjustment", "dispute", disputed, -disputed["amount"], DISPUTE_FEE, "Dispute fee"
         )
 
-    def dispute_reversal(self, disputed: Object) -> Object:
-        """A won dispute's amount comes back."""
-        return self._record("adjustment", "dispute_reversal", disputed, disputed["amount"])
+    def dispute_reversal(self, disputed: Object, fee_returned: int = 0) -> Object:
+        """A won dispute's amount comes back, in some countries with a part of the fee."""
+        return self._record(
+            "adjustment",
+            "dispute_reversal",
+            disputed,
+            disputed["amount"],
+            -fee_returned,
+            "Dispute fee returned",
+        )
 
     def payout(self, paid_out: Object) -> Object:
         """Money goes to the account's bank."""

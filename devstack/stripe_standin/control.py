@@ -126,9 +126,9 @@ class StripeControl(ControlClient):
             "POST", "disputes", payment_intent=intent_id, reason=reason, inquiry=inquiry, **given
         )
 
-    async def win_dispute(self, dispute_id: str) -> dict[str, Any]:
-        """The bank decides for the account; the amount comes back."""
-        return await self._call("POST", f"disputes/{dispute_id}/decide", won=True)
+    async def win_dispute(self, dispute_id: str, *, fee_returned: int = 0) -> dict[str, Any]:
+        """The bank decides for the account; the amount comes back, and so much of the fee."""
+        return await self._call("POST", f"disputes/{dispute_id}/decide", won=True, fee_returned=fee_returned)
 
     async def lose_dispute(self, dispute_id: str) -> dict[str, Any]:
         """The bank decides for the cardholder."""

@@ -37,7 +37,7 @@ _ROUTES: list[tuple[str, str, str]] = [
         "disputes",
         "the cardholder disputes: {charge or payment_intent, amount?, reason?, inquiry?: true or false}",
     ),
-    ("POST", "disputes/{id}/decide", "the bank decides: {won: true or false}"),
+    ("POST", "disputes/{id}/decide", "the bank decides: {won: true or false, fee_returned?}"),
     ("POST", "disputes/{id}/escalate", "an inquiry becomes a dispute and moves money"),
     ("POST", "payouts", "pay out to the bank: {amount, currency?}"),
     ("POST", "payouts/{id}/fail", "the bank sends a payout back"),
@@ -139,7 +139,7 @@ class Controls:
             ("POST", "refunds/{id}/fail"): lambda one, given: refunds.fail(one, **given),
             ("POST", "disputes"): self._dispute,
             ("POST", "disputes/{id}/decide"): lambda one, given: disputes.decide(
-                one, won=_flag(given, "won")
+                one, won=_flag(given, "won"), fee_returned=int(given.get("fee_returned", 0))
             ),
             ("POST", "disputes/{id}/escalate"): lambda one, given: disputes.escalate(one),
             **self._balance_buttons(),

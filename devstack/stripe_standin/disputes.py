@@ -64,15 +64,15 @@ class Disputes:
         self._events.emit("charge.dispute.funds_withdrawn", after)
         return after
 
-    def decide(self, dispute_id: str, *, won: bool) -> Object:
+    def decide(self, dispute_id: str, *, won: bool, fee_returned: int = 0) -> Object:
         """The bank decides; a win brings the amount back. An inquiry is just closed."""
         before = self._open_one(dispute_id)
         if before["status"].startswith("warning_"):
             return self._close(before, "warning_closed")
         if not won:
             return self._close(before, "lost")
-        reinstated = self._with_movement(before, self._balance.dispute_reversal(before))
-        reinstated = self._store.change(dispute_id, status="won")
+        reinstated = self._with_movement(before, self._balance.dispute_reversal(before, fee_returned))
+        reinstated = self._store.change(dispute_id, status="won", is_charge_refundable=True)
         self._events.emit("charge.dispute.funds_reinstated", reinstated, before)
         return self._close(before, "won")
 

@@ -95,6 +95,18 @@ async def unjustify(session: Session, line_ids: list[str]) -> None:
     )
 
 
+async def active_lines(session: Session, order_id: str) -> list[str]:
+    """Lines of the order that give access now."""
+    rows = await session.execute(
+        text(
+            "SELECT j.line_id FROM justification j JOIN order_line l ON l.id = j.line_id "
+            "WHERE l.order_id = :id AND j.active ORDER BY j.line_id"
+        ),
+        {"id": order_id},
+    )
+    return [str(row.line_id) for row in rows]
+
+
 async def justify_again(session: Session, line_ids: list[str]) -> None:
     """These lines give access again, which their refund had ended."""
     await session.execute(

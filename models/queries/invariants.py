@@ -150,6 +150,24 @@ DATABASE_INVARIANTS = (
         "WHERE r.failure IS NOT NULL",
     ),
     Invariant(
+        "disputes.axis",
+        "an order is disputed exactly while one of its disputes is open",
+        "SELECT 'order ' || o.number || ' is ' || o.dispute_state || ', open disputes: ' || count(d.id) "
+        "FROM orders o LEFT JOIN dispute d ON d.order_id = o.id AND d.state = 'open' "
+        "GROUP BY o.id HAVING (o.dispute_state = 'open') <> (count(d.id) > 0)",
+    ),
+    Invariant(
+        "disputes.receivable",
+        "what banks took for open disputes stands in 1210, and nothing else does",
+        "SELECT 'order ' || o.number || ' has ' || coalesce(sum(p.amount), 0) || ' in 1210, open disputes "
+        "of ' || coalesce(max(d.withdrawn), 0) FROM orders o "
+        "LEFT JOIN (SELECT order_id, sum(withdrawn) AS withdrawn FROM dispute WHERE state = 'open' "
+        "GROUP BY order_id) d ON d.order_id = o.id "
+        "LEFT JOIN journal_entry e ON e.order_id = o.id LEFT JOIN posting p ON p.entry_id = e.id "
+        "AND p.account = '1210' GROUP BY o.id "
+        "HAVING coalesce(sum(p.amount), 0) <> coalesce(max(d.withdrawn), 0)",
+    ),
+    Invariant(
         "refunds.within_paid",
         "refunds of an order never exceed what was paid for it",
         "SELECT 'order ' || o.number || ' refunds ' || sum(r.amount) || ' of ' || o.amount_paid "

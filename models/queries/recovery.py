@@ -22,6 +22,7 @@ class Unfinished:
     late_payments: list[tuple[str, str]]
     payouts: list[str]
     tax_reports: list[str]
+    disputes: list[str]
 
 
 _ORDERS = (
@@ -82,6 +83,12 @@ class Share:
     every_seconds: int
 
 
+_DISPUTES = (
+    "SELECT provider_id, NULL FROM dispute WHERE state IN ('inquiry', 'open') "
+    f"AND created_at < now() - {_SETTLING} ORDER BY id"
+)
+
+
 async def unfinished(session: Session, share: Share | None = None) -> Unfinished:
     """Everything that waits for something and is older than half a minute; of lines a share, if given."""
 
@@ -101,4 +108,5 @@ async def unfinished(session: Session, share: Share | None = None) -> Unfinished
         late_payments=await pairs(_LATE),
         payouts=[first for first, _ in await pairs(_PAYOUTS)],
         tax_reports=[first for first, _ in await pairs(_TAX_REPORTS)],
+        disputes=[first for first, _ in await pairs(_DISPUTES)],
     )

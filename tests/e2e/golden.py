@@ -11,6 +11,7 @@ from temporalio.client import Client
 from temporalio.testing import TimeSkipper
 
 from devstack.shopper import Shopper, wait_for
+from devstack.stripe_standin.balance import DISPUTE_FEE
 from devstack.stripe_standin.currencies import processing_fee
 from domain import ids
 from tests.e2e.conftest import Shop
@@ -37,6 +38,13 @@ def install_rates(owner_url: str) -> None:
         )
 
 
+# The account of a fee, and what the stand-in asks.
+_FEES: dict[str, Callable[[int], tuple[str, int]]] = {
+    "processor_fee": lambda gross: ("5020", processing_fee(gross)),
+    "dispute_fee": lambda _: ("5030", DISPUTE_FEE),
+}
+
+
 class Play:
     """One case on one order of one learner; payees and courses are the case's own."""
 
@@ -50,6 +58,7 @@ class Play:
         self._courses: dict[str, str] = {}
         self._seen: set[str] = set()
         self._refunds: dict[str, str] = {}
+        self._disputes: dict[str, str] = {}
         self.order_id = ""
         self.intent_id = ""
         self.lines: dict[str, str] = {}
@@ -124,23 +133,19 @@ class Play:
         )
 
     def _expected(self, entry: dict[str, Any]) -> Entry:
-        if (
-            entry["kind"] == "processor_fee"
-        ):  # the stand-in asks its own fee, and the ledger posts what it says
-            fee = processing_fee(sum(line["net"] + sum(line["tax"].values()) for line in self._paid_lines()))
-            return "processor_fee", (
-                ("1010", None, self.currency, -fee),
-                ("5020", None, self.currency, fee),
-            )
+        if entry["kind"] in _FEES:  # the stand-in asks its own fee, and the ledger posts what it says
+            account, fee = _FEES[entry["kind"]](self._paid_gross())
+            return entry["kind"], (("1010", None, self.currency, -fee), (account, None, self.currency, fee))
         postings = [
             (str(p["account"]), p.get("sub"), p.get("currency", self.currency), p["amount"])
             for p in entry["postings"]
         ]
         return entry["kind"], tuple(sorted(postings, key=str))
 
-    def _paid_lines(self) -> list[dict[str, Any]]:
+    def _paid_gross(self) -> int:
         events = [step["event"] for step in self.case["steps"]]
-        return [line for event in events for line in event.get("lines", []) if "net" in line]
+        lines = [line for event in events for line in event.get("lines", []) if "net" in line]
+        return sum(line["net"] + sum(line["tax"].values()) for line in lines)
 
     # --- events --------------------------------------------------------------------------------------
 
@@ -284,6 +289,19 @@ class Play:
     def _money(self, event: Event) -> dict[str, Any]:
         return {"amount": event["amount"], "currency": self.currency}
 
+    async def _dispute(self, event: Event) -> None:
+        made = await self.shop.stripe.dispute(self.intent_id, event["amount"])
+        self._disputes[event["dispute"]] = made["id"]
+        await self.learner.wait_for_status(self.order_id, "disputed")
+
+    async def _win(self, event: Event) -> None:
+        await self.shop.stripe.win_dispute(
+            self._disputes[event["dispute"]], fee_returned=event.get("fee_refund", 0)
+        )
+
+    async def _lose(self, event: Event) -> None:
+        await self.shop.stripe.lose_dispute(self._disputes[event["dispute"]])
+
     async def _by_itself(self, event: Event) -> None:
         """The product does it without being asked; the entries show it."""
 
@@ -296,6 +314,9 @@ class Play:
         "refund_settled": _by_itself,
         "refund_failed": _fail_refund,
         "processor_fee": _by_itself,
+        "dispute_opened": _dispute,
+        "dispute_won": _win,
+        "dispute_lost": _lose,
         "payout_settled": _pay_out,
         "payee_written_off": _write_off,
         "earning_reassigned": _reassign,

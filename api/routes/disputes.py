@@ -1,0 +1,95 @@
+"""Disputes, for operators: what banks ask back, what speaks for us, and what to do."""
+
+from fastapi import APIRouter
+
+from api.dependencies import NewObjectId, Operator, Services, ServicesDep, SessionDep
+from api.idempotency import CommerceRoute
+from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.schemas.common import Money
+from api.schemas.disputes import DisputeAnswer, DisputeList, DisputeStateName, DisputeSummary
+from domain.errors import Conflict, NotFound
+from models.database import Session
+from models.queries import disputes, orders
+from models.queries.disputes import DisputeRow
+
+router = APIRouter(route_class=CommerceRoute, tags=["disputes"])
+
+
+@router.get("/v1/disputes", operation_id="list_disputes")
+async def list_disputes(
+    caller: Operator,
+    session: SessionDep,
+    cursor: Cursor,
+    state: DisputeStateName | None = None,
+    limit: Limit = 20,
+) -> DisputeList:
+    """Disputes and inquiries, newest first."""
+    rows = await disputes.page(session, state=state, before=cursor, limit=limit + 1)
+    return DisputeList(
+        data=[_view(row) for row in rows[:limit]], next_cursor=next_cursor([row.id for row in rows], limit)
+    )
+
+
+@router.get("/v1/disputes/{dispute_id}", operation_id="get_dispute")
+async def get_dispute(dispute_id: str, caller: Operator, session: SessionDep) -> DisputeAnswer:
+    """One dispute, with the evidence as it would be submitted."""
+    row = await disputes.get(session, parse_id(dispute_id))
+    if row is None:
+        raise NotFound("no such dispute")
+    return DisputeAnswer(dispute=_view(row), evidence=row.evidence)
+
+
+@router.post(
+    "/v1/disputes/{dispute_id}/submit-evidence", status_code=202, operation_id="submit_dispute_evidence"
+)
+async def submit_evidence(
+    dispute_id: str, caller: Operator, services: ServicesDep, session: SessionDep, command_id: NewObjectId
+) -> DisputeAnswer:
+    """Have the assembled evidence submitted to the bank. It can be done once."""
+    return await _wish(services, session, caller.user_id, command_id, dispute_id, disputes.WISH_SUBMIT)
+
+
+@router.post("/v1/disputes/{dispute_id}/accept", status_code=202, operation_id="accept_dispute")
+async def accept_dispute(
+    dispute_id: str, caller: Operator, services: ServicesDep, session: SessionDep, command_id: NewObjectId
+) -> DisputeAnswer:
+    """Accept the loss; it can't be taken back."""
+    return await _wish(services, session, caller.user_id, command_id, dispute_id, disputes.WISH_ACCEPT)
+
+
+async def _wish(
+    services: Services, session: Session, user_id: str, command_id: str, dispute_id: str, what: str
+) -> DisputeAnswer:
+    """Keep the wish with the command, then wake the dispute's workflow, the only one that acts on it."""
+    async with services.commands.transaction() as first:
+        row = await disputes.get(first, parse_id(dispute_id))
+        if row is None:
+            raise NotFound("no such dispute")
+        if await orders.command(first, command_id) is None:
+            if row.is_over:
+                raise Conflict(f"the dispute is {row.state}", code="dispute_over")
+            if what == disputes.WISH_SUBMIT and row.evidence_submitted_at is not None:
+                raise Conflict("the evidence was submitted already", code="evidence_submitted")
+            await orders.record_command(first, command_id, f"{what}_dispute", user_id, {"dispute_id": row.id})
+            await disputes.wish(first, row.id, what)
+    await services.dispatcher.wake_dispute(row.provider_id)
+    fresh = await disputes.get(session, row.id) or row
+    return DisputeAnswer(dispute=_view(fresh), evidence=fresh.evidence)
+
+
+def _view(row: DisputeRow) -> DisputeSummary:
+    return DisputeSummary(
+        id=row.id,
+        provider_dispute_id=row.provider_id,
+        order_id=row.order_id,
+        order_number=row.order_number,
+        amount=Money(amount=row.amount, currency=row.currency),
+        withdrawn=Money(amount=row.withdrawn, currency=row.currency),
+        reason=row.reason,
+        state=row.state,
+        processor_status=row.status,
+        evidence_due_by=row.evidence_due_by,
+        evidence_submitted_at=row.evidence_submitted_at,
+        created_at=row.created_at,
+        closed_at=row.closed_at,
+    )

@@ -1,0 +1,40 @@
+"""Disputes."""
+
+from datetime import datetime
+from typing import Literal
+
+from api.schemas.common import Money, Output
+
+DisputeStateName = Literal["inquiry", "open", "won", "lost", "closed"]
+
+
+class DisputeSummary(Output):
+    """A dispute, or an inquiry, which moves no money; `withdrawn` is what the bank took."""
+
+    id: str
+    provider_dispute_id: str
+    order_id: str
+    order_number: str
+    amount: Money
+    withdrawn: Money
+    reason: str
+    state: DisputeStateName
+    processor_status: str
+    evidence_due_by: datetime | None
+    evidence_submitted_at: datetime | None
+    created_at: datetime
+    closed_at: datetime | None
+
+
+class DisputeList(Output):
+    """A page of disputes."""
+
+    data: list[DisputeSummary]
+    next_cursor: str | None
+
+
+class DisputeAnswer(Output):
+    """One dispute, and the evidence as it would be submitted; null until it is assembled."""
+
+    dispute: DisputeSummary
+    evidence: dict[str, str] | None

@@ -6,7 +6,6 @@ are made by PostgreSQL.
 """
 
 from hashlib import sha256
-from uuid import UUID
 
 # --- Temporal workflow ids -------------------------------------------------------------------
 
@@ -193,7 +192,8 @@ def foreign_refund_id(provider_refund_id: str, created: int) -> str:
     value = bytearray((created * 1000).to_bytes(6, "big") + digest[:10])
     value[6] = 0x70 | value[6] & 0x0F  # version 7
     value[8] = 0x80 | value[8] & 0x3F  # the variant of RFC 9562
-    return str(UUID(bytes=bytes(value)))
+    text = value.hex()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
 def dispute_workflow_id(provider_id: str) -> str:

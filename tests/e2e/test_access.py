@@ -131,6 +131,15 @@ async def settled_difference(shop: Shop) -> str:
     return await insert(shop, statement, uuid.uuid4().hex)
 
 
+async def closed_inquiry(shop: Shop, order: dict[str, Any]) -> str:
+    """One that moved no money, so that the oracle of other tests has nothing to find."""
+    statement = (
+        "INSERT INTO dispute (provider_id, order_id, payment_id, amount, currency, reason, status, state, "
+        "suspended_lines) VALUES (%s, %s, %s, 100, 'USD', 'general', 'warning_closed', 'closed', '[]')"
+    )
+    return await insert(shop, statement, f"du_{uuid.uuid4().hex}", order["id"], order["payments"][0]["id"])
+
+
 @pytest.fixture(scope="module")
 async def document(shop: Shop) -> list[Operation]:
     async with httpx.AsyncClient() as http:
@@ -171,6 +180,7 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
     difference = Entry({"difference_id": await settled_difference(shop)})
     dispute = Entry({"dispute_id": await closed_inquiry(shop, order)})
     of_order = {"order_id": order["id"]}
+    dispute = Entry({"dispute_id": await closed_inquiry(shop, order)})
     back = Entry({"refund_id": refund["id"]})
     line = Entry({"line_id": cart["lines"][0]["id"]}, {"quantity": 1})
     hook = Entry({"endpoint_id": endpoint["id"]})
@@ -191,6 +201,9 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
         "get_refund": back,
         "reissue_refund": back,
         "cancel_refund": back,
+        "get_dispute": dispute,
+        "submit_dispute_evidence": dispute,
+        "accept_dispute": dispute,
         "get_reconciliation_difference": difference,
         "repair_reconciliation_difference": difference,
         "accept_reconciliation_difference": difference,

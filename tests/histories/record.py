@@ -26,6 +26,7 @@ from domain import messages
 from tests.e2e.conftest import Shop
 from tests.e2e.processor import pay_behind_our_back
 from tests.histories.credit import CreditPaths
+from tests.histories.disputes import DisputePaths
 from tests.histories.earnings import EarningPaths
 from tests.histories.reconciliation import ReconciliationPaths
 from tests.histories.refunds import RefundPaths
@@ -162,6 +163,10 @@ class Recorder:
         await self._settle_refund(refund["id"])
         await self.keep("refund-pending", f"refund/{refund['id']}")
 
+    async def disputes(self) -> None:
+        """Won, lost, accepted, an inquiry."""
+        await DisputePaths(self._shop, self.keep).record()
+
     async def taken_up_refunds(self) -> None:
         """Failed and taken up, and made at the processor."""
         await RefundPaths(self._shop, self.keep).record()
@@ -266,6 +271,7 @@ async def record() -> None:
         await recorder.unhappy_ends()
         await recorder.refunds()
         await recorder.taken_up_refunds()
+        await recorder.disputes()
         await recorder.outbound()
         await recorder.earnings()
         await recorder.credit()

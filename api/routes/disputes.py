@@ -26,7 +26,8 @@ async def list_disputes(
     """Disputes and inquiries, newest first."""
     rows = await disputes.page(session, state=state, before=cursor, limit=limit + 1)
     return DisputeList(
-        data=[_view(row) for row in rows[:limit]], next_cursor=next_cursor([row.id for row in rows], limit)
+        data=[dispute_view(row) for row in rows[:limit]],
+        next_cursor=next_cursor([row.id for row in rows], limit),
     )
 
 
@@ -36,7 +37,7 @@ async def get_dispute(dispute_id: str, caller: Operator, session: SessionDep) ->
     row = await disputes.get(session, parse_id(dispute_id))
     if row is None:
         raise NotFound("no such dispute")
-    return DisputeAnswer(dispute=_view(row), evidence=row.evidence)
+    return DisputeAnswer(dispute=dispute_view(row), evidence=row.evidence)
 
 
 @router.post(
@@ -74,10 +75,11 @@ async def _wish(
             await disputes.wish(first, row.id, what)
     await services.dispatcher.wake_dispute(row.provider_id)
     fresh = await disputes.get(session, row.id) or row
-    return DisputeAnswer(dispute=_view(fresh), evidence=fresh.evidence)
+    return DisputeAnswer(dispute=dispute_view(fresh), evidence=fresh.evidence)
 
 
-def _view(row: DisputeRow) -> DisputeSummary:
+def dispute_view(row: DisputeRow) -> DisputeSummary:
+    """One dispute as the API shows it."""
     return DisputeSummary(
         id=row.id,
         provider_dispute_id=row.provider_id,

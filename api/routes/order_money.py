@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from api.dependencies import SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.routes.adjustments import adjustment_of_grant, adjustment_of_refund
+from api.routes.disputes import dispute_view
 from api.routes.documents import document_view
 from api.routes.orders import own_order
 from api.routes.views import payment_view, refund_view
@@ -94,6 +95,7 @@ def _books(story: OrderMoney) -> OrderBooks:
     return OrderBooks(
         journal_entries=[JournalEntryView.model_validate(asdict(entry)) for entry in story.entries],
         balances=[_balance(balance) for balance in story.balances],
+        disputes=[dispute_view(dispute) for dispute in story.disputes],
         earnings=[
             LineEarning(
                 payee_ref=payee.payee,

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from api.schemas.common import Money, Output
 from api.schemas.credit import AdjustmentView
+from api.schemas.disputes import DisputeSummary
 from api.schemas.ledger import JournalEntryView, SubBalance
 from api.schemas.orders import DocumentView, PaymentSummary, RefundSummary
 
@@ -62,11 +63,12 @@ class MovementView(Output):
 
 
 class OrderBooks(Output):
-    """What operators see besides: the journal entries with their postings, what they come to by account, who
-    earned, what moved at the processor, and the fees of it."""
+    """What operators see besides: the journal entries with their postings, what they come to by account,
+    disputes, who earned, what moved at the processor, and the fees of it."""
 
     journal_entries: list[JournalEntryView]
     balances: list[SubBalance]
+    disputes: list[DisputeSummary]
     earnings: list[LineEarning]
     processor: list[MovementView]
     fees: list[SubBalance]

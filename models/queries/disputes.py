@@ -85,6 +85,12 @@ async def get(session: Session, dispute_id: str) -> DisputeRow | None:
     return None if row is None else _dispute(row)
 
 
+async def of_order(session: Session, order_id: str) -> list[DisputeRow]:
+    """All disputes of an order, oldest first."""
+    rows = await session.execute(text(_SELECT + "WHERE d.order_id = :id ORDER BY d.id"), {"id": order_id})
+    return [_dispute(row) for row in rows]
+
+
 async def page(session: Session, *, state: str | None, before: str | None, limit: int) -> list[DisputeRow]:
     """Newest first, keyset."""
     rows = await session.execute(

@@ -8,8 +8,9 @@ from sqlalchemy import text
 from domain.ledger import LineLedger
 from domain.orders import RefundStatus
 from models.database import Session
-from models.queries import documents, journals, orders, payments, refunds, store_credit
+from models.queries import disputes, documents, journals, orders, payments, refunds, store_credit
 from models.queries.balances import Balance
+from models.queries.disputes import DisputeRow
 from models.queries.documents import DocumentRow
 from models.queries.journals import EntryRow
 from models.queries.orders import LineRow, OrderRow
@@ -61,6 +62,7 @@ class OrderMoney:
     payments: list[PaymentRow]
     refunds: list[RefundRow]
     grants: list[GrantRow]
+    disputes: list[DisputeRow]
     documents: list[DocumentRow]
     entries: list[EntryRow]
     balances: list[Balance]
@@ -102,6 +104,7 @@ async def of_order(session: Session, order: OrderRow) -> OrderMoney:
         payments=await payments.of_order(session, order.id),
         refunds=await refunds.of_order(session, order.id),
         grants=await store_credit.grants_of_order(session, order.id),
+        disputes=await disputes.of_order(session, order.id),
         documents=await documents.of_order(session, order.id),
         entries=entries[::-1],
         balances=await _balances(session, order.id),

@@ -71,3 +71,14 @@ async def test_a_learner_reads_less_of_an_own_order_and_nothing_of_others(shop: 
     unpaid = (await shop.place(other))["order"]
     story = await story_of(other, unpaid)
     assert (story["amounts"]["refundable"]["amount"], story["documents"]) == (0, [])
+
+
+async def test_a_disputed_order_shows_its_dispute(shop: Shop) -> None:
+    learner, operator = await shop.learner(), await shop.operator()
+    answer = await shop.place(learner)
+    await shop.stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_createDispute")
+    order = await learner.wait_for_status(answer["order"]["id"], "disputed")
+    story = await story_of(operator, order)
+    (dispute,) = story["books"]["disputes"]
+    assert (story["dispute_status"], dispute["order_id"]) == ("open", order["id"])
+    assert dispute["amount"] == order["total"]

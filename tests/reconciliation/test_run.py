@@ -211,6 +211,7 @@ async def test_a_moment_belongs_to_one_period_whatever_its_time_zone(office: Off
     in_india = edge.astimezone(ZoneInfo("Asia/Kolkata")).isoformat()
     long_ago, later = (edge - timedelta(days=1)).isoformat(), (edge + timedelta(seconds=1)).isoformat()
     before = await office.reconcile(period_from=long_ago, period_to=in_india)
+    assert await office.balance("5020") == 0
     after = await office.reconcile(period_from=in_india, period_to=later)
     assert (before.transactions, after.transactions) == (0, 1)
 

@@ -112,16 +112,6 @@ async def machine_without(shop: Shop, *missing: str) -> str:
     return key
 
 
-async def closed_inquiry(shop: Shop, order: dict[str, Any]) -> str:
-    """One that moved no money and is over."""
-    statement = (
-        "INSERT INTO dispute (provider_id, order_id, payment_id, amount, currency, reason, status, state, "
-        "suspended_lines, closed_at) VALUES (%s, %s, %s, 1, 'USD', 'general', 'warning_closed', 'closed', "
-        "'[]', now())"
-    )
-    return await insert(shop, statement, f"dp_{uuid.uuid4().hex}", order["id"], order["payments"][0]["id"])
-
-
 async def settled_difference(shop: Shop) -> str:
     """One that is settled, so that the oracle of other tests has nothing to find."""
     statement = (
@@ -195,9 +185,6 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
         "get_credit_note": Entry(of_order | {"refund_id": refund["id"]}),
         "create_refund": Entry(of_order, {"reason": "not mine"}),
         "create_adjustment": Entry(of_order),
-        "get_dispute": dispute,
-        "submit_dispute_evidence": dispute,
-        "accept_dispute": dispute,
         "get_refund": back,
         "reissue_refund": back,
         "cancel_refund": back,

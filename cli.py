@@ -5,7 +5,7 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import CommerceError
 from domain.scopes import parse_scopes
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and check Commerce.")
+app = typer.Typer(
+    # A pretty traceback shows the values of variables, secrets among them.
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    help="Run and check Commerce.",
+)
 console = Console()
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
@@ -49,6 +56,21 @@ def _settings() -> "Settings":
         sys.stderr.write(f"commerce: settings are missing or wrong: {_problems(error)}\n")
         sys.stderr.write("Set them (docs/operations.md), or run this beside `make demo` or `make dev`.\n")
         raise typer.Exit(1) from error
+
+
+def _done(work: Coroutine[Any, Any, T]) -> T:
+    """The result of the work; a clear message and exit code 1 when a system that it needs is away."""
+    try:
+        return asyncio.run(work)
+    except CommerceError as error:
+        sys.stderr.write(f"commerce: {error.detail or error.code}\n")
+    except SQLAlchemyError as error:
+        sys.stderr.write(f"commerce: the database at DATABASE_URL: {str(error).splitlines()[0]}\n")
+    except RuntimeError as error:
+        if "connect" not in str(error):
+            raise
+        sys.stderr.write(f"commerce: Temporal at TEMPORAL_ADDRESS can't be reached: {error}\n")
+    raise typer.Exit(1)
 
 
 def _problems(error: ValidationError) -> str:
@@ -79,12 +101,9 @@ def lms_check() -> None:
 
     try:
         settings = LmsSettings()
-        good = asyncio.run(check(settings))
+        good = _done(check(settings))
     except ValidationError as error:
         sys.stderr.write(f"commerce: settings are missing or wrong: {_problems(error)}\n")
-        raise typer.Exit(1) from error
-    except CommerceError as error:
-        sys.stderr.write(f"commerce: {error}\n")
         raise typer.Exit(1) from error
     raise typer.Exit(0 if good else 1)
 
@@ -148,7 +167,7 @@ def seed() -> None:
     if settings.commerce_env == "production":
         console.print("[red]seed is for development; COMMERCE_ENV is production[/red]")
         raise typer.Exit(1)
-    asyncio.run(seed_catalogue(settings.database_url.get_secret_value()))
+    _done(seed_catalogue(settings.database_url.get_secret_value()))
 
 
 @app.command()
@@ -165,7 +184,7 @@ def verify(
     settings = _settings()
     remembered = None if anchor is None else _anchor(anchor)
     with console.status("checking") as status:
-        report = asyncio.run(
+        report = _done(
             verify_with(settings, lambda name: status.update(f"checking {name}"), anchor=remembered)
         )
     if as_json:
@@ -203,7 +222,7 @@ def _in_database(work: "Callable[[Session], Awaitable[T]]") -> T:
         finally:
             await database.aclose()
 
-    return asyncio.run(run(_settings().database_url.get_secret_value()))
+    return _done(run(_settings().database_url.get_secret_value()))
 
 
 async def _log(session: "Session", action: str, subject: str, request: dict[str, Any]) -> None:
@@ -308,7 +327,7 @@ def replay_events(
     with console.status("sending again") as status:
         try:
             _in_database(lambda session: _log(session, "events replay", str(UUID(endpoint)), asked))
-            events = asyncio.run(
+            events = _done(
                 replay_with(
                     settings,
                     str(UUID(endpoint)),
@@ -370,7 +389,7 @@ def ledger_export(
             if output is None
             else files.enter_context(output.open("w", encoding="utf-8", newline=""))
         )
-        asyncio.run(write(target, lambda size: status.update(f"exporting, {size // 1000} kB")))
+        _done(write(target, lambda size: status.update(f"exporting, {size // 1000} kB")))
 
 
 @app.command()
@@ -393,7 +412,7 @@ def reconcile(
         "until": None if until is None else until.replace(tzinfo=UTC),
     }
     with console.status("comparing") as status:
-        report, still_open = asyncio.run(reconcile_with(settings, **period, progress=status.update))
+        report, still_open = _done(reconcile_with(settings, **period, progress=status.update))
     if as_json:
         found = asdict(report) | {"differences": [asdict(one) for one in still_open]}
         sys.stdout.write(json.dumps(found, default=str) + "\n")
@@ -415,7 +434,7 @@ def recover() -> None:
     """Start what is missing: a workflow for every row that is not at its end."""
     from worker import recover_with  # noqa: PLC0415
 
-    console.print(asyncio.run(recover_with(_settings())))
+    console.print(_done(recover_with(_settings())))
 
 
 @app.command()

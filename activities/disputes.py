@@ -9,7 +9,7 @@ from activities import refund_books
 from activities.boundary import Transaction, Transactions, translated
 from activities.earnings import ledger_of, post_outcome
 from domain import ids
-from domain.errors import CommerceError, LmsRejected, ProcessorUnavailable
+from domain.errors import CommerceError, ExternalError, ProcessorUnavailable
 from domain.ledger import lose_dispute, open_dispute, win_dispute
 from domain.messages import DisputeInput
 from domain.orders import PaymentState
@@ -43,6 +43,7 @@ class DisputeView:
     remind_at: float | None = None
     answerable: bool = False
     over: bool = False
+    wished: bool = False
     ended: str | None = None
 
 
@@ -150,7 +151,7 @@ class DisputeActivities:
         await post_outcome(tx, outcome, row, lines, reason="dispute won")
         await disputes.set_state(tx.session, dispute.id, disputes.WON)
         await disputes.set_order_axis(tx.session, row.id)
-        await self._give_access_back(tx, row, dispute)
+        await self._give_access_back(tx, row)
         await _note(
             tx, row, found, "won", f"Won: {found.reinstated} {found.currency} (minor units) came back."
         )
@@ -165,19 +166,20 @@ class DisputeActivities:
         await disputes.set_state(tx.session, dispute.id, disputes.LOST)
         await disputes.set_order_axis(tx.session, row.id)
         await _end_what_is_gone(tx, row)
-        await self._give_access_back(tx, row, dispute)
+        await self._give_access_back(tx, row)
         await _note(
             tx, row, found, "lost", f"Lost: {dispute.withdrawn} {found.currency} (minor units) is gone."
         )
         _publish(tx, row, found, "dispute.lost")
 
-    async def _give_access_back(self, tx: Transaction, row: OrderRow, dispute: DisputeRow) -> None:
-        """What was suspended for this dispute, as far as it is still paid for."""
+    async def _give_access_back(self, tx: Transaction, row: OrderRow) -> None:
+        """What was suspended for the order's disputes, as far as it is still paid for."""
         lines = await orders.lines(tx.session, row.id)
         paid = {line.id for line in lines if not ledger_of(line, row.currency).nothing_left}
-        await entitlements.justify_again(
-            tx.session, [line_id for line_id in dispute.suspended_lines if line_id in paid]
-        )
+        if await disputes.is_disputed(tx.session, row.id):
+            return  # another one is open: its end gives back what any of them suspended
+        suspended = await disputes.suspended_lines(tx.session, row.id)
+        await entitlements.justify_again(tx.session, [line_id for line_id in suspended if line_id in paid])
 
     @activity.defn
     @translated
@@ -213,7 +215,7 @@ class DisputeActivities:
     async def _progress(self, row: OrderRow, course_id: str) -> str:
         try:
             progress = await self._lms.progress(row.lms_user_id, course_id)
-        except LmsRejected as error:
+        except ExternalError as error:
             return f"not known ({error.code})"
         return "not known" if progress is None else f"{progress:.0%}"
 
@@ -223,7 +225,9 @@ class DisputeActivities:
         """Submit the evidence, or accept the loss, as an operator wished; nothing without a wish."""
         async with self._transactions.begin() as tx:
             dispute = await _require(tx, given.provider_id)
-        if dispute.wish == disputes.WISH_SUBMIT and dispute.evidence is not None:
+        if dispute.wish == disputes.WISH_SUBMIT:
+            if dispute.evidence is None:
+                raise CommerceError(f"dispute {dispute.provider_id} has no evidence yet")
             await self._api.submit_evidence(
                 given.provider_id, dispute.evidence, ids.dispute_evidence_key(given.provider_id)
             )
@@ -311,6 +315,7 @@ async def _view(tx: Transaction, provider_id: str) -> DisputeView:
         remind_at=remind,
         answerable=dispute.status.endswith("needs_response"),
         over=dispute.is_over,
+        wished=dispute.wish is not None,
     )
 
 

@@ -30,9 +30,12 @@ class DisputeWorkflow:
         view = await self._look()
         if view.ended is not None:
             return f"ended: {view.ended}"
-        await self._tell(view)
         if not view.over:
+            # Before anybody takes the access away: then the LMS would know of no progress any more.
             await self._assemble()
+        await self._tell(view)
+        # A wish stands in the database, and may be older than this run.
+        self._wished = self._wished or view.wished
         while not view.over:
             before = view.state
             view = await self._next(view)

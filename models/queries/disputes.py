@@ -174,6 +174,26 @@ async def set_order_axis(session: Session, order_id: str) -> None:
     )
 
 
+async def is_disputed(session: Session, order_id: str) -> bool:
+    """Whether one of the order's disputes is open."""
+    found = await session.execute(
+        text("SELECT EXISTS (SELECT FROM dispute WHERE order_id = :id AND state = 'open')"), {"id": order_id}
+    )
+    return bool(found.scalar_one())
+
+
+async def suspended_lines(session: Session, order_id: str) -> list[str]:
+    """Lines whose access any dispute of the order suspended."""
+    found = await session.execute(
+        text(
+            "SELECT DISTINCT line_id FROM dispute d, jsonb_array_elements_text(d.suspended_lines) line_id "
+            "WHERE d.order_id = :id ORDER BY 1"
+        ),
+        {"id": order_id},
+    )
+    return [str(line_id) for line_id in found.scalars()]
+
+
 async def keep_evidence(session: Session, dispute_id: str, evidence: dict[str, Any]) -> None:
     """Keep the evidence pack, as the processor's fields."""
     await session.execute(

@@ -257,3 +257,68 @@ async def test_held_earnings_freeze_and_are_free_again(bench: Bench) -> None:
     assert await decided(bench, made["id"]) == "won"
     seen = await until(lambda: told(bench, order), lambda kinds: "earning.released" in kinds, "the release")
     assert seen.index("earning.frozen") < seen.index("earning.unfrozen") < seen.index("earning.released")
+
+
+async def test_a_dispute_while_a_refund_is_pending_is_all_loss(bench: Bench) -> None:
+    order = await bench.place(COURSE)
+    await bench.pay(order, "pm_card_pendingRefund")
+    await bench.wait_for_status(order.id, "fulfilled")
+    paid = (await bench.order(order.id)).amount_paid
+    refund_id = await bench.refund(order.id, order.buyer.user_id)
+    refund = await until(
+        lambda: bench.one("SELECT provider_refund_id FROM refund WHERE id = %s", refund_id),
+        lambda row: row["provider_refund_id"] is not None,
+        "the refund's issue",
+    )
+    made = await disputed(bench, order, paid)
+    await in_state(bench, made["id"], "open")
+    await bench.stripe.settle_refund(refund["provider_refund_id"])
+    await bench.take_events_in()
+    assert await bench.workflow(ids.refund_workflow_id(refund_id)).result() == "succeeded"
+    await bench.stripe.lose_dispute(made["id"])
+    assert await decided(bench, made["id"]) == "lost"
+    left = await balances(bench, order)
+    assert left["5035"] == paid
+    assert not {"1210", "2310", "4035"} & left.keys()
+    await clean(bench)
+
+
+async def test_the_progress_is_read_before_access_is_taken(bench: Bench) -> None:
+    order = await bench.bought(COURSE)
+    made = await disputed(bench, order)
+    await access_is(bench, order, "revoked")
+    row = await read(bench, made["id"])
+    assert row is not None
+    assert row.evidence is not None
+    assert f"progress in {COURSE}: 0%" in row.evidence["access_activity_log"]
+
+
+async def test_the_answer_to_the_submission_is_lost(bench: Bench) -> None:
+    order = await bench.bought(COURSE)
+    made = await disputed(bench, order)
+    row = await in_state(bench, made["id"], "open")
+    await bench.stripe.fault("POST", f"/v1/disputes/{made['id']}", "cut_after", count=1)
+    await wish(bench, row, WISH_SUBMIT)
+    await until(
+        lambda: read(bench, made["id"]),
+        lambda row: row is not None and row.evidence_submitted_at is not None,
+        "the submission",
+    )
+    seen = await bench.stripe.find("disputes", made["id"])
+    assert seen["evidence_details"]["submission_count"] == 1
+
+
+async def test_a_won_dispute_beside_an_open_one_gives_no_access(bench: Bench) -> None:
+    order = await bench.bought(COURSE)
+    first = await disputed(bench, order, 1000)
+    await in_state(bench, first["id"], "open")
+    second = await disputed(bench, order, 1000)
+    await in_state(bench, second["id"], "open")
+    await bench.stripe.win_dispute(first["id"])
+    assert await decided(bench, first["id"]) == "won"
+    assert str((await bench.order(order.id)).status) == "disputed"
+    assert not (await bench.access(order.buyer, COURSE)).justified
+    await bench.stripe.win_dispute(second["id"])
+    assert await decided(bench, second["id"]) == "won"
+    await access_is(bench, order, "granted")
+    await clean(bench)

@@ -4,6 +4,7 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
 import psycopg
@@ -59,6 +60,8 @@ class Play:
         self._seen: set[str] = set()
         self._refunds: dict[str, str] = {}
         self._disputes: dict[str, str] = {}
+        self._rate: Fraction | None = None
+        self._paid_out = 0
         self.order_id = ""
         self.intent_id = ""
         self.lines: dict[str, str] = {}
@@ -66,9 +69,7 @@ class Play:
     @classmethod
     def can(cls, case: dict[str, Any]) -> bool:
         """Whether every event of the case can be played."""
-        return all(
-            step["event"]["type"] in cls._PLAYS and "currency" not in step["event"] for step in case["steps"]
-        )
+        return all(step["event"]["type"] in cls._PLAYS for step in case["steps"])
 
     async def run(self) -> None:
         """All events, each seen through before the next."""
@@ -94,7 +95,7 @@ class Play:
         journals = []
         if self.order_id:
             journals += await self._journals(f"order_id={self.order_id}")
-        for account in ("2220", "2330"):
+        for account in ("1020", "2220", "2330"):
             found_beside = await self._journals(f"account={account}")
             journals += [entry for entry in found_beside if self._is_beside(entry)]
         wanted = {entry["kind"] for step in self.case["steps"] for entry in step.get("entries") or []}
@@ -120,9 +121,10 @@ class Play:
         return journals
 
     def _is_beside(self, entry: dict[str, Any]) -> bool:
-        """An entry of no order about one of the case's payees, or its customer."""
+        """An entry of no order about one of the case's payees, its customer, or its payout."""
         return entry["order_id"] is None and any(
             (posting["sub"] or "").startswith((self._tag, self.learner.user["id"]))
+            or (posting["account"] == "1020" and posting["amount"] == self._paid_out)
             for posting in entry["postings"]
         )
 
@@ -135,7 +137,9 @@ class Play:
     def _expected(self, entry: dict[str, Any]) -> Entry:
         if entry["kind"] in _FEES:  # the stand-in asks its own fee, and the ledger posts what it says
             account, fee = _FEES[entry["kind"]](self._paid_gross())
-            return entry["kind"], (("1010", None, self.currency, -fee), (account, None, self.currency, fee))
+            code = entry["postings"][0].get("currency", self.currency)
+            fee = fee if self._rate is None else int(fee * self._rate + Fraction(1, 2))
+            return entry["kind"], (("1010", None, code, -fee), (account, None, code, fee))
         postings = [
             (str(p["account"]), p.get("sub"), p.get("currency", self.currency), p["amount"])
             for p in entry["postings"]
@@ -150,6 +154,7 @@ class Play:
     # --- events --------------------------------------------------------------------------------------
 
     async def _pay(self, event: Event) -> None:
+        await self._settle_elsewhere()
         for line in event["lines"]:
             await self._item(line)
         (discount,) = {(line["list"] - line["net"]) * 100 // (line["list"] or 1) for line in event["lines"]}
@@ -302,6 +307,22 @@ class Play:
     async def _lose(self, event: Event) -> None:
         await self.shop.stripe.lose_dispute(self._disputes[event["dispute"]])
 
+    async def _settle_elsewhere(self) -> None:
+        """Have the processor settle in the currency that the case says, at its rate."""
+        events = [step["event"] for step in self.case["steps"]]
+        for event in events:
+            if event["type"] == "settlement_converted":
+                given, received = event["from"], event["to"]
+                self._rate = Fraction(received["amount"], given["amount"])
+                rate = str(received["amount"] / given["amount"])
+                await self.shop.stripe.settle_in(
+                    received["currency"].lower(), rate, of=given["currency"].lower()
+                )
+
+    async def _pay_out_to_bank(self, event: Event) -> None:
+        self._paid_out = event["amount"]
+        await self.shop.stripe.pay_out(event["amount"], event["currency"].lower())
+
     async def _by_itself(self, event: Event) -> None:
         """The product does it without being asked; the entries show it."""
 
@@ -314,6 +335,8 @@ class Play:
         "refund_settled": _by_itself,
         "refund_failed": _fail_refund,
         "processor_fee": _by_itself,
+        "settlement_converted": _by_itself,
+        "processor_payout": _pay_out_to_bank,
         "dispute_opened": _dispute,
         "dispute_won": _win,
         "dispute_lost": _lose,

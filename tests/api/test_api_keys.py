@@ -108,7 +108,7 @@ async def test_an_unknown_scope_makes_no_key(commands: Commands, scopes: str) ->
     )
 
 
-@pytest.mark.parametrize("key_id", ["nothing", str(uuid.uuid4())])
+@pytest.mark.parametrize("key_id", ["nothing", "00000000-0000-7000-8000-000000000000"])
 async def test_revoking_no_key_fails(commands: Commands, key_id: str) -> None:
     await commands.run("apikey", "revoke", key_id, code=1)
 

@@ -9,7 +9,7 @@ from activities import refund_books
 from activities.boundary import Transaction, Transactions, translated
 from activities.earnings import ledger_of, post_outcome
 from domain import ids
-from domain.errors import CommerceError, ExternalError, ProcessorUnavailable
+from domain.errors import CommerceError, ExternalError, ProcessorRejected, ProcessorUnavailable
 from domain.ledger import lose_dispute, open_dispute, win_dispute
 from domain.messages import DisputeInput
 from domain.orders import PaymentState
@@ -222,28 +222,31 @@ class DisputeActivities:
     @activity.defn
     @translated
     async def do_what_is_wished(self, given: DisputeInput) -> DisputeView:
-        """Submit the evidence, or accept the loss, as an operator wished; nothing without a wish."""
+        """Submit the evidence, or accept the loss, as an operator wished; nothing without a wish.
+
+        What the processor refuses for good ends the wish: the operator finds why on the order's timeline.
+        """
         async with self._transactions.begin() as tx:
             dispute = await _require(tx, given.provider_id)
-        if dispute.wish == disputes.WISH_SUBMIT:
-            if dispute.evidence is None:
-                raise CommerceError(f"dispute {dispute.provider_id} has no evidence yet")
-            await self._api.submit_evidence(
-                given.provider_id, dispute.evidence, ids.dispute_evidence_key(given.provider_id)
-            )
-            async with self._transactions.begin() as tx:
-                await disputes.set_submitted(tx.session, dispute.id)
-                row = await refund_books.require_order(tx, dispute.order_id)
-                await orders.note(
-                    tx.session,
-                    row.id,
-                    f"dispute/{dispute.provider_id}/submitted",
-                    "dispute_evidence_submitted",
-                    "The evidence went to the bank.",
+        try:
+            if dispute.wish == disputes.WISH_SUBMIT and dispute.evidence is not None:
+                await self._api.submit_evidence(
+                    given.provider_id, dispute.evidence, ids.dispute_evidence_key(given.provider_id)
                 )
-        elif dispute.wish == disputes.WISH_ACCEPT:
-            await self._api.accept_dispute(given.provider_id, ids.dispute_accept_key(given.provider_id))
+                await self._answered(dispute, "submitted", "The evidence went to the bank.")
+            elif dispute.wish == disputes.WISH_ACCEPT:
+                await self._api.accept_dispute(given.provider_id, ids.dispute_accept_key(given.provider_id))
+        except ProcessorRejected as error:
+            await self._answered(dispute, f"refused_{dispute.wish}", f"Stripe refuses: {error.detail}.")
         return await self.follow_dispute(given)
+
+    async def _answered(self, dispute: DisputeRow, how: str, detail: str) -> None:
+        """The wish is done with, and the timeline says how."""
+        async with self._transactions.begin() as tx:
+            row = await refund_books.require_order(tx, dispute.order_id)
+            await disputes.end_wish(tx.session, dispute.id, submitted=how == "submitted")
+            key = f"dispute/{dispute.provider_id}/{how}"
+            await orders.note(tx.session, row.id, key, f"dispute_evidence_{how}", detail)
 
     @activity.defn
     @translated

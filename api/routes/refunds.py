@@ -14,9 +14,9 @@ from api.routes.views import refund_view
 from api.schemas.common import Money
 from api.schemas.orders import RefundAnswer, RefundBody, RefundList, RefundStatusName
 from api.workflow_calls import ask_refund
-from domain.errors import InvalidInput, NotFound
+from domain.errors import Conflict, InvalidInput, NotFound
 from domain.limits import REFUND
-from domain.orders import RefundStatus
+from domain.orders import DisputeState, RefundStatus
 from models.database import Session
 from models.queries import orders, refunds
 from models.queries.refunds import check_cancelable, check_failed
@@ -121,6 +121,9 @@ async def _wish(
             check_failed(row)
             if what == refunds.WISH_CANCEL:
                 check_cancelable(row)
+                order = await orders.get(first, row.order_id)
+                if order is not None and order.dispute_state is DisputeState.OPEN:
+                    raise Conflict("a dispute is open; its outcome decides", code="dispute_open")
             await orders.record_command(first, command_id, f"{what}_refund", user_id, {"refund_id": row.id})
             await refunds.wish(first, row.id, what)
     await services.dispatcher.wake_refund(row.id)

@@ -209,11 +209,14 @@ async def wish(session: Session, dispute_id: str, what: str) -> None:
     )
 
 
-async def set_submitted(session: Session, dispute_id: str) -> None:
-    """The evidence went to the bank."""
+async def end_wish(session: Session, dispute_id: str, *, submitted: bool) -> None:
+    """What an operator wished is done with; `submitted`: the evidence went to the bank."""
     await session.execute(
-        text("UPDATE dispute SET evidence_submitted_at = now(), wish = NULL WHERE id = :id"),
-        {"id": dispute_id},
+        text(
+            "UPDATE dispute SET wish = NULL, evidence_submitted_at = "
+            "CASE WHEN :submitted THEN now() ELSE evidence_submitted_at END WHERE id = :id"
+        ),
+        {"id": dispute_id, "submitted": submitted},
     )
 
 

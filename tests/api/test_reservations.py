@@ -315,7 +315,7 @@ async def test_the_most_specific_scope_wins_then_the_priority(db: Database) -> N
             await split_rules.insert(session, made[name], version(days, **scope))
 
         async def found(item: str | None, channel: str | None = None, moment: datetime = at) -> str | None:
-            row = await split_rules.rule_for(session, item, moment, channel)
+            row = await split_rules.rule_for(session, split_rules.Sale(item, channel), moment)
             return None if row is None else next(name for name, key in made.items() if key == row.id)
 
         assert await found(item_id) is None

@@ -72,6 +72,15 @@ class Shopper:
             headers["Idempotency-Key"] = key or str(uuid.uuid4())
         return await self._http.request(method, f"{self.base_url}{path}", json=body, headers=headers)
 
+    async def insist(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """One request, repeated with its key while the answer is 503, as a front end is told to."""
+        key = str(uuid.uuid4())
+        while True:
+            answer = await self.send(method, path, body, key=key)
+            if answer.status_code != 503:
+                return answer
+            await asyncio.sleep(0.5)
+
     async def call(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
         """One request; its JSON, or ApiProblem."""
         response = await self.send(method, path, body, key=key)

@@ -1,7 +1,6 @@
 """Refunds over HTTP: whose right they are, what is refused, what happens to access."""
 
 import asyncio
-import uuid
 from collections import Counter
 from typing import Any
 
@@ -200,14 +199,8 @@ async def test_of_32_refunds_of_all_that_is_left_one_is_made(shop: Shop) -> None
         path = f"/v1/orders/{order['id']}/refunds"
 
         async def outcome(path: str = path) -> str:
-            key = str(uuid.uuid4())
-            while True:
-                answer = await operator.send("POST", path, {"reason": "race"}, key=key)
-                if answer.status_code == 202:
-                    return "won"
-                if answer.status_code != 503:
-                    return str(answer.json()["code"])
-                await asyncio.sleep(0.5)
+            answer = await operator.insist("POST", path, {"reason": "race"})
+            return "won" if answer.status_code == 202 else str(answer.json()["code"])
 
         outcomes = Counter(await asyncio.gather(*(outcome() for _ in range(CALLERS))))
         assert outcomes == {"won": 1, "refund_exceeds_paid": CALLERS - 1}

@@ -54,8 +54,9 @@ class Recorder:
         if closed:
             await asyncio.wait_for(handle.result(), 60)
         history = await handle.fetch_history()
-        # Who ran it is of no use to a replay, and names the machine.
+        # Who ran it and where is of no use to a replay, and names the machine.
         text = re.sub(r'"\d+@[^"]*"', '"recorded"', history.to_json())
+        text = text.replace(f"{Path.cwd()}/", "")
         await asyncio.to_thread((FOLDER / f"{name}.json").write_text, text + "\n")
         print(f"{name:<40} {len(history.events):>4} events  {workflow_id}")
 

@@ -1,6 +1,9 @@
 """The whole path over HTTP, on the running product."""
 
 import asyncio
+import re
+
+import psycopg
 
 from devstack.shopper import ApiProblem, Shopper, wait_for
 from tests.e2e.conftest import Shop
@@ -66,6 +69,14 @@ async def test_a_free_order_skips_the_processor(shop: Shop) -> None:
         what="the ledger's trace of the free order",
     )
     assert [entry["kind"] for entry in entries] == ["revenue_recognized"]
+
+
+async def test_order_numbers_go_on_after_six_digits(shop: Shop) -> None:
+    owner = shop.stack.urls.owner_url.replace("postgresql+psycopg://", "postgresql://")
+    async with await psycopg.AsyncConnection.connect(owner) as connection:
+        await connection.execute("SELECT setval('order_number_seq', 1000000)")
+    numbers = [(await shop.place(await shop.learner()))["order"]["number"] for _ in range(2)]
+    assert [re.sub(r"^C-\d{4}-", "", number) for number in numbers] == ["1000001", "1000002"]
 
 
 async def test_a_slow_method_holds_the_order_until_the_processor_decides(shop: Shop) -> None:

@@ -131,14 +131,16 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _database_error(request: Request, error: Exception) -> JSONResponse:
-    """A database that is away is no bug: nothing was committed, and a retry goes on."""
+    """A database that is away or gave way to another request is no bug: a retry goes on."""
     if isinstance(error, DataError):
         return problem_response(request, InvalidInput("a value can't be stored"))
     sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
-    if isinstance(error, DBAPIError) and sqlstate is not None and sqlstate[:2] not in ("08", "57", "53"):
+    # Connection, resources, the operator's intervention, and a transaction rolled back for another's sake.
+    passing = sqlstate is None or sqlstate[:2] in ("08", "53", "57", "40")
+    if isinstance(error, DBAPIError) and not passing:
         return _unexpected(request, error)
-    log.warning("request %s: the database is not reachable", current_request_id())
-    return problem_response(request, Unavailable("the database is not reachable"))
+    log.warning("request %s: the database can't serve it now (%s)", current_request_id(), sqlstate)
+    return problem_response(request, Unavailable("the database can't serve this now"))
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:

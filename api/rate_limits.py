@@ -5,7 +5,9 @@ import ipaddress
 import json
 import logging
 import math
+import random
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
@@ -17,6 +19,8 @@ from models.queries import rate_limits
 
 log = logging.getLogger("gateway")
 F = TypeVar("F", bound=Callable[..., Any])
+
+_SWEEP_ONE_IN = 200
 
 
 def limited(limits: Sequence[Limit]) -> Callable[[F], F]:
@@ -44,9 +48,13 @@ async def take_attempt(
     principal = _principal(request)
     if principal is None or not principal.sees_all:
         limits = (*limits, *own)
+    if random.randrange(_SWEEP_ONE_IN) == 0:
+        async with services.commands.transaction() as session:
+            await rate_limits.sweep(session)
+    # In one order for all, so that no two requests wait for each other's counts.
+    counted = sorted([(await _key(request, principal, limit), limit) for limit in limits], key=itemgetter(0))
     async with services.commands.transaction() as session:
-        for limit in limits:
-            key = await _key(request, principal, limit)
+        for key, limit in counted:
             times = limit.times * services.rate_limit_factor
             wait = await rate_limits.take(session, key, times=times, seconds=limit.seconds)
             if wait is not None:

@@ -5,14 +5,12 @@ One row a limit and caller holds a single time: when the attempts so far would h
 it further ahead than the burst allows.
 """
 
-import random
 from datetime import timedelta
 
 from sqlalchemy import text
 
 from models.database import Session
 
-_SWEEP_ONE_IN = 200
 _SWEPT_AT_ONCE = 500
 
 
@@ -23,8 +21,6 @@ async def take(session: Session, key: str, *, times: float, seconds: float) -> f
         "step": timedelta(seconds=seconds / times),
         "burst": timedelta(seconds=seconds),
     }
-    if random.randrange(_SWEEP_ONE_IN) == 0:
-        await _sweep(session)
     taken = await session.execute(
         text(
             "INSERT INTO rate_limit AS r (key, even_until) VALUES (:key, clock_timestamp() + :step) "
@@ -54,8 +50,11 @@ async def give_back(session: Session, key: str, *, times: float, seconds: float)
     )
 
 
-async def _sweep(session: Session) -> None:
-    """Drop some rows that say nothing any more."""
+async def sweep(session: Session) -> None:
+    """Drop some rows that say nothing any more.
+
+    In a transaction of its own: one that also counts an attempt would hold rows that others want next.
+    """
     await session.execute(
         text(
             "DELETE FROM rate_limit WHERE key IN (SELECT key FROM rate_limit "

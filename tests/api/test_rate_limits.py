@@ -150,3 +150,15 @@ def test_production_does_without_no_limits(environment: dict[str, str]) -> None:
     unsafe = {"COMMERCE_ENV": "production", "RATE_LIMIT_FACTOR": "0"}
     with pytest.raises(ValidationError, match="RATE_LIMIT_FACTOR is 0"):
         Settings.model_validate({name.lower(): value for name, value in (environment | unsafe).items()})
+
+
+async def test_dropping_old_counts_holds_up_nobody(
+    gateway: Gateway, make_http: MakeHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One request in four drops what has run out, here the counts that the others are about to take."""
+    monkeypatch.setattr("api.rate_limits._SWEEP_ONE_IN", 4)
+    http = await make_http(factor="100")
+    for _ in range(5):
+        answers = await asyncio.gather(*(log_in(http, "learner@example.com") for _ in range(32)))
+        assert Counter(answer.status_code for answer in answers) == {401: 32}
+        await some_time_passes(gateway, 3600)

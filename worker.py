@@ -34,6 +34,7 @@ from activities.deliveries import DeliveryActivities
 from activities.disputes import DisputeActivities
 from activities.entitlements import EntitlementActivities
 from activities.foreign_refunds import ForeignRefundActivities
+from activities.heartbeats import Heartbeats
 from activities.identity import EarningsIdentityActivities
 from activities.inbox import InboxActivities
 from activities.late_payments import LatePaymentActivities
@@ -205,6 +206,7 @@ def make_worker(settings: Settings, resources: WorkerResources) -> Worker:
         activities=activity_methods(make_activities(settings, resources)),  # type: ignore[arg-type]
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.temporal_sticky_timeout_seconds),
         graceful_shutdown_timeout=_SHUTDOWN_GRACE,
+        interceptors=[Heartbeats()],
         # More than deliveries may take (activities/deliveries.py): they never crowd out a payment.
         max_concurrent_activities=250,
         max_concurrent_local_activities=50,

@@ -123,14 +123,13 @@ class ReconciliationActivities:
             since=_moment(given.since), until=_moment(given.until), after=given.after
         )
         missing = []
-        for number, transaction in enumerate(reversed(found), start=1):
+        for transaction in reversed(found):
             async with self._transactions.begin() as tx:
                 _, seen = await take_in(tx, transaction)
                 still_open = await keep(tx, seen, given.run_id)
             # Also those of an earlier try of this page: it may have ended before it could tell of them.
             if any(one.kind is DifferenceKind.ENTRY_MISSING for one in seen):
                 missing += still_open
-            activity.heartbeat(number)
         async with self._transactions.begin() as tx:
             total = given.transactions + len(found)
             await reconciliation.count_page(tx.session, given.run_id, page=given.page, transactions=total)

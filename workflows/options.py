@@ -18,8 +18,15 @@ class RemoteOptions(TypedDict):
     """Options of an activity."""
 
     start_to_close_timeout: timedelta
+    heartbeat_timeout: timedelta
     retry_policy: RetryPolicy
 
+
+# How long a worker may be silent before its activities are given to another; activities/heartbeats.py beats.
+_ALIVE = timedelta(seconds=6)
+
+# For what nobody waits for, and what may keep a worker busy.
+_ALIVE_AT_NIGHT = timedelta(minutes=1)
 
 # Short, idempotent database steps: local, because a dispatch through the server costs more than the
 # step itself. They go on while the database is away.
@@ -36,6 +43,7 @@ DATABASE = LocalOptions(
 # The payment processor: an unknown outcome is asked again under the same key until it is decided.
 PROCESSOR = RemoteOptions(
     start_to_close_timeout=timedelta(seconds=30),
+    heartbeat_timeout=_ALIVE,
     retry_policy=RetryPolicy(
         initial_interval=timedelta(milliseconds=500),
         backoff_coefficient=2,
@@ -45,12 +53,15 @@ PROCESSOR = RemoteOptions(
 
 # A page of the processor's list, each transaction with its own trip to the database.
 PROCESSOR_PAGE = RemoteOptions(
-    start_to_close_timeout=timedelta(minutes=10), retry_policy=PROCESSOR["retry_policy"]
+    start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=_ALIVE_AT_NIGHT,
+    retry_policy=PROCESSOR["retry_policy"],
 )
 
 # The LMS may be away for days: pauses grow to ten minutes.
 LMS = RemoteOptions(
     start_to_close_timeout=timedelta(seconds=15),
+    heartbeat_timeout=_ALIVE,
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1),
         backoff_coefficient=2,
@@ -61,6 +72,7 @@ LMS = RemoteOptions(
 # Messages to other workflows.
 MESSAGE = RemoteOptions(
     start_to_close_timeout=timedelta(seconds=15),
+    heartbeat_timeout=_ALIVE,
     retry_policy=RetryPolicy(
         initial_interval=timedelta(milliseconds=500),
         backoff_coefficient=2,
@@ -69,17 +81,29 @@ MESSAGE = RemoteOptions(
 )
 
 # One attempt at a webhook: longer than the receiver is given, so that a slow one is an attempt, too.
-DELIVERY = RemoteOptions(start_to_close_timeout=timedelta(seconds=30), retry_policy=MESSAGE["retry_policy"])
+DELIVERY = RemoteOptions(
+    start_to_close_timeout=timedelta(seconds=30),
+    heartbeat_timeout=_ALIVE,
+    retry_policy=MESSAGE["retry_policy"],
+)
 
 # A batch of streams to send again: a statement, and a signal for each.
-REPLAY = RemoteOptions(start_to_close_timeout=timedelta(minutes=2), retry_policy=MESSAGE["retry_policy"])
+REPLAY = RemoteOptions(
+    start_to_close_timeout=timedelta(minutes=2),
+    heartbeat_timeout=_ALIVE_AT_NIGHT,
+    retry_policy=MESSAGE["retry_policy"],
+)
 
 # Recovery comes again every 30 seconds: one try a step, and time for a long list.
 RECOVERY = RemoteOptions(
-    start_to_close_timeout=timedelta(minutes=5), retry_policy=RetryPolicy(maximum_attempts=1)
+    start_to_close_timeout=timedelta(minutes=5),
+    heartbeat_timeout=_ALIVE_AT_NIGHT,
+    retry_policy=RetryPolicy(maximum_attempts=1),
 )
 
 # Reads over everything, at night.
 NIGHTLY = RemoteOptions(
-    start_to_close_timeout=timedelta(minutes=30), retry_policy=RetryPolicy(maximum_attempts=5)
+    start_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=_ALIVE_AT_NIGHT,
+    retry_policy=RetryPolicy(maximum_attempts=5),
 )

@@ -104,7 +104,6 @@ class ReconciliationWorkflow:
             ReconciliationActivities.reconcile_page,
             PageInput(period.run_id, period.since, period.until, given.after, number, given.transactions),
             summary=f"Page {number}",
-            heartbeat_timeout=timedelta(seconds=60),
             **options.PROCESSOR_PAGE,
         )
         seen = given.transactions + page.transactions

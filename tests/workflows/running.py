@@ -10,6 +10,7 @@ from typing import Any
 from temporalio.testing import TimeSkipper
 from temporalio.worker import Worker
 
+from activities.heartbeats import Heartbeats
 from config import DEVELOPMENT_STRIPE_KEY, Settings
 from devstack.lms_standin.control import LmsControl
 from devstack.payout_receiver.control import PayoutControl
@@ -99,6 +100,7 @@ async def running_bench(
         workflows=WORKFLOWS,
         activities=activity_methods(make_activities(settings, resources)),  # type: ignore[arg-type]
         graceful_shutdown_timeout=timedelta(seconds=1),
+        interceptors=[Heartbeats()],
     )
     try:
         async with (

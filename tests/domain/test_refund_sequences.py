@@ -69,7 +69,7 @@ class Play:
             if not self.left:
                 break
             states = [self.lines]
-            amount = self.left if number > 6 else self.chosen.randint(1, self.left)
+            amount = self.left if number > 3 else self.chosen.randint(1, self.left)
             goodwill = self.chosen.random() < 0.2
             self.post(initiate_refund(f"R{number}", self.lines, amount=amount, absorb=goodwill))
             states.append(self.lines)

@@ -7,6 +7,7 @@ product computes. Slow, and easy to believe.
 from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 
 Key = tuple[str, str | None]
 
@@ -25,11 +26,17 @@ def divided(total: int, weights: list[int]) -> list[int]:
 
 def first_ticks(parts: list[int], count: int) -> list[int]:
     """How many of the first `count` units fall to each part, all units sorted by their ticks."""
+    taken = Counter(_owners(tuple(parts))[:count])
+    return [taken[i] for i in range(len(parts))]
+
+
+@lru_cache(maxsize=1000)
+def _owners(parts: tuple[int, ...]) -> list[int]:
+    """The part that each unit is of, in the order of their ticks."""
     units = sorted(
         (Fraction(2 * k - 1, 2 * part), i) for i, part in enumerate(parts) for k in range(1, part + 1)
     )
-    taken = Counter(i for _, i in units[:count])
-    return [taken[i] for i in range(len(parts))]
+    return [i for _, i in units]
 
 
 def half_up(value: Fraction) -> int:

@@ -6,8 +6,9 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, LiteralString, TypeVar
 
+import psycopg
 from sqlalchemy import text
 from temporalio.client import Client
 
@@ -32,9 +33,12 @@ class DatabaseShop:
         self._database = Database(database_url, pool_size=2)
         self._transactions = self._run(self._open)
         self._user, self._item = self._run(self._someone)
+        plain_url = database_url.replace("postgresql+psycopg://", "postgresql://")
+        self._reader = psycopg.connect(plain_url, autocommit=True)
 
     def close(self) -> None:
         """Close connections and the loop."""
+        self._reader.close()
         self._run(self._database.aclose)
         self._runner.close()
 
@@ -84,7 +88,7 @@ class DatabaseShop:
         """What the ledger has for the order, by account and sub; zeros left out."""
         rows = self._query(
             "SELECT p.account, p.sub, sum(p.amount) FROM posting p JOIN journal_entry e ON e.id = p.entry_id "
-            "WHERE e.order_id = :id GROUP BY 1, 2 HAVING sum(p.amount) <> 0",
+            "WHERE e.order_id = %(id)s GROUP BY 1, 2 HAVING sum(p.amount) <> 0",
             order_id,
         )
         return Counter({(account, sub): int(amount) for account, sub, amount in rows})
@@ -93,7 +97,8 @@ class DatabaseShop:
         """What the published earning events come to in 2210 and 2220; zeros left out."""
         found: Counter[Key] = Counter()
         for kind, data in self._query(
-            "SELECT type, data FROM outbound_event WHERE data->>'order_id' = :id AND type LIKE 'earning.%'",
+            "SELECT type, data FROM outbound_event "
+            "WHERE data->>'order_id' = %(id)s AND type LIKE 'earning.%%'",
             order_id,
         ):
             payee, amount = data["payee_ref"], data["amount"]
@@ -106,12 +111,8 @@ class DatabaseShop:
                 found["2210" if data["bucket"] == "held" else "2220", payee] += amount
         return Counter({key: amount for key, amount in found.items() if amount})
 
-    def _query(self, sql: str, order_id: str) -> list[tuple]:  # type: ignore[type-arg]
-        async def ask() -> list[tuple]:  # type: ignore[type-arg]
-            async with self._database.transaction() as session:
-                return [tuple(row) for row in await session.execute(text(sql), {"id": order_id})]
-
-        return self._run(ask)
+    def _query(self, sql: LiteralString, order_id: str) -> list[tuple[Any, ...]]:
+        return self._reader.execute(sql, {"id": order_id}).fetchall()
 
     def _run(self, what: Callable[[], Awaitable[T]]) -> T:
         async def call() -> T:

@@ -37,6 +37,7 @@ from activities.foreign_refunds import ForeignRefundActivities
 from activities.heartbeats import Heartbeats
 from activities.identity import EarningsIdentityActivities
 from activities.inbox import InboxActivities
+from activities.late_failures import LateFailureActivities
 from activities.late_payments import LatePaymentActivities
 from activities.orders import OrderActivities
 from activities.payees import PayeeActivities
@@ -68,6 +69,7 @@ from workflows.checkout import CheckoutWorkflow
 from workflows.completion_polling import CompletionPollingWorkflow
 from workflows.dispute import DisputeWorkflow
 from workflows.entitlement import EntitlementWorkflow
+from workflows.late_failure import LateFailureWorkflow
 from workflows.late_payment import LatePaymentWorkflow
 from workflows.payees import CorrectionWorkflow, EarningsIdentityWorkflow, PayoutWorkflow
 from workflows.reconciliation import (
@@ -89,6 +91,7 @@ WORKFLOWS = [
     CheckoutWorkflow,
     CompletionPollingWorkflow,
     DisputeWorkflow,
+    LateFailureWorkflow,
     LatePaymentWorkflow,
     EntitlementWorkflow,
     RevenueSplitWorkflow,
@@ -160,6 +163,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         ReconciliationActivities(transactions, resources.payments),
         RepairActivities(transactions, dispatcher, resources.payments),
         TaxActivities(transactions, resources.taxes),
+        LateFailureActivities(transactions, resources.payments, dispatcher),
         LatePaymentActivities(transactions, dispatcher, capture),
         EntitlementActivities(transactions, resources.lms, dispatcher),
         SplitActivities(transactions),

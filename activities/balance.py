@@ -15,6 +15,7 @@ from domain.event_keys import (
     order_cause,
     refund_attempt_key,
     taken_key,
+    unapplied_failed_key,
     unapplied_key,
 )
 from domain.messages import BalanceTransactionInput
@@ -155,8 +156,11 @@ async def _keys(tx: Transaction, given: BalanceTransaction, part: Part) -> list[
                 return []
             return [captured_key(use.order_id) if use.applied else unapplied_key(str(given.intent_id))]
         case Category.CHARGE_FAILURE:
-            cause = order_cause(str(given.order_id))
-            return [taken_key(cause, str(EntryKind.PAYMENT_FAILED_LATE))]
+            use = await balance_transactions.use_of_intent(tx.session, given.intent_id)
+            if use is None:
+                return []
+            kept = taken_key(order_cause(use.order_id), str(EntryKind.PAYMENT_FAILED_LATE))
+            return [kept if use.applied else unapplied_failed_key(str(given.intent_id))]
         case Category.REFUND | Category.REFUND_FAILURE:
             refund_id = await balance_transactions.refund_of(tx.session, given.source, given.refund_id)
             if refund_id is None:

@@ -176,7 +176,7 @@ class DisputeActivities:
         """What was suspended for the order's disputes, as far as it is still paid for."""
         lines = await orders.lines(tx.session, row.id)
         paid = {line.id for line in lines if not ledger_of(line, row.currency).nothing_left}
-        if await disputes.is_disputed(tx.session, row.id):
+        if row.payment_state is not PaymentState.PAID or await disputes.is_disputed(tx.session, row.id):
             return  # another one is open: its end gives back what any of them suspended
         suspended = await disputes.suspended_lines(tx.session, row.id)
         await entitlements.justify_again(tx.session, [line_id for line_id in suspended if line_id in paid])

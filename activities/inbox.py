@@ -124,6 +124,10 @@ class InboxActivities:
                     (ids.late_payment_workflow_id(i), partial(send.resume_late_payment, o, i))
                     for o, i in unfinished.late_payments
                 ),
+                *(
+                    (ids.late_failure_workflow_id(i), partial(send.start_late_failure, o, i))
+                    for o, i in unfinished.late_failures
+                ),
                 *((ids.payout_workflow_id(p), partial(send.start_payout, p)) for p in unfinished.payouts),
                 *(
                     (ids.tax_report_workflow_id(d), partial(send.start_tax_report, d))

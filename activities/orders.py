@@ -286,7 +286,7 @@ class OrderActivities:
             intent = (await inbox.payload(tx.session, given.event.inbox_id))["data"]["object"]
             amount, currency = received(intent)
             payment = await payments.of_intent(tx.session, row.id, intent["id"], amount, currency)
-            if payment.status == "succeeded":
+            if payment.status in ("succeeded", payments.FAILED_LATE):
                 return await _state(tx.session, row, unapplied=not payment.applied)
             fits = (
                 row.payment_state in (PaymentState.PENDING, PaymentState.PROCESSING)

@@ -19,7 +19,7 @@ from models.queries.payments import PaymentRow
 _KEY_LIFE = timedelta(hours=20)
 
 # Intents in these states will not move again, and we know it.
-_DECIDED = frozenset({"succeeded", "canceled"})
+_DECIDED = frozenset({"succeeded", "canceled", payments.FAILED_LATE})
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from activities.documents import credit_note_draft
 from activities.earnings import ledger_of, post_outcome
 from domain import ids
 from domain.errors import CommerceError
-from domain.ledger import cancel_refund, fail_refund, settle_refund
+from domain.ledger import cancel_refund, fail_refund, settle_refund, void_refund
 from domain.orders import RefundStatus
 from models.queries import catalog, entitlements, ledger, orders, refunds
 from models.queries.orders import LineRow, OrderRow
@@ -18,6 +18,9 @@ from models.queries.refunds import RefundRow
 # Reasons of the processor's that may be gone on another day. For the others a person has to do something:
 # the customer's card is closed, or lost.
 _PASSING = frozenset({"insufficient_funds", "declined", "unknown"})
+
+
+_STILL_OWED = "It is still owed to the customer."
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,17 @@ async def fail(tx: Transaction, refund: RefundRow, reason: str) -> None:
         if refund.kind.takes_from_lines:
             await orders.add_refunded(tx.session, row.id, -refund.amount)
     await refunds.set_status(tx.session, refund.id, RefundStatus.FAILED, reason)
-    await note(tx, refund, "failed", f"{_sum(refund)} failed: {reason}. It is still owed to the customer.")
+    owed = "Its payment had been returned: cancel it." if refund.payment_failed else _STILL_OWED
+    await note(tx, refund, "failed", f"{_sum(refund)} failed: {reason}. {owed}")
     publish(tx, "refund.failed", refund, row)
 
 
 async def give_up(tx: Transaction, refund: RefundRow) -> None:
     """An operator cancels a failed refund: revenue, shares and access are as before it."""
     row = await require_order(tx, refund.order_id)
+    if refund.payment_failed:
+        await _void(tx, refund, row)
+        return
     lines = await orders.lines(tx.session, row.id, lock=True)
     books = [ledger_of(line, row.currency) for line in lines]
     await post_outcome(tx, cancel_refund(refund.id, books), row, lines, reason="refund canceled")
@@ -109,6 +116,23 @@ async def give_up(tx: Transaction, refund: RefundRow) -> None:
     )
 
 
+async def _void(tx: Transaction, refund: RefundRow, row: OrderRow) -> None:
+    """Nothing is owed: the bank returned the payment. The sale stays undone."""
+    again = refund.settled_at is not None
+    outcome = void_refund(
+        refund.id,
+        amount=refund.card_amount,
+        currency=refund.currency,
+        credit=0 if again else refund.credit_amount,
+        customer=row.user_id,
+    )
+    await ledger.post(tx.session, outcome.entries, order_id=row.id, effective_at=datetime.now(UTC))
+    await refunds.set_canceled(tx.session, refund.id)
+    await note(
+        tx, refund, "canceled", f"{_sum(refund)} was canceled by an operator; its payment had been returned."
+    )
+
+
 async def state_of(tx: Transaction, refund_id: str) -> RefundState:
     """The refund as its workflow sees it."""
     refund = await require(tx, refund_id)
@@ -126,7 +150,7 @@ async def state_of(tx: Transaction, refund_id: str) -> RefundState:
         line_ids=line_ids,
         course_ids=sorted({line.lms_course_id for line in lines if line.id in line_ids}),
         attempts=refund.attempt,
-        passing=refund.failure_reason in _PASSING,
+        passing=refund.failure_reason in _PASSING and not refund.payment_failed,
         canceled=refund.canceled_at is not None,
     )
 

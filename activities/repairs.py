@@ -19,6 +19,7 @@ from models.queries.differences import DifferenceRow
 # The event that should have told of a movement: its type, and which object it carries.
 _EVENTS = {
     Category.CHARGE: ("payment_intent.succeeded", "payment_intents"),
+    Category.CHARGE_FAILURE: ("charge.failed", "charges"),
     Category.REFUND: ("refund.updated", "refunds"),
     Category.REFUND_FAILURE: ("refund.failed", "refunds"),
     Category.DISPUTE: ("charge.dispute.funds_withdrawn", "disputes"),

@@ -130,10 +130,13 @@ class Verifier:
     async def _payments_agree(self) -> list[str]:
         async with self._database.transaction() as session:
             ours = await invariants.succeeded_intents(session)
+            returned = await invariants.returned_intents(session)
             orders = await invariants.known_orders(session)
         theirs: dict[str, tuple[int, str]] = {}
         now = datetime.now(UTC).timestamp()
         async for intent in self._payments.list_intents(created_gte=0):
+            if intent.id in returned:
+                continue
             young = now - intent.created < _SETTLE_SECONDS and intent.id not in ours
             if intent.status == "succeeded" and intent.metadata.get("order_id") in orders and not young:
                 theirs[intent.id] = (intent.amount_received, intent.currency)
@@ -198,6 +201,7 @@ class Verifier:
             + [ids.entitlement_workflow_id(user, course) for user, course in unfinished.entitlements]
             + [ids.split_workflow_id(line_id) for line_id in unfinished.line_ids]
             + [ids.tax_report_workflow_id(document_id) for document_id in unfinished.tax_reports]
+            + [ids.late_failure_workflow_id(intent_id) for _, intent_id in unfinished.late_failures]
             + [ids.dispute_workflow_id(provider_id) for provider_id in unfinished.disputes]
         )
         return [

@@ -65,6 +65,11 @@ def unapplied_key(payment_id: str) -> str:
     return f"payment:{payment_id}:unapplied"
 
 
+def unapplied_failed_key(payment_id: str) -> str:
+    """Such money failed after all."""
+    return f"payment:{payment_id}:payment_failed_late"
+
+
 def goodwill_key(credit_id: str) -> str:
     """Store credit was given away."""
     return f"credit:{credit_id}:issued"

@@ -20,6 +20,11 @@ def late_payment_workflow_id(intent_id: str) -> str:
     return f"late-payment/{intent_id}"
 
 
+def late_failure_workflow_id(intent_id: str) -> str:
+    """Undoes the sale of a payment that failed after it had counted as paid."""
+    return f"late-failure/{intent_id}"
+
+
 def entitlement_workflow_id(user_id: str, course_id: str) -> str:
     """The only one that grants or revokes this course for this user."""
     return f"entitlement/{user_id}/{course_id}"

@@ -27,8 +27,9 @@ from domain.refunds import (
     refund_unapplied,
     settle_refund,
     unapply_payment,
+    void_refund,
 )
-from domain.sales import Trigger, capture, fail_late, recognize
+from domain.sales import Trigger, capture, fail_late, fail_unapplied, recognize
 from domain.takings import NothingLeft
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "convert_settlement",
     "fail_late",
     "fail_refund",
+    "fail_unapplied",
     "grant_goodwill",
     "initiate_refund",
     "lose_dispute",
@@ -66,6 +68,7 @@ __all__ = [
     "settle_payout",
     "settle_refund",
     "unapply_payment",
+    "void_refund",
     "volume_of",
     "win_dispute",
     "write_off_payee",

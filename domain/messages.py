@@ -9,6 +9,7 @@ from typing import Any
 
 CHECKOUT = "CheckoutWorkflow"
 LATE_PAYMENT = "LatePaymentWorkflow"
+LATE_FAILURE = "LateFailureWorkflow"
 ENTITLEMENT = "EntitlementWorkflow"
 REVENUE_SPLIT = "RevenueSplitWorkflow"
 REFUND = "RefundWorkflow"
@@ -149,6 +150,14 @@ class TaxReportInput:
 @dataclass(frozen=True)
 class LatePaymentInput:
     """Money that came when the order's workflow had already closed."""
+
+    order_id: str
+    intent_id: str
+
+
+@dataclass(frozen=True)
+class LateFailureInput:
+    """A payment that failed after it had succeeded."""
 
     order_id: str
     intent_id: str

@@ -16,6 +16,7 @@ class PaymentState(StrEnum):
     PAID = "paid"  # the amount due has been captured, or nothing was due
     CANCELED = "canceled"  # ended by the customer or an operator before payment
     EXPIRED = "expired"  # the payment window passed and the intent was cancelled
+    FAILED = "failed"  # it had counted as paid, and the bank returned the payment after all
 
 
 class FulfilmentState(StrEnum):
@@ -46,7 +47,7 @@ class OrderStatus(StrEnum):
     FULFILLMENT_FAILED = "fulfillment_failed"  # paid, and the LMS refused
     FULFILLING = "fulfilling"  # paid, access is being set up
     PAID = "paid"  # paid, fulfilment not begun
-    CANCELED = "canceled"  # ended before payment
+    CANCELED = "canceled"  # ended before payment, or its payment was returned
     EXPIRED = "expired"  # never paid in time
     PENDING_PAYMENT = "pending_payment"  # waits for payment
 
@@ -70,6 +71,7 @@ _FULFILMENT_STATUS = {
 }
 _UNPAID_STATUS = {
     PaymentState.CANCELED: OrderStatus.CANCELED,
+    PaymentState.FAILED: OrderStatus.CANCELED,
     PaymentState.EXPIRED: OrderStatus.EXPIRED,
     PaymentState.PENDING: OrderStatus.PENDING_PAYMENT,
     PaymentState.PROCESSING: OrderStatus.PENDING_PAYMENT,

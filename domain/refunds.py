@@ -84,6 +84,22 @@ def cancel_refund(refund_id: str, lines: Sequence[LineLedger]) -> Outcome:
     return settled(Outcome(posted.entries + reinstated.entries, reinstated.earnings, reinstated.lines))
 
 
+def void_refund(
+    refund_id: str, *, amount: int, currency: str, credit: int = 0, customer: str | None = None
+) -> Outcome:
+    """A refund that was not sent, of a payment that failed after all: no money is owed to anybody.
+
+    Its `amount` (minor units) became a loss with the failure, because it was promised; it is none. Store
+    credit that was to go back with it (`credit`, beside the amount) still goes back to `customer`.
+    """
+    freed = merged(
+        transfer(amount, debit=Account.REFUNDS_PAYABLE, credit=Account.CHARGEBACK_LOSS),
+        transfer(credit, debit=Account.REFUNDS_PAYABLE, credit=Account.STORE_CREDIT, customer=customer),
+    )
+    key = taken_key(refund_cause(refund_id), "cancelled")
+    return one_entry(EntryKind.REFUND_CANCELLED, key, currency, freed)
+
+
 def settle_refund(
     refund_id: str,
     *,

@@ -7,11 +7,11 @@ from enum import StrEnum
 from domain.accounts import Account
 from domain.earnings import accrue, volume_of
 from domain.errors import InvalidInput
-from domain.event_keys import captured_key, order_cause, recognized_key
+from domain.event_keys import captured_key, order_cause, recognized_key, unapplied_failed_key
 from domain.line_ledger import LineLedger
 from domain.line_parts import Recognition, TakingReason
 from domain.outcomes import Outcome, chained, change, one_entry
-from domain.postings import Balances, EntryKind, merged
+from domain.postings import Balances, EntryKind, merged, transfer
 from domain.takings import Cause, currency_shared, plan_taking, take
 
 
@@ -92,21 +92,36 @@ def recognize(
 
 
 def fail_late(
-    order_id: str, lines: Sequence[LineLedger], *, credit_applied: int = 0, customer: str | None = None
+    order_id: str,
+    lines: Sequence[LineLedger],
+    *,
+    amount: int | None = None,
+    credit_applied: int = 0,
+    customer: str | None = None,
 ) -> Outcome:
     """Undo what is left of an order whose slow payment failed after it had counted as captured.
 
-    Store credit that was spent on it (`credit_applied`, minor units) goes back to `customer`.
+    Store credit that was spent on it (`credit_applied`, minor units) goes back to `customer`. `amount` is
+    what the processor took back, without it all the cash that is left: what goes beyond that had been
+    given back before, and is a loss of the platform's.
     """
     cause = order_cause(order_id)
     if any(line.taking(cause) for line in lines):
         return Outcome(lines=tuple(lines))
-    plan = plan_taking(lines)
-    gross = sum(plan.values())
+    gross = sum(line.refundable_gross for line in lines)
+    plan = plan_taking(lines) if gross else {}
     credit = min(credit_applied, gross)
+    cash = gross - credit if amount is None else amount
     lost: Balances = {
-        (Account.PROCESSOR_CLEARING, None): credit - gross,
+        (Account.PROCESSOR_CLEARING, None): -cash,
         (Account.STORE_CREDIT, customer): -credit,
+        (Account.CHARGEBACK_LOSS, None): cash + credit - gross,
     }
     kind = EntryKind.PAYMENT_FAILED_LATE
     return take(lines, plan, Cause(cause, TakingReason.LATE_FAILURE, kind, str(kind)), lost)
+
+
+def fail_unapplied(payment_id: str, *, amount: int, currency: str) -> Outcome:
+    """A payment that paid for no order failed after all: it was promised back, or sent back, already."""
+    lost = transfer(amount, debit=Account.CHARGEBACK_LOSS, credit=Account.PROCESSOR_CLEARING)
+    return one_entry(EntryKind.PAYMENT_FAILED_LATE, unapplied_failed_key(payment_id), currency, lost)

@@ -23,6 +23,16 @@ _RPC_TIMEOUT = timedelta(seconds=8)
 _NO_CONNECTION = RuntimeError
 
 
+def _failed_late(event_type: str, charge: dict[str, Any]) -> bool:
+    """Whether an event tells of a charge whose money the processor took back when it failed."""
+    return (
+        event_type in ("charge.failed", "charge.updated")
+        and charge.get("status") == "failed"
+        and charge.get("failure_balance_transaction") is not None
+        and charge.get("payment_intent") is not None
+    )
+
+
 class Dispatcher:
     """Sends messages to workflows of this product."""
 
@@ -35,6 +45,8 @@ class Dispatcher:
         subject: dict[str, Any] = event.payload["data"]["object"]
         kind = event.type.split(".", 1)[0]
         moved = await self._balance_transactions(subject, event)
+        if _failed_late(event.type, subject) and event.order_id is not None:
+            return await self._late_failure(event.order_id, subject["payment_intent"])
         if kind == "payout" or event.type in ("charge.succeeded", "charge.updated"):
             return moved
         if event.order_id is None:
@@ -107,6 +119,18 @@ class Dispatcher:
             ids.late_payment_workflow_id(intent_id),
         )
         return "late payment started"
+
+    async def _late_failure(self, order_id: str, intent: dict[str, Any] | str) -> str:
+        await self.start_late_failure(order_id, intent["id"] if isinstance(intent, dict) else intent)
+        return "late failure taken in"
+
+    async def start_late_failure(self, order_id: str, intent_id: str) -> None:
+        """Have the sale of a payment that failed after all undone."""
+        await self._resume(
+            messages.LATE_FAILURE,
+            messages.LateFailureInput(order_id, intent_id),
+            ids.late_failure_workflow_id(intent_id),
+        )
 
     async def _balance_transactions(self, subject: dict[str, Any], event: StoredEvent) -> str:
         """Have every movement of money that the object names taken in; a dispute carries its own whole."""

@@ -55,6 +55,19 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
+class Charge:
+    """The newest charge of an intent. `reversed`: the processor took back what it had credited for it, as
+    when a bank returns a debit; `intent_succeeded`: the intent still says that it succeeded."""
+
+    id: str
+    status: str
+    reversed: bool
+    failure_code: str | None
+    failure_message: str | None
+    intent_succeeded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Dispute:
     """A dispute at the processor, with what its balance transactions say: withdrawn and reinstated amounts,
     the fee and what of it was returned; positive minor units."""
@@ -264,6 +277,24 @@ class StripePayments:
         """The intent as it stands now."""
         return _intent(await _call(self._client.v1.payment_intents.retrieve_async(intent_id)))
 
+    async def get_charge_of(self, intent_id: str) -> Charge | None:
+        """The intent's newest charge as it stands now; None when nobody has tried to pay."""
+        found = await _call(
+            self._client.v1.payment_intents.retrieve_async(intent_id, {"expand": ["latest_charge"]})
+        )
+        intent = found.to_dict()
+        charge = intent.get("latest_charge")
+        if not isinstance(charge, dict):
+            return None
+        return Charge(
+            id=charge["id"],
+            status=charge["status"],
+            reversed=charge.get("failure_balance_transaction") is not None,
+            failure_code=charge.get("failure_code"),
+            failure_message=charge.get("failure_message"),
+            intent_succeeded=intent["status"] == "succeeded",
+        )
+
     async def cancel_intent(self, intent_id: str) -> PaymentIntent:
         """Cancel; a canceled one is success. Raises IntentNotCancelable with the state it has instead.
 
@@ -379,7 +410,8 @@ class StripePayments:
         return {code: amount for code, amount in sums.items() if amount}
 
     async def read_object(self, collection: str, object_id: str) -> dict[str, Any]:
-        """An object as a webhook would carry it: one of `payment_intents`, `refunds`, `disputes`."""
+        """An object as a webhook would carry it: one of `payment_intents`, `charges`, `refunds`,
+        `disputes`."""
         service = getattr(self._client.v1, collection)
         found: dict[str, Any] = (await _call(service.retrieve_async(object_id))).to_dict()
         return found

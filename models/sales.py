@@ -97,7 +97,7 @@ class Order(SQLModel, table=True):
             postgresql_where=text("store_credit > 0 AND payment_state IN ('pending', 'processing')"),
         ),
         CheckConstraint(
-            "payment_state IN ('pending', 'processing', 'paid', 'canceled', 'expired')",
+            "payment_state IN ('pending', 'processing', 'paid', 'canceled', 'expired', 'failed')",
             name="payment_state",
         ),
         CheckConstraint(

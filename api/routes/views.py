@@ -105,7 +105,7 @@ def order_view(
         total=money(row.total, currency),
         store_credit=money(row.store_credit, currency),
         amount_due=money(row.due, currency),
-        amount_paid=money(row.amount_paid, currency),
+        amount_paid=money(row.amount_kept, currency),
         amount_refunded=money(row.amount_refunded, currency),
         promo_code=next(iter(row.promo_codes), None),
         promo_codes=list(row.promo_codes),

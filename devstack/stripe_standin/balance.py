@@ -28,6 +28,10 @@ class Balance:
         fee = processing_fee(amount, charged["currency"])
         return self._record(kind, "charge", charged, amount, fee, "Stripe processing fees")
 
+    def charge_failure(self, charged: Object) -> Object:
+        """What was credited for a charge that failed after all is taken back; the fee stays."""
+        return self._record("payment_failure_refund", "charge_failure", charged, -charged["amount_captured"])
+
     def refund(self, refunded: Object) -> Object:
         """Money sent back; the fee stays with the processor."""
         kind = "payment_refund" if refunded["id"].startswith("pyr_") else "refund"

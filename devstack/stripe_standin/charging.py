@@ -116,6 +116,29 @@ class Charging:
             },
         )
 
+    def give_back(self, intent_id: str, code: str = "debit_not_authorized") -> Object:
+        """The bank returns a debit that had succeeded; the charge fails, and its amount is taken back.
+
+        The intent stays succeeded: that state is final.
+        """
+        intent = self._in_state(intent_id, "succeeded")
+        charged = self._store.get(intent["latest_charge"])
+        if charged["payment_method_details"]["type"] == "card" or charged["status"] != "succeeded":
+            raise refused("Only a bank debit that has succeeded can be returned.", param="payment_intent")
+        self.post_charge(charged["id"])  # what was never credited can't be taken back
+        before = self._store.get(charged["id"])
+        failed = self._store.change(
+            charged["id"],
+            status="failed",
+            paid=False,
+            failure_code=code,
+            failure_message="The customer's bank returned the payment.",
+            failure_balance_transaction=self._balance.charge_failure(before)["id"],
+            outcome=shapes.declined_outcome(code),
+        )
+        self._events.emit("charge.failed", failed, before)
+        return failed
+
     def capture(self, intent_id: str, amount: int | None) -> Object:
         """Capture an authorised charge, wholly or in part (minor units); the rest is given back."""
         intent = self._in_state(intent_id, "requires_capture")
@@ -145,7 +168,10 @@ class Charging:
 
     def post_charge(self, charge_id: str) -> None:
         """The movement of a charge that was captured a moment ago arrives."""
-        transaction = self._balance.charge(self._store.get(charge_id))
+        charged = self._store.get(charge_id)
+        if charged["balance_transaction"] is not None:
+            return
+        transaction = self._balance.charge(charged)
         self._events.change("charge.updated", charge_id, balance_transaction=transaction["id"])
 
     def _in_state(self, intent_id: str, status: str) -> Object:

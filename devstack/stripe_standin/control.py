@@ -90,6 +90,10 @@ class StripeControl(ControlClient):
         """The bank refuses a processing intent."""
         return await self._call("POST", f"payment_intents/{intent_id}/fail", code=code)
 
+    async def return_payment(self, intent_id: str, code: str = "debit_not_authorized") -> dict[str, Any]:
+        """The bank returns a debit that had succeeded; the charge."""
+        return await self._call("POST", f"payment_intents/{intent_id}/return", code=code)
+
     async def cancel(self, intent_id: str, reason: str | None = None) -> dict[str, Any]:
         """Cancel an intent as in the dashboard."""
         given = {} if reason is None else {"cancellation_reason": reason}

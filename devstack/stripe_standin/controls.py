@@ -23,6 +23,7 @@ _ROUTES: list[tuple[str, str, str]] = [
     ("POST", "payment_intents/{id}/authenticate", "finish 3-D Secure: {passed: true or false}"),
     ("POST", "payment_intents/{id}/settle", "the bank pays a processing intent"),
     ("POST", "payment_intents/{id}/fail", "the bank refuses a processing intent: {code?}"),
+    ("POST", "payment_intents/{id}/return", "the bank returns a debit that had succeeded: {code?}"),
     ("POST", "payment_intents/{id}/cancel", "cancel as in the dashboard: {cancellation_reason?}"),
     (
         "POST",
@@ -131,6 +132,7 @@ class Controls:
             ),
             ("POST", "payment_intents/{id}/settle"): lambda one, given: charging.settle(one),
             ("POST", "payment_intents/{id}/fail"): lambda one, given: charging.fail(one, **given),
+            ("POST", "payment_intents/{id}/return"): lambda one, given: charging.give_back(one, **given),
             ("POST", "payment_intents/{id}/cancel"): lambda one, given: self._account.intents.cancel(
                 Call("", given, one)
             ),

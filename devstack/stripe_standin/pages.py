@@ -114,6 +114,8 @@ class Pages:
                 "succeeded": _button("Refund", "refunds", payment_intent=intent["id"])
                 + _button("Dispute", "disputes", payment_intent=intent["id"]),
             }.get(intent["status"], "")
+            if intent["status"] == "succeeded" and self._is_debit(intent):
+                buttons += _button("Return", "payment_intents/{id}/return", intent["id"])
             if intent["status"].startswith("requires_"):
                 buttons += _button("Cancel", "payment_intents/{id}/cancel", intent["id"])
             metadata = ", ".join(f"{name}={value}" for name, value in intent["metadata"].items())
@@ -122,6 +124,10 @@ class Pages:
                 [_code(intent["id"]), escape(amount), _state(intent["status"]), escape(metadata), buttons]
             )
         return _table(("Intent", "Amount", "Status", "Metadata", ""), rows)
+
+    def _is_debit(self, intent: Object) -> bool:
+        charged = self._account.store.get(intent["latest_charge"])
+        return bool(charged["payment_method_details"]["type"] != "card" and charged["paid"])
 
     def _refunds(self) -> str:
         rows = []

@@ -98,7 +98,10 @@ async def use_of_intent(session: Session, intent_id: str | None) -> IntentUse | 
     """None while no payment has succeeded under it."""
     row = (
         await session.execute(
-            text("SELECT order_id, applied FROM payment WHERE intent_id = :intent AND status = 'succeeded'"),
+            text(
+                "SELECT order_id, applied FROM payment WHERE intent_id = :intent "
+                "AND status IN ('succeeded', 'failed')"
+            ),
             {"intent": intent_id},
         )
     ).one_or_none()

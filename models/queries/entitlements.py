@@ -32,9 +32,10 @@ class EntitlementRow:
     def decided(self) -> bool:
         """Whether nothing more is coming: access is there, or taken back with no right to it left.
 
-        Revoked with a right to it is a course bought again, whose grant has not begun.
+        Revoked with a right to it is a course bought again, whose grant has not begun; pending without one
+        was paid back before the LMS was asked.
         """
-        if self.status is EntitlementStatus.REVOKED:
+        if self.status in (EntitlementStatus.REVOKED, EntitlementStatus.PENDING):
             return not self.justified
         return self.status is EntitlementStatus.GRANTED
 

@@ -149,12 +149,12 @@ async def succeeded_intent(session: Session, intent_id: str) -> dict[str, Any] |
 
 
 async def unapplied_successes(session: Session, order_id: str) -> list[PaymentEvent]:
-    """Stored successes of the order's intents that no payment row knows as succeeded."""
+    """Stored successes of the order's intents that no payment row has taken in."""
     rows = await session.execute(
         text(
             "SELECT e.id, e.payload->'data'->'object'->>'id' AS intent_id FROM inbound_event e "
             "WHERE e.order_id = :id AND e.source = 'stripe' AND e.type = 'payment_intent.succeeded' "
-            "AND NOT EXISTS (SELECT FROM payment p WHERE p.status = 'succeeded' "
+            "AND NOT EXISTS (SELECT FROM payment p WHERE p.status IN ('succeeded', 'failed') "
             "AND p.intent_id = e.payload->'data'->'object'->>'id') ORDER BY e.received_at"
         ),
         {"id": order_id},

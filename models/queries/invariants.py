@@ -119,6 +119,18 @@ DATABASE_INVARIANTS = (
         "AND p.succeeded_at < now() - interval '1 minute'",
     ),
     Invariant(
+        "orders.failed_keep_no_money",
+        "an order whose payment the bank returned has given back all the cash that it captured",
+        "SELECT 'order ' || o.number || ' keeps ' || sum(p.amount) || ' ' || p.currency || ' in ' || "
+        "p.account FROM orders o JOIN journal_entry e ON e.order_id = o.id "
+        "AND e.kind IN ('payment_captured', 'payment_failed_late') "
+        "JOIN posting p ON p.entry_id = e.id AND p.account = '1010' WHERE o.payment_state = 'failed' "
+        "GROUP BY o.id, p.account, p.currency HAVING sum(p.amount) <> 0 "
+        "UNION ALL SELECT 'order ' || o.number || ' failed, and its payment ' || p.intent_id || ' is ' || "
+        "p.status FROM orders o JOIN payment p ON p.order_id = o.id AND p.applied "
+        "WHERE (o.payment_state = 'failed') <> (p.status = 'failed')",
+    ),
+    Invariant(
         "reconciliation.no_difference_open",
         "every difference between processor and books was repaired, or accepted by an operator",
         "SELECT kind || ': ' || detail || ', processor ' || expected || ', books ' || found || ' ' || "
@@ -310,6 +322,12 @@ async def succeeded_intents(session: Session) -> dict[str, tuple[int, str]]:
         text("SELECT intent_id, amount, currency FROM payment WHERE status = 'succeeded'")
     )
     return {row.intent_id: (row.amount, row.currency) for row in rows}
+
+
+async def returned_intents(session: Session) -> set[str]:
+    """Intents whose money the bank took back: the cash tells of them, whatever the processor calls them."""
+    rows = await session.execute(text("SELECT intent_id FROM payment WHERE status = 'failed'"))
+    return {row.intent_id for row in rows}
 
 
 async def known_orders(session: Session) -> set[str]:

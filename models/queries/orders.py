@@ -52,6 +52,11 @@ class OrderRow:
         return self.total - self.store_credit
 
     @property
+    def amount_kept(self) -> int:
+        """What was paid and not returned by the bank; refunds are counted beside it."""
+        return 0 if self.payment_state is PaymentState.FAILED else self.amount_paid
+
+    @property
     def status(self) -> OrderStatus:
         """Derived from the axes."""
         return order_status(
@@ -136,7 +141,8 @@ STATUS_SQL = (
     "WHEN o.amount_refunded > 0 AND o.payment_state = 'paid' THEN 'partially_refunded' "
     "WHEN o.payment_state = 'paid' THEN CASE o.fulfilment_state WHEN 'fulfilled' THEN 'fulfilled' "
     "WHEN 'failed' THEN 'fulfillment_failed' WHEN 'fulfilling' THEN 'fulfilling' ELSE 'paid' END "
-    "WHEN o.payment_state = 'canceled' THEN 'canceled' WHEN o.payment_state = 'expired' THEN 'expired' "
+    "WHEN o.payment_state IN ('canceled', 'failed') THEN 'canceled' "
+    "WHEN o.payment_state = 'expired' THEN 'expired' "
     "ELSE 'pending_payment' END)"
 )
 

@@ -29,6 +29,9 @@ class PaymentRow:
     succeeded_at: datetime | None
 
 
+# The status of a payment that succeeded and was returned by the bank; all others are the processor's.
+FAILED_LATE = "failed"
+
 _SELECT = "SELECT p.*, o.user_id FROM payment p JOIN orders o ON o.id = p.order_id "
 
 
@@ -119,7 +122,7 @@ async def set_status(
     await session.execute(
         text(
             "UPDATE payment SET status = :status, failure_code = :code, failure_message = :message "
-            "WHERE id = :id AND status <> 'succeeded'"
+            "WHERE id = :id AND status NOT IN ('succeeded', 'failed')"
         ),
         {"id": payment_id, "status": status, "code": failure_code, "message": failure_message},
     )
@@ -142,6 +145,19 @@ async def set_succeeded(
             "currency": currency,
             "applied": applied,
         },
+    )
+
+
+async def set_failed_late(
+    session: Session, payment_id: str, *, failure_code: str | None, failure_message: str | None
+) -> None:
+    """The bank returned a payment that had succeeded; what it paid for is known by it still."""
+    await session.execute(
+        text(
+            "UPDATE payment SET status = 'failed', failure_code = :code, failure_message = :message "
+            "WHERE id = :id"
+        ),
+        {"id": payment_id, "code": failure_code, "message": failure_message},
     )
 
 

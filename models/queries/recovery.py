@@ -20,6 +20,7 @@ class Unfinished:
     entitlements: list[tuple[str, str]]
     line_ids: list[str]
     late_payments: list[tuple[str, str]]
+    late_failures: list[tuple[str, str]]
     payouts: list[str]
     tax_reports: list[str]
     disputes: list[str]
@@ -59,6 +60,15 @@ _LATE = (
     "WHERE e.source = 'stripe' AND e.type = 'payment_intent.succeeded' "
     "AND o.payment_state NOT IN ('pending', 'processing') AND (p.id IS NULL OR (NOT p.applied "
     "AND NOT EXISTS (SELECT FROM refund r WHERE r.payment_id = p.id AND r.kind = 'unapplied'))) "
+    f"AND e.received_at < now() - {_SETTLING}"
+)
+
+_LATE_FAILURES = (
+    "SELECT DISTINCT p.order_id::text, p.intent_id FROM inbound_event e "
+    "JOIN payment p ON p.intent_id = e.payload#>>'{data,object,payment_intent}' "
+    "WHERE e.source = 'stripe' AND e.type IN ('charge.failed', 'charge.updated') "
+    "AND e.payload#>>'{data,object,status}' = 'failed' "
+    "AND e.payload#>>'{data,object,failure_balance_transaction}' IS NOT NULL AND p.status = 'succeeded' "
     f"AND e.received_at < now() - {_SETTLING}"
 )
 
@@ -106,6 +116,7 @@ async def unfinished(session: Session, share: Share | None = None) -> Unfinished
         entitlements=await pairs(_ACCESS),
         line_ids=[first for first, _ in lines],
         late_payments=await pairs(_LATE),
+        late_failures=await pairs(_LATE_FAILURES),
         payouts=[first for first, _ in await pairs(_PAYOUTS)],
         tax_reports=[first for first, _ in await pairs(_TAX_REPORTS)],
         disputes=[first for first, _ in await pairs(_DISPUTES)],

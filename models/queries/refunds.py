@@ -13,13 +13,17 @@ from models.database import Session
 
 @dataclass(frozen=True, slots=True)
 class RefundRow:
-    """One refund; amounts in minor units. `credit_amount` of it is given back as store credit."""
+    """One refund; amounts in minor units. `credit_amount` of it is given back as store credit.
+
+    `payment_failed`: the bank returned its payment after all, so there is no money to send back.
+    """
 
     id: str
     order_id: str
     user_id: str
     payment_id: str | None
     intent_id: str | None
+    payment_failed: bool
     kind: RefundKind
     amount: int
     credit_amount: int
@@ -59,6 +63,8 @@ def check_failed(refund: RefundRow) -> None:
 
 def check_cancelable(refund: RefundRow) -> None:
     """Raises Conflict when canceling would leave somebody with money that is not theirs."""
+    if refund.payment_failed:
+        return
     if not refund.kind.takes_from_lines:
         raise Conflict("money that pays for nothing can only be sent back", code="refund_not_cancelable")
     if refund.credit_amount and refund.settled_at is not None:
@@ -73,7 +79,8 @@ WISH_REISSUE = "reissue"
 WISH_CANCEL = "cancel"
 
 _SELECT = (
-    "SELECT r.*, o.user_id, p.intent_id FROM refund r JOIN orders o ON o.id = r.order_id "
+    "SELECT r.*, o.user_id, p.intent_id, coalesce(p.status = 'failed', false) AS payment_failed "
+    "FROM refund r JOIN orders o ON o.id = r.order_id "
     "LEFT JOIN payment p ON p.id = r.payment_id "
 )
 
@@ -85,6 +92,7 @@ def _refund(row: Row[Any]) -> RefundRow:
         user_id=str(row.user_id),
         payment_id=None if row.payment_id is None else str(row.payment_id),
         intent_id=row.intent_id,
+        payment_failed=row.payment_failed,
         kind=RefundKind(row.kind),
         amount=row.amount,
         credit_amount=row.credit_amount,

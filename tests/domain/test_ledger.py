@@ -18,6 +18,7 @@ from domain.ledger import (
     convert_settlement,
     fail_late,
     fail_refund,
+    fail_unapplied,
     grant_goodwill,
     initiate_refund,
     lose_dispute,
@@ -31,6 +32,7 @@ from domain.ledger import (
     settle_payout,
     settle_refund,
     unapply_payment,
+    void_refund,
     win_dispute,
     write_off_payee,
 )
@@ -467,6 +469,36 @@ def test_a_payment_that_fails_late_takes_all_back(recognized):
 def test_credit_spent_on_a_payment_that_fails_late_comes_back():
     books = Books(line(), credit_applied=710)
     books.post(fail_late("O1", books.order, credit_applied=710, customer="ann"))
+    assert books.nonzero() == {}
+
+
+def test_a_payment_that_fails_late_takes_back_what_was_refunded_before():
+    books = Books(line(), credit_applied=710)
+    books.post(initiate_refund("R1", books.order, amount=3000))
+    books.post(settle_refund("R1", amount=3000, currency="EUR"))
+    books.post(initiate_refund("R2", books.order, amount=2000))
+    books.post(fail_late("O1", books.order, amount=10_000, credit_applied=710, customer="ann"))
+    assert books.nonzero() == {"1010": -3000, "2310": -2000, "5035": 5000}
+    books.post(void_refund("R2", amount=2000, currency="EUR"))
+    assert books.nonzero() == {"1010": -3000, "5035": 3000}
+    books.check()
+
+
+def test_a_payment_that_was_all_refunded_and_fails_late_is_all_loss():
+    books = Books(line())
+    books.post(initiate_refund("R1", books.order))
+    books.post(settle_refund("R1", amount=10_710, currency="EUR"))
+    books.post(fail_late("O1", books.order, amount=10_710))
+    assert books.nonzero() == {"1010": -10_710, "5035": 10_710}
+
+
+def test_money_for_no_order_that_fails_late_is_lost_unless_its_refund_is_void():
+    books = Books(line(net=0, tax={}))
+    books.post(unapply_payment("P1", amount=500, currency="EUR"))
+    books.post(refund_unapplied("R1", amount=500, currency="EUR"))
+    books.post(fail_unapplied("P1", amount=500, currency="EUR"))
+    assert books.nonzero() == {"2310": -500, "5035": 500}
+    books.post(void_refund("R1", amount=500, currency="EUR"))
     assert books.nonzero() == {}
 
 

@@ -28,6 +28,7 @@ from tests.e2e.processor import pay_behind_our_back
 from tests.histories.credit import CreditPaths
 from tests.histories.disputes import DisputePaths
 from tests.histories.earnings import EarningPaths
+from tests.histories.late_failures import LateFailurePaths
 from tests.histories.reconciliation import ReconciliationPaths
 from tests.histories.refunds import RefundPaths
 
@@ -168,6 +169,10 @@ class Recorder:
         """Won, lost, accepted, an inquiry."""
         await DisputePaths(self._shop, self.keep).record()
 
+    async def late_failures(self) -> None:
+        """Returned after they had succeeded."""
+        await LateFailurePaths(self._shop, self.keep).record()
+
     async def taken_up_refunds(self) -> None:
         """Failed and taken up, and made at the processor."""
         await RefundPaths(self._shop, self.keep).record()
@@ -273,6 +278,7 @@ async def record() -> None:
         await recorder.refunds()
         await recorder.taken_up_refunds()
         await recorder.disputes()
+        await recorder.late_failures()
         await recorder.outbound()
         await recorder.earnings()
         await recorder.credit()

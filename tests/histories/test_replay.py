@@ -49,6 +49,7 @@ PATHS = {
     "refund-in-dashboard",
     "refund-adopted",
     "refund-taken-by-our-own",
+    "late-failure-undone",
     "late-payment-refunded",
     "late-payment-revived",
     "balance-transaction",

@@ -137,6 +137,26 @@ async def test_a_bank_debits_movement_comes_later(
     assert event["data"]["object"]["balance_transaction"].startswith("txn_")
 
 
+async def test_a_bank_returns_a_debit_that_had_succeeded(api: Api, control: StripeControl) -> None:
+    intent = await api.paid(2000, "pm_usBankAccount_success")
+    with pytest.raises(RuntimeError, match="400"):
+        await control.return_payment(intent.id)
+    await control.settle(intent.id)
+    returned = await control.return_payment(intent.id)
+    charge = await api.v1.charges.retrieve_async(str(intent.latest_charge))
+    assert (charge.status, charge.paid, charge.failure_code) == ("failed", False, "debit_not_authorized")
+    assert charge.failure_balance_transaction == returned["failure_balance_transaction"]
+    assert await categories(api, charge.id) == [("charge", 2000), ("charge_failure", -2000)]
+    assert (await api.v1.payment_intents.retrieve_async(intent.id)).status == "succeeded"
+    assert (await api.events_about(charge.id))[-2:] == ["charge.updated", "charge.failed"]
+    with pytest.raises(stripe.InvalidRequestError):
+        await refunded(api, intent)
+    with pytest.raises(RuntimeError, match="400"):
+        await control.return_payment(intent.id)
+    with pytest.raises(RuntimeError, match="400"):
+        await control.return_payment((await api.paid()).id)
+
+
 async def test_cards_can_be_captured_asynchronously_too(
     api: Api, control: StripeControl, receiver: Receiver
 ) -> None:

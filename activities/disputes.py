@@ -16,19 +16,21 @@ from domain.orders import PaymentState
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
 from integrations.payments import Dispute, StripePayments
-from models.queries import catalog, disputes, entitlements, orders, payments
+from models.queries import catalog, disputes, documents, entitlements, orders, payments
 from models.queries.disputes import DisputeRow
 from models.queries.orders import LineRow, OrderRow
 from models.queries.outbox import Publication
 
 SUSPEND = "suspend"
 _REMIND_BEFORE = timedelta(days=2)
+_SUBMIT_BEFORE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class DisputeView:
     """Where a dispute stands, as its workflow sees it; amount in minor units, times in seconds since the
-    epoch. `remind_at` is None when nobody has to be reminded; `ended` says why it is none of ours."""
+    epoch. `remind_at` is None when nobody has to be reminded, `submit_at` when nothing goes out by itself;
+    `ended` says why it is none of ours."""
 
     dispute_id: str = ""
     order_id: str = ""
@@ -41,6 +43,7 @@ class DisputeView:
     line_ids: tuple[str, ...] = ()
     course_ids: tuple[str, ...] = ()
     remind_at: float | None = None
+    submit_at: float | None = None
     answerable: bool = False
     over: bool = False
     wished: bool = False
@@ -95,6 +98,8 @@ class DisputeActivities:
             )
             if payment.applied:
                 await self._follow(tx, row, found)
+            else:
+                await _keep_only(tx, row, found)
             return await _view(tx, given.provider_id)
 
     async def _follow(self, tx: Transaction, row: OrderRow, found: Dispute) -> None:
@@ -102,9 +107,11 @@ class DisputeActivities:
         if found.withdrawn and not dispute.withdrawn:
             await self._open(tx, row, dispute, found)
             dispute = await _require(tx, found.id)
-        if dispute.state == disputes.OPEN and found.status == "won" and found.reinstated:
+        decided = dispute.state == disputes.OPEN and found.is_decided
+        # One that was prevented, or that the bank withdrew, counts by what came back of the money.
+        if decided and (found.reinstated if found.status == "won" else found.reinstated >= dispute.withdrawn):
             await self._win(tx, row, dispute, found)
-        elif dispute.state == disputes.OPEN and found.status == "lost":
+        elif decided and found.status != "won":
             await self._lose(tx, row, dispute, found)
         elif dispute.state == disputes.INQUIRY and found.status in ("warning_closed", "prevented"):
             await disputes.set_state(tx.session, dispute.id, disputes.CLOSED)
@@ -184,12 +191,18 @@ class DisputeActivities:
     @activity.defn
     @translated
     async def assemble_evidence(self, given: DisputeInput) -> None:
-        """Put together what speaks for us: the order, who bought it, access and progress at the LMS."""
+        """Put together what speaks for us: order, receipt and buyer, access and progress at the LMS.
+
+        Once: later the LMS may know of no progress any more, because the access was suspended.
+        """
         async with self._transactions.begin() as tx:
             dispute = await _require(tx, given.provider_id)
+            if dispute.evidence is not None:
+                return
             row = await refund_books.require_order(tx, dispute.order_id)
             lines = await orders.lines(tx.session, row.id)
             facts = await disputes.evidence_facts(tx.session, row.id)
+            receipt = await documents.of_sale(tx.session, row.id)
         log = [f"{facts.registered_at:%Y-%m-%d %H:%M} UTC: registered"]
         log += [
             f"{at:%Y-%m-%d %H:%M} UTC: access to {course} {status}" for course, status, at in facts.accesses
@@ -209,6 +222,10 @@ class DisputeActivities:
                 "units, a digital course whose access was given at once."
             ),
         }
+        if receipt is not None:
+            evidence["uncategorized_text"] += (
+                f" {receipt.kind.capitalize()} {receipt.number} was issued for it (SHA-256 {receipt.sha256})."
+            )
         async with self._transactions.begin() as tx:
             await disputes.keep_evidence(tx.session, dispute.id, evidence)
 
@@ -229,16 +246,33 @@ class DisputeActivities:
         async with self._transactions.begin() as tx:
             dispute = await _require(tx, given.provider_id)
         try:
-            if dispute.wish == disputes.WISH_SUBMIT and dispute.evidence is not None:
-                await self._api.submit_evidence(
-                    given.provider_id, dispute.evidence, ids.dispute_evidence_key(given.provider_id)
-                )
-                await self._answered(dispute, "submitted", "The evidence went to the bank.")
+            if dispute.wish == disputes.WISH_SUBMIT:
+                await self._submit(dispute)
             elif dispute.wish == disputes.WISH_ACCEPT:
                 await self._api.accept_dispute(given.provider_id, ids.dispute_accept_key(given.provider_id))
         except ProcessorRejected as error:
             await self._answered(dispute, f"refused_{dispute.wish}", f"Stripe refuses: {error.detail}.")
         return await self.follow_dispute(given)
+
+    @activity.defn
+    @translated
+    async def submit_in_time(self, given: DisputeInput) -> DisputeView:
+        """The deadline is near: submit the evidence, if an operator still allows it."""
+        async with self._transactions.begin() as tx:
+            dispute = await _require(tx, given.provider_id)
+        try:
+            if dispute.wish == disputes.WISH_SUBMIT_IN_TIME:
+                await self._submit(dispute)
+        except ProcessorRejected as error:
+            await self._answered(dispute, "refused_submit", f"Stripe refuses: {error.detail}.")
+        return await self.follow_dispute(given)
+
+    async def _submit(self, dispute: DisputeRow) -> None:
+        if dispute.evidence is None:
+            return
+        provider_id = dispute.provider_id
+        await self._api.submit_evidence(provider_id, dispute.evidence, ids.dispute_evidence_key(provider_id))
+        await self._answered(dispute, "submitted", "The evidence went to the bank.")
 
     async def _answered(self, dispute: DisputeRow, how: str, detail: str) -> None:
         """The wish is done with, and the timeline says how."""
@@ -251,18 +285,20 @@ class DisputeActivities:
     @activity.defn
     @translated
     async def remind_of_deadline(self, given: DisputeInput) -> DisputeView:
-        """Say on the order's timeline that the evidence is due, once."""
+        """Say on the order's timeline that evidence is due, and later that nothing was sent; each once."""
         async with self._transactions.begin() as tx:
             dispute = await _require(tx, given.provider_id)
             row = await refund_books.require_order(tx, dispute.order_id)
-            await orders.note(
-                tx.session,
-                row.id,
-                f"dispute/{dispute.provider_id}/reminder",
-                "dispute_deadline_near",
-                f"Evidence is due by {dispute.evidence_due_by:%Y-%m-%d %H:%M} UTC, and nobody allowed it.",
-            )
-            await disputes.set_reminded(tx.session, dispute.id)
+            due = f"{dispute.evidence_due_by:%Y-%m-%d %H:%M} UTC"
+            key = f"dispute/{dispute.provider_id}/"
+            if dispute.reminded_at is None:
+                detail = f"Evidence is due by {due}, and nobody allowed it."
+                await orders.note(tx.session, row.id, f"{key}reminder", "dispute_deadline_near", detail)
+                await disputes.set_reminded(tx.session, dispute.id)
+            else:
+                detail = f"Evidence was due by {due}; nothing was sent, and the bank decides without it."
+                await orders.note(tx.session, row.id, f"{key}missed", "dispute_deadline_missed", detail)
+                await disputes.set_missed(tx.session, dispute.id)
             return await _view(tx, given.provider_id)
 
     @activity.defn
@@ -274,6 +310,19 @@ class DisputeActivities:
         for course_id in view.course_ids:
             await self._dispatcher.wake_entitlement(view.user_id, course_id)
         await self._dispatcher.order_entitlement_changed(view.order_id)
+
+
+async def _keep_only(tx: Transaction, row: OrderRow, found: Dispute) -> None:
+    """A dispute of a payment that pays for no order: nothing is posted by guess.
+
+    What it moved stands as differences in the reconciliation, for operators; it is followed to its end.
+    """
+    dispute = await _require(tx, found.id)
+    detail = f"A payment that pays for nothing is disputed ({found.reason}): nothing was posted."
+    await _note(tx, row, found, "unapplied", detail)
+    if found.is_decided and not dispute.is_over:
+        await disputes.set_state(tx.session, dispute.id, disputes.CLOSED)
+        await _note(tx, row, found, "closed", f"It ended: {found.status}.")
 
 
 async def _end_what_is_gone(tx: Transaction, row: OrderRow) -> None:
@@ -300,10 +349,7 @@ async def _view(tx: Transaction, provider_id: str) -> DisputeView:
     dispute = await _require(tx, provider_id)
     row = await refund_books.require_order(tx, dispute.order_id)
     lines = await orders.lines(tx.session, row.id)
-    answered = dispute.evidence_submitted_at is not None or dispute.reminded_at is not None
-    remind = None
-    if dispute.evidence_due_by is not None and not answered and not dispute.is_over:
-        remind = (dispute.evidence_due_by - _REMIND_BEFORE).timestamp()
+    remind, submit = _deadlines(dispute)
     return DisputeView(
         dispute_id=dispute.id,
         order_id=row.id,
@@ -316,10 +362,23 @@ async def _view(tx: Transaction, provider_id: str) -> DisputeView:
         line_ids=tuple(line.id for line in lines if line.list_net > 0),
         course_ids=tuple(sorted({line.lms_course_id for line in lines})),
         remind_at=remind,
+        submit_at=submit,
         answerable=dispute.status.endswith("needs_response"),
         over=dispute.is_over,
-        wished=dispute.wish is not None,
+        wished=dispute.wish in (disputes.WISH_SUBMIT, disputes.WISH_ACCEPT),
     )
+
+
+def _deadlines(dispute: DisputeRow) -> tuple[float | None, float | None]:
+    """When somebody is to be reminded of the evidence, and when it goes out by itself."""
+    due = dispute.evidence_due_by
+    if due is None or dispute.is_over or dispute.evidence_submitted_at is not None:
+        return None, None
+    if dispute.wish == disputes.WISH_SUBMIT_IN_TIME:
+        return None, (due - _SUBMIT_BEFORE).timestamp()
+    if dispute.reminded_at is None:
+        return (due - _REMIND_BEFORE).timestamp(), None
+    return (due.timestamp() if dispute.missed_at is None else None), None
 
 
 async def _note(tx: Transaction, row: OrderRow, found: Dispute, what: str, detail: str) -> None:

@@ -10,9 +10,9 @@ from domain import ids
 from domain.errors import Unavailable
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
-from integrations.payments import StripePayments
+from integrations.payments import Dispute, StripePayments
 from models.database import Database
-from models.queries import differences, documents, invariants, recovery
+from models.queries import differences, disputes, documents, invariants, recovery
 
 # Named in every report, so that nobody takes silence for proof.
 NOT_CHECKED_YET = {
@@ -104,6 +104,11 @@ class Verifier:
                 self._cash_agrees,
             ),
             (
+                "processor.disputes_agree",
+                "every dispute of our payments at the processor is known here, and decided here as there",
+                self._disputes_agree,
+            ),
+            (
                 "lms.access_agrees",
                 "the LMS has exactly the accesses that are granted here",
                 self._access_agrees,
@@ -144,6 +149,27 @@ class Verifier:
             f"intent {intent_id}: processor {theirs.get(intent_id)}, here {ours.get(intent_id)}"
             for intent_id in sorted(ours.keys() | theirs.keys())
             if ours.get(intent_id) != theirs.get(intent_id)
+        ]
+
+    async def _disputes_agree(self) -> list[str]:
+        async with self._database.transaction() as session:
+            intents = await invariants.our_intents(session)
+            ours = await disputes.states(session)
+        theirs = {
+            one.id: one
+            async for one in self._payments.list_disputes(created_gte=0)
+            if one.payment_intent in intents
+        }
+        return [
+            f"dispute {one.id} ({one.status} at the processor) is not known here"
+            for one in theirs.values()
+            if one.id not in ours
+        ] + [
+            f"dispute {dispute_id} is {state} here, {theirs[dispute_id].status} at the processor"
+            if dispute_id in theirs
+            else f"dispute {dispute_id} is {state} here, and not at the processor"
+            for dispute_id, state in ours.items()
+            if dispute_id not in theirs or not _same_end(state, theirs[dispute_id])
         ]
 
     async def _cash_agrees(self) -> list[str]:
@@ -209,3 +235,12 @@ class Verifier:
             for workflow_id in wanted
             if not await self._dispatcher.is_running(workflow_id)
         ]
+
+
+def _same_end(state: str, found: Dispute) -> bool:
+    """Whether a dispute here has ended exactly when it has at the processor, and as it did there."""
+    if not found.is_decided:
+        return state in (disputes.INQUIRY, disputes.OPEN)
+    return state == disputes.CLOSED or state in {"won": (disputes.WON,), "lost": (disputes.LOST,)}.get(
+        found.status, (disputes.WON, disputes.LOST)
+    )

@@ -85,6 +85,11 @@ class Dispute:
     fee_returned: int
     fee_currency: str
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether the processor says that it is over, however it ended."""
+        return self.status in ("won", "lost", "warning_closed", "prevented")
+
 
 class IntentNotCancelable(ProcessorRejected):
     """The intent is processing or succeeded; `intent` is how it stands now."""
@@ -420,6 +425,11 @@ class StripePayments:
         """All intents made since, newest first."""
         async for entry in self._pages(self._client.v1.payment_intents.list_async, created_gte):
             yield _intent(entry)
+
+    async def list_disputes(self, *, created_gte: int) -> AsyncIterator[Dispute]:
+        """All disputes and inquiries opened since, newest first."""
+        async for entry in self._pages(self._client.v1.disputes.list_async, created_gte):
+            yield _dispute(entry)
 
     async def list_balance_transactions(self, *, created_gte: int) -> AsyncIterator[BalanceTransaction]:
         """All movements since, newest first."""

@@ -14,13 +14,14 @@ class Dispute(SQLModel, table=True):
     """A dispute or inquiry about a payment. `withdrawn` is what the bank took, 0 while it took nothing.
 
     `state` is ours (`domain.orders.DisputeState` of this one dispute, or `inquiry`, `closed`); `status` the
-    processor's. `suspended_lines` lost their access to it, and get it back with a win.
+    processor's. `suspended_lines` lost their access to it, and get it back with a win. `missed_at`: when the
+    deadline for evidence passed with nothing sent.
     """
 
     __tablename__ = "dispute"
     __table_args__ = (
         CheckConstraint("state IN ('inquiry', 'open', 'won', 'lost', 'closed')", name="dispute_state"),
-        CheckConstraint("wish IN ('submit', 'accept')", name="dispute_wish"),
+        CheckConstraint("wish IN ('submit', 'submit_before_deadline', 'accept')", name="dispute_wish"),
         CheckConstraint("withdrawn >= 0", name="dispute_withdrawn"),
     )
 
@@ -38,6 +39,7 @@ class Dispute(SQLModel, table=True):
     evidence: dict[str, Any] | None = json_object(nullable=True)
     evidence_submitted_at: datetime | None = moment()
     reminded_at: datetime | None = moment()
+    missed_at: datetime | None = moment()
     suspended_lines: list[str] = json_list()
     wish: str | None
     created_at: datetime = created()

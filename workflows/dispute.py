@@ -55,17 +55,19 @@ class DisputeWorkflow:
         self._wished = True
 
     async def _next(self, view: DisputeView) -> DisputeView:
-        """Wait for an event, a wish or the reminder's time, and act."""
-        pause, remind = _ASK_AGAIN, False
-        if view.remind_at is not None:
-            left = timedelta(seconds=max(0.0, view.remind_at - workflow.now().timestamp()))
-            remind = left <= pause
-            pause = min(pause, left)
+        """Wait for an event, a wish, or the time to remind or to submit, and act."""
+        pause, what, due = _ASK_AGAIN, "Ask the processor about the dispute", False
+        at = view.remind_at if view.submit_at is None else view.submit_at
+        if at is not None:
+            left = timedelta(seconds=max(0.0, at - workflow.now().timestamp()))
+            if left <= pause:
+                pause, due = left, True
+                what = "Remind of the evidence" if view.submit_at is None else "Submit the evidence"
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self._moved or self._wished,
                 timeout=pause,
-                timeout_summary="Remind of the evidence" if remind else "Ask the processor about the dispute",
+                timeout_summary=what,
             )
         if self._wished:
             self._wished = False
@@ -77,7 +79,16 @@ class DisputeWorkflow:
                     **options.PROCESSOR,
                 )
             )
-        if remind and not self._moved:
+        if due and not self._moved and view.submit_at is not None:
+            return self._show(
+                await workflow.execute_activity_method(
+                    DisputeActivities.submit_in_time,
+                    self._dispute,
+                    summary="Submit the evidence before its deadline",
+                    **options.PROCESSOR,
+                )
+            )
+        if due and not self._moved:
             return self._show(
                 await workflow.execute_local_activity_method(
                     DisputeActivities.remind_of_deadline, self._dispute, **options.DATABASE
@@ -116,6 +127,8 @@ class DisputeWorkflow:
         if view.ended is None:
             workflow.upsert_search_attributes([search_attributes.ORDER_NUMBER.value_set(view.order_number)])
             answer = " Evidence can be submitted, or the loss accepted." if view.answerable else ""
+            if view.submit_at is not None:
+                answer = " The evidence goes out by itself, a day before its deadline."
             workflow.set_current_details(
                 f"Dispute of {view.amount} {view.currency} (minor units) on order {view.order_number}: "
                 f"**{view.state}** ({view.status} at the processor).{answer}"

@@ -6,7 +6,13 @@ from api.dependencies import NewObjectId, Operator, Services, ServicesDep, Sessi
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
 from api.schemas.common import Money
-from api.schemas.disputes import DisputeAnswer, DisputeList, DisputeStateName, DisputeSummary
+from api.schemas.disputes import (
+    DisputeAnswer,
+    DisputeList,
+    DisputeStateName,
+    DisputeSummary,
+    SubmitEvidenceBody,
+)
 from domain.errors import Conflict, NotFound
 from models.database import Session
 from models.queries import disputes, orders
@@ -44,10 +50,20 @@ async def get_dispute(dispute_id: str, caller: Operator, session: SessionDep) ->
     "/v1/disputes/{dispute_id}/submit-evidence", status_code=202, operation_id="submit_dispute_evidence"
 )
 async def submit_evidence(
-    dispute_id: str, caller: Operator, services: ServicesDep, session: SessionDep, command_id: NewObjectId
+    dispute_id: str,
+    caller: Operator,
+    services: ServicesDep,
+    session: SessionDep,
+    command_id: NewObjectId,
+    body: SubmitEvidenceBody | None = None,
 ) -> DisputeAnswer:
-    """Have the assembled evidence submitted to the bank. It can be done once."""
-    return await _wish(services, session, caller.user_id, command_id, dispute_id, disputes.WISH_SUBMIT)
+    """Have the evidence submitted to the bank, now or a day before its deadline; it can be done once.
+
+    Until then the other can still be asked for. A dispute without a deadline has it submitted now.
+    """
+    later = body is not None and body.when == "before_deadline"
+    what = disputes.WISH_SUBMIT_IN_TIME if later else disputes.WISH_SUBMIT
+    return await _wish(services, session, caller.user_id, command_id, dispute_id, what)
 
 
 @router.post("/v1/disputes/{dispute_id}/accept", status_code=202, operation_id="accept_dispute")
@@ -69,8 +85,10 @@ async def _wish(
         if await orders.command(first, command_id) is None:
             if row.is_over:
                 raise Conflict(f"the dispute is {row.state}", code="dispute_over")
-            if what == disputes.WISH_SUBMIT and row.evidence_submitted_at is not None:
+            if what != disputes.WISH_ACCEPT and row.evidence_submitted_at is not None:
                 raise Conflict("the evidence was submitted already", code="evidence_submitted")
+            if what == disputes.WISH_SUBMIT_IN_TIME and row.evidence_due_by is None:
+                what = disputes.WISH_SUBMIT
             await orders.record_command(first, command_id, f"{what}_dispute", user_id, {"dispute_id": row.id})
             await disputes.wish(first, row.id, what)
     await services.dispatcher.wake_dispute(row.provider_id)
@@ -92,6 +110,7 @@ def dispute_view(row: DisputeRow) -> DisputeSummary:
         processor_status=row.status,
         evidence_due_by=row.evidence_due_by,
         evidence_submitted_at=row.evidence_submitted_at,
+        evidence_scheduled=row.wish == disputes.WISH_SUBMIT_IN_TIME,
         created_at=row.created_at,
         closed_at=row.closed_at,
     )

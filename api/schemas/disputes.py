@@ -3,13 +3,22 @@
 from datetime import datetime
 from typing import Literal
 
-from api.schemas.common import Money, Output
+from api.schemas.common import Body, Money, Output
 
 DisputeStateName = Literal["inquiry", "open", "won", "lost", "closed"]
 
 
+class SubmitEvidenceBody(Body):
+    """When the evidence goes to the bank, which takes it once."""
+
+    when: Literal["now", "before_deadline"] = "now"
+
+
 class DisputeSummary(Output):
-    """A dispute, or an inquiry, which moves no money; `withdrawn` is what the bank took."""
+    """A dispute, or an inquiry, which moves no money; `withdrawn` is what the bank took.
+
+    `evidence_scheduled`: it goes out by itself, a day before `evidence_due_by`.
+    """
 
     id: str
     provider_dispute_id: str
@@ -22,6 +31,7 @@ class DisputeSummary(Output):
     processor_status: str
     evidence_due_by: datetime | None
     evidence_submitted_at: datetime | None
+    evidence_scheduled: bool
     created_at: datetime
     closed_at: datetime | None
 

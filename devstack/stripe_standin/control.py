@@ -122,10 +122,18 @@ class StripeControl(ControlClient):
         return await self._call("POST", f"refunds/{refund_id}/fail", reason=reason)
 
     async def dispute(
-        self, intent_id: str, amount: int | None = None, *, reason: str = "fraudulent", inquiry: bool = False
+        self,
+        intent_id: str,
+        amount: int | None = None,
+        *,
+        reason: str = "fraudulent",
+        inquiry: bool = False,
+        evidence_days: float = 9,
     ) -> dict[str, Any]:
         """The cardholder disputes a payment, by default all of it; an inquiry moves no money."""
-        given = {} if amount is None else {"amount": amount}
+        given: dict[str, Any] = {"evidence_days": evidence_days}
+        if amount is not None:
+            given["amount"] = amount
         return await self._call(
             "POST", "disputes", payment_intent=intent_id, reason=reason, inquiry=inquiry, **given
         )
@@ -137,6 +145,10 @@ class StripeControl(ControlClient):
     async def lose_dispute(self, dispute_id: str) -> dict[str, Any]:
         """The bank decides for the cardholder."""
         return await self._call("POST", f"disputes/{dispute_id}/decide", won=False)
+
+    async def prevent_dispute(self, dispute_id: str, *, returned: bool) -> dict[str, Any]:
+        """It is settled before the bank decides; with `returned` the withdrawn money comes back."""
+        return await self._call("POST", f"disputes/{dispute_id}/prevent", returned=returned)
 
     async def escalate_inquiry(self, dispute_id: str) -> dict[str, Any]:
         """An inquiry becomes a dispute and moves money."""

@@ -36,9 +36,11 @@ _ROUTES: list[tuple[str, str, str]] = [
     (
         "POST",
         "disputes",
-        "the cardholder disputes: {charge or payment_intent, amount?, reason?, inquiry?: true or false}",
+        "the cardholder disputes: {charge or payment_intent, amount?, reason?, inquiry?: true or false,"
+        " evidence_days?}",
     ),
     ("POST", "disputes/{id}/decide", "the bank decides: {won: true or false, fee_returned?}"),
+    ("POST", "disputes/{id}/prevent", "it is settled before that: {returned: true or false}"),
     ("POST", "disputes/{id}/escalate", "an inquiry becomes a dispute and moves money"),
     ("POST", "payouts", "pay out to the bank: {amount, currency?}"),
     ("POST", "payouts/{id}/fail", "the bank sends a payout back"),
@@ -142,6 +144,9 @@ class Controls:
             ("POST", "disputes"): self._dispute,
             ("POST", "disputes/{id}/decide"): lambda one, given: disputes.decide(
                 one, won=_flag(given, "won"), fee_returned=int(given.get("fee_returned", 0))
+            ),
+            ("POST", "disputes/{id}/prevent"): lambda one, given: disputes.prevent(
+                one, returned=_flag(given, "returned")
             ),
             ("POST", "disputes/{id}/escalate"): lambda one, given: disputes.escalate(one),
             **self._balance_buttons(),

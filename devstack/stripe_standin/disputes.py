@@ -29,7 +29,13 @@ class Disputes:
         tasks.register("lose_dispute", lambda dispute_id: self._decide_if_open(dispute_id, won=False))
 
     def open(
-        self, charge_id: str, *, amount: int | None = None, reason: str = "fraudulent", inquiry: bool = False
+        self,
+        charge_id: str,
+        *,
+        amount: int | None = None,
+        reason: str = "fraudulent",
+        inquiry: bool = False,
+        evidence_days: float = 9,
     ) -> Object:
         """The cardholder disputes a charge, by default all of it (minor units); an inquiry moves no money."""
         charged = fetch(self._store, "charge", charge_id, "charge")
@@ -37,7 +43,9 @@ class Disputes:
             raise refused(f"Charge {charge_id} was not paid.", param="charge")
         disputed = charged["amount_captured"] if amount is None else amount
         opened = self._store.insert(
-            shapes.dispute(charged, disputed, reason, self._store.now(), inquiry=inquiry)
+            shapes.dispute(
+                charged, disputed, reason, self._store.now(), inquiry=inquiry, evidence_days=evidence_days
+            )
         )
         self._events.change("charge.updated", charge_id, disputed=True)
         if not inquiry:
@@ -75,6 +83,14 @@ class Disputes:
         reinstated = self._store.change(dispute_id, status="won", is_charge_refundable=True)
         self._events.emit("charge.dispute.funds_reinstated", reinstated, before)
         return self._close(before, "won")
+
+    def prevent(self, dispute_id: str, *, returned: bool) -> Object:
+        """The dispute is settled before the bank decides; with `returned` the withdrawn money comes back."""
+        before = self._open_one(dispute_id)
+        if returned:
+            before = self._with_movement(before, self._balance.dispute_reversal(before, 0))
+            self._events.emit("charge.dispute.funds_reinstated", before)
+        return self._close(before, "prevented")
 
     def retrieve(self, call: Call) -> Object:
         """`GET /v1/disputes/{id}`."""

@@ -229,7 +229,9 @@ def refund(charged: Object, amount: int, now: int, given: Object) -> Object:
     }
 
 
-def dispute(charged: Object, amount: int, reason: str, now: int, *, inquiry: bool) -> Object:
+def dispute(
+    charged: Object, amount: int, reason: str, now: int, *, inquiry: bool, evidence_days: float
+) -> Object:
     """A dispute of `amount` minor units that waits for an answer, without its money movements."""
     brand = charged["payment_method_details"].get("card", {}).get("brand", "visa")
     return {
@@ -243,7 +245,7 @@ def dispute(charged: Object, amount: int, reason: str, now: int, *, inquiry: boo
         "enhanced_eligibility_types": [],
         "evidence": {**dict.fromkeys(_EVIDENCE), "enhanced_evidence": {}},
         "evidence_details": {
-            "due_by": now + 9 * 86400,
+            "due_by": now + round(evidence_days * 86400),
             "enhanced_eligibility": {},
             "has_evidence": False,
             "past_due": False,

@@ -11,7 +11,7 @@ from models.database import Session
 
 INQUIRY, OPEN, WON, LOST, CLOSED = "inquiry", "open", "won", "lost", "closed"
 # What an operator may wish for an open dispute.
-WISH_SUBMIT, WISH_ACCEPT = "submit", "accept"
+WISH_SUBMIT, WISH_SUBMIT_IN_TIME, WISH_ACCEPT = "submit", "submit_before_deadline", "accept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class DisputeRow:
     evidence: dict[str, Any] | None
     evidence_submitted_at: datetime | None
     reminded_at: datetime | None
+    missed_at: datetime | None
     suspended_lines: list[str]
     wish: str | None
     created_at: datetime
@@ -64,6 +65,7 @@ def _dispute(row: Row[Any]) -> DisputeRow:
         evidence=row.evidence,
         evidence_submitted_at=row.evidence_submitted_at,
         reminded_at=row.reminded_at,
+        missed_at=row.missed_at,
         suspended_lines=list(row.suspended_lines),
         wish=row.wish,
         created_at=row.created_at,
@@ -194,6 +196,12 @@ async def suspended_lines(session: Session, order_id: str) -> list[str]:
     return [str(line_id) for line_id in found.scalars()]
 
 
+async def states(session: Session) -> dict[str, str]:
+    """Our state of each dispute, by the processor's id."""
+    rows = await session.execute(text("SELECT provider_id, state FROM dispute ORDER BY id"))
+    return {row.provider_id: row.state for row in rows}
+
+
 async def keep_evidence(session: Session, dispute_id: str, evidence: dict[str, Any]) -> None:
     """Keep the evidence pack, as the processor's fields."""
     await session.execute(
@@ -223,6 +231,11 @@ async def end_wish(session: Session, dispute_id: str, *, submitted: bool) -> Non
 async def set_reminded(session: Session, dispute_id: str) -> None:
     """Operators were reminded of the deadline."""
     await session.execute(text("UPDATE dispute SET reminded_at = now() WHERE id = :id"), {"id": dispute_id})
+
+
+async def set_missed(session: Session, dispute_id: str) -> None:
+    """The deadline passed, and nothing was sent."""
+    await session.execute(text("UPDATE dispute SET missed_at = now() WHERE id = :id"), {"id": dispute_id})
 
 
 @dataclass(frozen=True, slots=True)

@@ -330,6 +330,12 @@ async def returned_intents(session: Session) -> set[str]:
     return {row.intent_id for row in rows}
 
 
+async def our_intents(session: Session) -> set[str]:
+    """Ids of all our intents at the processor."""
+    rows = await session.execute(text("SELECT intent_id FROM payment"))
+    return {row.intent_id for row in rows}
+
+
 async def known_orders(session: Session) -> set[str]:
     """Ids of all orders, to tell our intents from foreign ones in a shared account."""
     rows = await session.execute(text("SELECT id FROM orders"))

@@ -93,9 +93,14 @@ class Share:
     every_seconds: int
 
 
+# Also those that an event told of and that no workflow has written down yet.
 _DISPUTES = (
     "SELECT provider_id, NULL FROM dispute WHERE state IN ('inquiry', 'open') "
-    f"AND created_at < now() - {_SETTLING} ORDER BY id"
+    f"AND created_at < now() - {_SETTLING} UNION "
+    "SELECT e.payload->'data'->'object'->>'id', NULL FROM inbound_event e "
+    "WHERE e.source = 'stripe' AND e.type LIKE 'charge.dispute.%' AND e.order_id IS NOT NULL "
+    f"AND e.dispatched_at IS NOT NULL AND e.received_at < now() - {_SETTLING} AND NOT EXISTS "
+    "(SELECT FROM dispute d WHERE d.provider_id = e.payload->'data'->'object'->>'id')"
 )
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from activities.inbox import InboxActivities
 from domain import ids
-from models.queries import disputes
-from models.queries.disputes import WISH_ACCEPT, WISH_SUBMIT, DisputeRow
+from models.queries import disputes, inbox
+from models.queries.disputes import WISH_ACCEPT, WISH_SUBMIT, WISH_SUBMIT_IN_TIME, DisputeRow
+from tests.e2e.processor import intent_paid_for
 from tests.workflows.bench import Bench, Placed, until
 from tests.workflows.test_earnings import complete
 
@@ -204,25 +206,151 @@ async def test_evidence_is_assembled_and_sent_when_an_operator_allows_it(bench: 
     assert await decided(bench, made["id"]) == "won"
 
 
-async def test_operators_are_reminded_two_days_before_the_deadline(bench: Bench) -> None:
+async def deadline_notes(bench: Bench, order: Placed) -> list[str]:
+    rows = await bench.query(
+        "SELECT kind FROM order_event WHERE order_id = %s AND kind LIKE 'dispute_deadline%%' ORDER BY id",
+        order.id,
+    )
+    return [row["kind"] for row in rows]
+
+
+async def test_operators_are_reminded_two_days_before_the_deadline_and_told_when_it_passed(
+    bench: Bench,
+) -> None:
+    order = await bench.bought(COURSE)
+    made = await disputed(bench, order, evidence_days=2.6)
+    await in_state(bench, made["id"], "open")
+    handle = bench.workflow(ids.dispute_workflow_id(made["id"]))
+    await bench.skipper.fast_forward(handle, timedelta(hours=13))
+    assert await deadline_notes(bench, order) == []
+    await bench.skipper.fast_forward(handle, timedelta(hours=2))
+    near = ["dispute_deadline_near"]
+    await until(lambda: deadline_notes(bench, order), lambda kinds: kinds == near, "the reminder")
+    await bench.skipper.fast_forward(handle, timedelta(hours=46))
+    assert await deadline_notes(bench, order) == near
+    await bench.skipper.fast_forward(handle, timedelta(hours=9))
+    both = [*near, "dispute_deadline_missed"]
+    await until(lambda: deadline_notes(bench, order), lambda kinds: kinds == both, "the missed deadline")
+    await bench.stripe.win_dispute(made["id"])
+    assert await decided(bench, made["id"]) == "won"
+
+
+async def test_evidence_that_may_go_out_by_itself_does_so_a_day_before_the_deadline(bench: Bench) -> None:
+    order = await bench.bought(COURSE)
+    made = await disputed(bench, order, evidence_days=1.6)
+    row = await in_state(bench, made["id"], "open")
+    await wish(bench, row, WISH_SUBMIT_IN_TIME)
+    handle = bench.workflow(ids.dispute_workflow_id(made["id"]))
+    await bench.skipper.fast_forward(handle, timedelta(hours=13))
+
+    async def submissions() -> int:
+        seen = await bench.stripe.find("disputes", made["id"])
+        return int(seen["evidence_details"]["submission_count"])
+
+    assert await submissions() == 0
+    await bench.skipper.fast_forward(handle, timedelta(hours=2))
+    await until(submissions, lambda count: count == 1, "the submission")
+    sent = await until(
+        lambda: read(bench, made["id"]), lambda row: row is not None and row.wish is None, "the wish's end"
+    )
+    assert sent is not None
+    assert sent.evidence_submitted_at is not None
+    assert sent.evidence is not None
+    receipt = await bench.one("SELECT number, sha256 FROM document WHERE order_id = %s", order.id)
+    assert receipt["number"] in sent.evidence["uncategorized_text"]
+    assert receipt["sha256"] in sent.evidence["uncategorized_text"]
+    await bench.stripe.win_dispute(made["id"])
+    assert await decided(bench, made["id"]) == "won"
+    assert await deadline_notes(bench, order) == []
+
+
+@pytest.mark.parametrize(("returned", "state"), [(True, "won"), (False, "lost")])
+async def test_a_prevented_dispute_counts_by_what_came_back(bench: Bench, returned: bool, state: str) -> None:
     order = await bench.bought(COURSE)
     made = await disputed(bench, order)
     await in_state(bench, made["id"], "open")
-    handle = bench.workflow(ids.dispute_workflow_id(made["id"]))
+    await bench.stripe.prevent_dispute(made["id"], returned=returned)
+    assert await decided(bench, made["id"]) == state
+    await clean(bench)
 
-    async def reminders() -> list[dict[str, Any]]:
-        return await bench.query(
-            "SELECT kind FROM order_event WHERE order_id = %s AND kind = 'dispute_deadline_near'", order.id
-        )
 
-    await bench.skipper.fast_forward(handle, timedelta(days=6, hours=20))
-    assert await reminders() == []
-    await bench.skipper.fast_forward(handle, timedelta(hours=5))
-    await until(reminders, bool, "the reminder")
-    await bench.skipper.fast_forward(handle, timedelta(days=1))
-    assert len(await reminders()) == 1
+async def test_a_dispute_of_a_payment_that_pays_for_nothing_is_kept_and_posts_nothing(bench: Bench) -> None:
+    order = await bench.bought(COURSE)
+    total = (await bench.order(order.id)).total
+    second = await intent_paid_for(bench.settings.stripe_api_base, order.id, total)
+    await bench.take_events_in()
+    late = bench.workflow(ids.late_payment_workflow_id(second))
+    assert str(await asyncio.wait_for(late.result(), 60)).startswith("refunded")
+    await bench.take_events_in()
+    made = await bench.stripe.dispute(second)
+    await bench.take_events_in()
+    await in_state(bench, made["id"], "inquiry")
+    kinds = {event["kind"] for event in await bench.query("SELECT kind FROM order_event")}
+    assert "dispute_unapplied" in kinds
+    assert "1210" not in await balances(bench, order)
+    assert str((await bench.order(order.id)).status) == "fulfilled"
+    await bench.stripe.lose_dispute(made["id"])
+    assert await decided(bench, made["id"]) == "closed"
+    assert await told(bench, order) == []
+
+
+async def test_a_dispute_whose_workflow_was_lost_at_once_is_taken_up(bench: Bench) -> None:
+    order = await bench.bought(COURSE)
+    assert order.intent_id is not None
+    made = await bench.stripe.dispute(order.intent_id)
+    events = [e for e in await bench.stripe.listing("events") if e["data"]["object"]["id"] == made["id"]]
+    async with bench.resources.database.transaction() as session:
+        stored = await inbox.store(session, inbox.STRIPE, events[-1], order.id)
+        await inbox.mark_dispatched(session, stored.inbox_id, "dispute taken in")
+    old = "UPDATE inbound_event SET received_at = now() - interval '1 hour' WHERE id = %s"
+    await bench.query(old, stored.inbox_id)
+    resources = bench.resources
+    recovery = InboxActivities(resources.transactions, resources.dispatcher, resources.payments)
+    assert await recovery.resume_lost(None) >= 1
+    await in_state(bench, made["id"], "open")
     await bench.stripe.win_dispute(made["id"])
     assert await decided(bench, made["id"]) == "won"
+
+
+async def test_the_oracle_compares_with_the_disputes_at_the_processor(bench: Bench) -> None:
+    async def found() -> list[str]:
+        return (await bench.findings())["processor.disputes_agree"].violations
+
+    order = await bench.bought(COURSE)
+    assert order.intent_id is not None
+    made = await bench.stripe.dispute(order.intent_id)
+    assert any(made["id"] in one and "not known here" in one for one in await found())
+    await bench.take_events_in()
+    await in_state(bench, made["id"], "open")
+    assert not any(made["id"] in one for one in await found())
+    await bench.stripe.lose_dispute(made["id"])
+    assert any(made["id"] in one and "lost" in one for one in await found())
+    assert await decided(bench, made["id"]) == "lost"
+    assert not any(made["id"] in one for one in await found())
+
+
+async def test_a_partial_dispute_suspends_all_and_a_loss_takes_only_what_it_took(bench: Bench) -> None:
+    """Nobody can say which line a bank means, so all wait; what is still paid for comes back."""
+    order = await bench.bought(COURSE, "web-design")
+    lines = await bench.query("SELECT lms_course_id, gross FROM order_line WHERE order_id = %s", order.id)
+    made = await disputed(bench, order, min(line["gross"] for line in lines))
+    await in_state(bench, made["id"], "open")
+    for line in lines:
+        await until(
+            lambda course=line["lms_course_id"]: bench.access(order.buyer, course),  # type: ignore[misc]
+            lambda row: row.status == "revoked",
+            "suspension",
+        )
+    await bench.stripe.lose_dispute(made["id"])
+    assert await decided(bench, made["id"]) == "lost"
+    for line in lines:
+        await until(
+            lambda course=line["lms_course_id"]: bench.access(order.buyer, course),  # type: ignore[misc]
+            lambda row: row.status == "granted",
+            "access again",
+        )
+    assert str((await bench.order(order.id)).status) == "fulfilled"
+    await clean(bench)
 
 
 @pytest.mark.parametrize("turn", range(3))

@@ -235,6 +235,55 @@ async def refund_in_full(story: Story, operator: Shopper, learner: Shopper, orde
     story.tell("access is revoked at the LMS", object_id=revoked["entitlements"][0]["id"])
 
 
+async def dispute(story: Story, operator: Shopper) -> None:
+    """A dispute that is contested and won, and one that is lost."""
+    story.chapter("Two cardholders dispute")
+    for name, full_name, won in (("hedy", "Hedy Lamarr", True), ("charles", "Charles Ponzi", False)):
+        buyer = await story.shopper().register(story.email(name), full_name)
+        await buyer.add("python-101")
+        answer = await buyer.checkout()
+        order, intent = answer["order"], answer["payment"]["payment_intent_id"]
+        await story.stripe.confirm(intent, "pm_card_visa")
+        await buyer.wait_for_status(order["id"], "fulfilled")
+        made = await story.stripe.dispute(intent)
+        await buyer.wait_for_status(order["id"], "disputed")
+        story.workflows.append((f"dispute of {order['number']}", f"dispute/{made['id']}"))
+        story.tell(
+            f"the bank takes {name.title()}'s payment back; access is suspended",
+            object_id=made["id"],
+            amount=shown(order["total"]),
+        )
+        if won:
+            await _submit_evidence(operator, made["id"])
+            story.tell(
+                "an operator sends the evidence: order, receipt, access, progress", object_id=made["id"]
+            )
+            await story.stripe.win_dispute(made["id"])
+        else:
+            await story.stripe.lose_dispute(made["id"])
+        decided, access = ("won", "granted") if won else ("lost", "revoked")
+        await wait_for(
+            lambda order_id=order["id"], buyer=buyer: buyer.order(order_id),  # type: ignore[misc]
+            lambda o, ends=(decided, access): (o["dispute"], o["entitlements"][0]["status"]) == ends,  # type: ignore[misc]
+            what=f"the {decided} dispute",
+        )
+        story.tell(f"{'won: the money is back' if won else 'lost: the sale is undone'}, access {access}")
+
+
+async def _submit_evidence(operator: Shopper, provider_id: str) -> None:
+    async def found() -> dict[str, Any]:
+        rows = (await operator.call("GET", "/v1/disputes?state=open"))["data"]
+        (row,) = [row for row in rows if row["provider_dispute_id"] == provider_id]
+        return dict(await operator.call("GET", f"/v1/disputes/{row['id']}"))
+
+    assembled = await wait_for(found, lambda answer: answer["evidence"] is not None, what="the evidence")
+    path = f"/v1/disputes/{assembled['dispute']['id']}/submit-evidence"
+    await operator.call("POST", path, {"when": "now"})
+    await wait_for(
+        found, lambda answer: answer["dispute"]["evidence_submitted_at"] is not None, what="its submission"
+    )
+
+
 async def show_books(story: Story, operator: Shopper) -> None:
     """The trial balance."""
     story.chapter("The books")
@@ -308,6 +357,7 @@ async def tell(
         await give_away(story)
         await sell_last_seat(story, operator)
         await refund_in_full(story, operator, grace, second)
+        await dispute(story, operator)
         await show_books(story, operator)
         await keep_receipt(story, ada, first)
         story.chapter("The oracle")

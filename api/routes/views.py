@@ -96,6 +96,7 @@ def order_view(
         number=row.number,
         user_id=row.user_id,
         status=row.status,
+        dispute=row.dispute_state.value,
         created_at=row.created_at,
         expires_at=row.expires_at,
         lines=[_line_view(line, currency) for line in lines],

@@ -129,13 +129,15 @@ class EntitlementView(Output):
 class OrderView(Output):
     """An order; `status` is derived from its axes.
 
-    `total = store_credit + amount_due`: the first is paid with credit, the second by card.
+    `total = store_credit + amount_due`: the first is paid with credit, the second by card. `dispute`: how
+    disputes of it stand; a lost one leaves the status as it was, and takes money and access.
     """
 
     id: str
     number: str
     user_id: str
     status: str
+    dispute: Literal["none", "open", "won", "lost"]
     created_at: datetime
     expires_at: datetime
     lines: list[OrderLine]

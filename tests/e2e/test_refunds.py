@@ -209,3 +209,29 @@ async def test_of_32_refunds_of_all_that_is_left_one_is_made(shop: Shop) -> None
 
 async def test_all_of_this_holds_before_the_oracle(shop: Shop) -> None:
     await assert_clean(shop.stack)
+
+
+async def test_of_refunds_that_race_a_dispute_none_is_made_once_it_is_open(shop: Shop) -> None:
+    """3 x 32: the bank asks back what 31 callers want to refund. One of them at most comes before it."""
+    operator = await shop.operator()
+    for _ in range(ROUNDS):
+        order = await shop.buy(await shop.learner())
+        path, intent = f"/v1/orders/{order['id']}/refunds", order["payments"][0]["payment_intent_id"]
+
+        async def outcome(path: str = path) -> str:
+            answer = await operator.insist("POST", path, {"reason": "race"})
+            return "won" if answer.status_code == 202 else str(answer.json()["code"])
+
+        dispute, *found = await asyncio.gather(
+            shop.stripe.dispute(intent), *(outcome() for _ in range(CALLERS - 1))
+        )
+        outcomes = Counter(found)
+        won = outcomes.pop("won", 0)
+        assert won <= 1
+        assert outcomes.keys() <= {"refund_exceeds_paid", "dispute_open"}
+        await operator.wait_for_status(order["id"], "disputed")
+        assert (await operator.send("POST", path, {"reason": "late"})).json()["code"] == "dispute_open"
+        assert len((await operator.order(order["id"]))["refunds"]) == won
+        await shop.stripe.win_dispute(dispute["id"])
+        await operator.wait_for_status(order["id"], "refunded" if won else "fulfilled")
+    await assert_clean(shop.stack)

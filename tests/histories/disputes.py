@@ -19,7 +19,7 @@ class DisputePaths:
         self._keep = keep
 
     async def record(self) -> None:
-        """Won after evidence, lost, accepted, and an inquiry."""
+        """Won after evidence, lost, accepted, an inquiry; and what happens by itself before a deadline."""
         stripe = self._shop.stripe
         made = await self._disputed()
         await self._ask(made, "submit-evidence")
@@ -39,16 +39,27 @@ class DisputePaths:
         await stripe.lose_dispute(made["id"])
         await self._keep("dispute-inquiry", ids.dispute_workflow_id(made["id"]))
 
+        made = await self._disputed(evidence_days=2.00005)
+        await self._until(made, lambda row: row["reminded_at"] is not None)
+        await stripe.win_dispute(made["id"])
+        await self._keep("dispute-reminded", ids.dispute_workflow_id(made["id"]))
+
+        made = await self._disputed(evidence_days=1.0001)
+        await self._ask(made, "submit-evidence", {"when": "before_deadline"})
+        await self._until(made, lambda row: row["evidence_submitted_at"] is not None)
+        await stripe.win_dispute(made["id"])
+        await self._keep("dispute-submitted-in-time", ids.dispute_workflow_id(made["id"]))
+
     async def _disputed(self, **more: Any) -> dict[str, Any]:
         order = await self._shop.buy(await self._shop.learner())
         made = await self._shop.stripe.dispute(order["payments"][0]["payment_intent_id"], **more)
         await self._until(made, lambda row: row["evidence"] is not None)
         return made
 
-    async def _ask(self, made: dict[str, Any], what: str) -> None:
+    async def _ask(self, made: dict[str, Any], what: str, body: dict[str, Any] | None = None) -> None:
         operator = await self._shop.operator()
         rows = await self._shop.query("SELECT id FROM dispute WHERE provider_id = %s", made["id"])
-        await operator.call("POST", f"/v1/disputes/{rows[0]['id']}/{what}")
+        await operator.call("POST", f"/v1/disputes/{rows[0]['id']}/{what}", body)
 
     async def _until(self, made: dict[str, Any], good: Callable[[dict[str, Any]], bool]) -> None:
         await wait_for(

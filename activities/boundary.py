@@ -74,9 +74,11 @@ class Transaction:
         """Publish an event with this transaction."""
         self.publications.append(publication)
 
-    def issue(self, draft: Draft) -> None:
-        """Issue a document with this transaction: by its last statements, which lock the number's series."""
-        self.drafts.append(draft)
+    def issue(self, draft: Draft | None) -> None:
+        """Issue a document, if there is one, with this transaction: by its last statements, which lock the
+        number's series."""
+        if draft is not None:
+            self.drafts.append(draft)
 
 
 class Transactions:

@@ -7,9 +7,11 @@ from temporalio import activity
 
 from activities import refund_books
 from activities.boundary import Transaction, Transactions, translated
+from activities.credit_notes import dispute_draft
 from activities.earnings import ledger_of, post_outcome
 from domain import ids
 from domain.errors import CommerceError, ExternalError, ProcessorRejected, ProcessorUnavailable
+from domain.event_keys import dispute_cause
 from domain.ledger import lose_dispute, open_dispute, win_dispute
 from domain.messages import DisputeInput
 from domain.orders import PaymentState
@@ -61,6 +63,7 @@ class DisputeActivities:
         dispatcher: Dispatcher,
         *,
         access: str,
+        seller: dict[str, str],
     ) -> None:
         """`access` is `suspend` or `keep`: what an open dispute does to the access it was paid for."""
         self._transactions = transactions
@@ -68,6 +71,7 @@ class DisputeActivities:
         self._lms = lms
         self._dispatcher = dispatcher
         self._access = access
+        self._seller = seller
 
     @activity.defn
     @translated
@@ -166,10 +170,21 @@ class DisputeActivities:
 
     async def _lose(self, tx: Transaction, row: OrderRow, dispute: DisputeRow, found: Dispute) -> None:
         lines = await orders.lines(tx.session, row.id, lock=True)
+        cause = dispute_cause(found.id)
         outcome = lose_dispute(
             found.id, [ledger_of(line, row.currency) for line in lines], amount=dispute.withdrawn
         )
         await post_outcome(tx, outcome, row, lines, reason="dispute lost")
+        tx.issue(
+            await dispute_draft(
+                tx.session,
+                row,
+                {state.line: taking.gross for state in outcome.lines if (taking := state.taking(cause))},
+                dispute_id=dispute.id,
+                provider_id=found.id,
+                seller=self._seller,
+            )
+        )
         await disputes.set_state(tx.session, dispute.id, disputes.LOST)
         await disputes.set_order_axis(tx.session, row.id)
         await _end_what_is_gone(tx, row)

@@ -1,23 +1,20 @@
-"""The content of invoices, receipts and credit notes, taken from stored figures: nothing is computed anew."""
+"""The content of invoices and receipts, taken from stored figures: nothing is computed anew."""
 
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.allocation import ticks_reversed
 from domain.currencies import currency_of
-from domain.errors import CommerceError
 from domain.tax import EU_COUNTRIES, REVERSE_CHARGE_SUFFIX, issues_invoices
 from integrations.documents.content import DocumentLine, LineTax, Party, ReceiptDocument, TaxRow
 from integrations.documents.labels import labels_of
 from integrations.documents.locales import document_locale
 from integrations.documents.wording import Wording
 from models.database import Session
-from models.queries import documents, orders, payments, people, refunds
+from models.queries import orders, payments, people
 from models.queries.documents import DocumentRow, Draft
 from models.queries.orders import LineRow, OrderRow
-from models.queries.refunds import RefundRow
 
 _POSTAL_CODE_FIRST = (EU_COUNTRIES - {"IE"}) | {"CH", "LI", "NO", "IS"}
 
@@ -37,7 +34,7 @@ async def sale_draft(session: Session, order: OrderRow, *, seller: dict[str, str
             net=line.net,
             tax=line.tax,
             gross=line.gross,
-            taxes=_taxes(line, [int(tax["amount"]) for tax in line.taxes]),
+            taxes=taxes_of(line, [int(tax["amount"]) for tax in line.taxes]),
             unit_net=line.list_net,
             reference=str(line.ordinal),
         )
@@ -45,55 +42,15 @@ async def sale_draft(session: Session, order: OrderRow, *, seller: dict[str, str
     ]
     country = str(order.billing_address["country"])
     kind = "invoice" if issues_invoices(country) else "receipt"
-    paid_by = _wording(order).means_of_payment(
+    paid_by = wording_of(order).means_of_payment(
         card=reference, card_amount=order.total - order.store_credit, credit_amount=order.store_credit
     )
-    content = await _content(session, order, seller, kind, shown, paid_by, None)
-    return Draft(kind, country, order.id, None, content.to_json())
+    content = await content_of(session, order, seller, kind, shown, paid_by)
+    return Draft(kind, country, order.id, content.to_json())
 
 
-async def credit_note_draft(
-    session: Session, order: OrderRow, refund: RefundRow, *, seller: dict[str, str]
-) -> Draft:
-    """The credit note of a refund: per line what went back, net and taxes as the ledger reversed them."""
-    taken = await refunds.lines_of(session, refund.id)
-    shown = []
-    for line in await orders.lines(session, order.id):
-        if line.id not in taken:
-            continue
-        parts = [line.net, *(int(tax["amount"]) for tax in line.taxes)]
-        before = await refunds.taken_before(session, line.id, refund.id)
-        earlier = ticks_reversed(parts, before)
-        now = ticks_reversed(parts, before + taken[line.id])
-        net, *taxes = [a - b for a, b in zip(now, earlier, strict=True)]
-        shown.append(
-            DocumentLine(
-                description=line.title,
-                quantity=1,
-                list_net=net,
-                discount=0,
-                net=net,
-                tax=sum(taxes),
-                gross=taken[line.id],
-                taxes=_taxes(line, taxes),
-                unit_net=net,
-                reference=str(line.ordinal),
-            )
-        )
-    corrected = await documents.of_sale(session, order.id)
-    if corrected is None:
-        raise CommerceError(f"order {order.id} was refunded and has no invoice or receipt")
-    current = await refunds.get(session, refund.id) or refund  # the processor's id may be just there
-    paid_by = _wording(order).means_of_payment(
-        card=current.provider_refund_id or refund.id,
-        card_amount=refund.card_amount,
-        credit_amount=refund.credit_amount,
-    )
-    content = await _content(session, order, seller, "credit_note", shown, paid_by, corrected)
-    return Draft("credit_note", corrected.country, order.id, refund.id, content.to_json())
-
-
-def _wording(order: OrderRow) -> Wording:
+def wording_of(order: OrderRow) -> Wording:
+    """The words of the order's documents."""
     return Wording.plain(_locale(order), order.currency, currency_of(order.currency).exponent)
 
 
@@ -101,7 +58,8 @@ def _locale(order: OrderRow) -> str:
     return order.locale or document_locale(str(order.billing_address["country"]))
 
 
-def _taxes(line: LineRow, amounts: Sequence[int]) -> tuple[LineTax, ...]:
+def taxes_of(line: LineRow, amounts: Sequence[int]) -> tuple[LineTax, ...]:
+    """These amounts (minor units) by the jurisdictions and rates of the line."""
     return tuple(
         LineTax(tax["jurisdiction"], tax["ppm"], amount)
         for tax, amount in zip(line.taxes, amounts, strict=True)
@@ -152,15 +110,20 @@ def _place(address: Mapping[str, Any]) -> str:
     return ", ".join(part for part in (city, region) if part)
 
 
-async def _content(
+async def content_of(
     session: Session,
     order: OrderRow,
     seller: dict[str, str],
     kind: str,
     lines: Sequence[DocumentLine],
     payment: str,
-    corrects: DocumentRow | None,
+    corrects: DocumentRow | None = None,
+    *,
+    paid: bool = True,
 ) -> ReceiptDocument:
+    """A document of the order without its number. `payment` names the means of payment when money moved with
+    it (`paid`), else it is a sentence of its own. `corrects` is the document that it corrects.
+    """
     locale, now = _locale(order), datetime.now(UTC).isoformat(timespec="seconds")
     taxes = _tax_rows(lines)
     return ReceiptDocument(
@@ -181,6 +144,6 @@ async def _content(
         payment=payment,
         reference=None if corrects is None else corrects.number,
         reference_issued_at=None if corrects is None else corrects.body["issued_at"],
-        paid_at=now,
+        paid_at=now if paid else None,
         notes=_notes(locale, str(order.billing_address["country"]), taxes),
     )

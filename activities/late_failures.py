@@ -7,6 +7,7 @@ from temporalio import activity
 
 from activities import refund_books
 from activities.boundary import Transaction, Transactions, translated
+from activities.credit_notes import late_failure_draft
 from activities.earnings import ledger_of, post_outcome
 from domain.errors import ProcessorUnavailable
 from domain.event_keys import refund_cause
@@ -44,10 +45,18 @@ class LateFailure:
 class LateFailureActivities:
     """Steps of the late failure workflow."""
 
-    def __init__(self, transactions: Transactions, api: StripePayments, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self,
+        transactions: Transactions,
+        api: StripePayments,
+        dispatcher: Dispatcher,
+        *,
+        seller: dict[str, str],
+    ) -> None:
         self._transactions = transactions
         self._api = api
         self._dispatcher = dispatcher
+        self._seller = seller
 
     @activity.defn
     @translated
@@ -67,7 +76,7 @@ class LateFailureActivities:
                     return LateFailure(IGNORED, "it never counted as paid")
                 raise ProcessorUnavailable("the payment's success was not taken in yet")
             if payment.status == "succeeded" and payment.applied:
-                await _undo(tx, row, payment, charge)
+                await self._undo(tx, row, payment, charge)
             elif payment.status == "succeeded":
                 await _lose(tx, row, payment, charge)
             lines = await orders.lines(tx.session, row.id)
@@ -83,6 +92,35 @@ class LateFailureActivities:
                 course_ids=tuple(sorted({line.lms_course_id for line in lines})),
             )
 
+    async def _undo(self, tx: Transaction, row: OrderRow, payment: PaymentRow, charge: Charge) -> None:
+        """Revenue, tax and shares go, access and seats end, spent store credit comes back."""
+        lines = await orders.lines(tx.session, row.id, lock=True)
+        books = [ledger_of(line, row.currency) for line in lines]
+        outcome = fail_late(
+            row.id,
+            books,
+            amount=payment.amount,
+            credit_applied=row.store_credit - await _credit_given_back(tx, row, books),
+            customer=row.user_id,
+        )
+        await post_outcome(tx, outcome, row, lines, reason="payment failed")
+        await _set_failed(tx, payment, charge)
+        await orders.set_payment_state(tx.session, row.id, PaymentState.FAILED)
+        await entitlements.unjustify(tx.session, [line.id for line in lines])
+        for item_id in await orders.release_held_seats(tx.session, row.id):
+            await catalog.release_seat(tx.session, item_id)
+        await _note(tx, row, payment, charge, "The sale is undone, and the access that it gave ends.")
+        assert payment.intent_id is not None
+        tx.issue(await late_failure_draft(tx.session, row, intent_id=payment.intent_id, seller=self._seller))
+        tx.publish(
+            Publication(
+                f"order:{row.id}:payment_failed",
+                "order.canceled",
+                order_stream(row.id),
+                {"order_id": row.id, "number": row.number, "reason": "payment_failed"},
+            )
+        )
+
     @activity.defn
     @translated
     async def tell_of_late_failure(self, failure: LateFailure) -> None:
@@ -92,34 +130,6 @@ class LateFailureActivities:
         for course_id in failure.course_ids:
             await self._dispatcher.wake_entitlement(failure.user_id, course_id)
         await self._dispatcher.order_entitlement_changed(failure.order_id)
-
-
-async def _undo(tx: Transaction, row: OrderRow, payment: PaymentRow, charge: Charge) -> None:
-    """The sale is undone: revenue, tax and shares go, access and seats end, spent store credit comes back."""
-    lines = await orders.lines(tx.session, row.id, lock=True)
-    books = [ledger_of(line, row.currency) for line in lines]
-    outcome = fail_late(
-        row.id,
-        books,
-        amount=payment.amount,
-        credit_applied=row.store_credit - await _credit_given_back(tx, row, books),
-        customer=row.user_id,
-    )
-    await post_outcome(tx, outcome, row, lines, reason="payment failed")
-    await _set_failed(tx, payment, charge)
-    await orders.set_payment_state(tx.session, row.id, PaymentState.FAILED)
-    await entitlements.unjustify(tx.session, [line.id for line in lines])
-    for item_id in await orders.release_held_seats(tx.session, row.id):
-        await catalog.release_seat(tx.session, item_id)
-    await _note(tx, row, payment, charge, "The sale is undone, and the access that it gave ends.")
-    tx.publish(
-        Publication(
-            f"order:{row.id}:payment_failed",
-            "order.canceled",
-            order_stream(row.id),
-            {"order_id": row.id, "number": row.number, "reason": "payment_failed"},
-        )
-    )
 
 
 async def _credit_given_back(tx: Transaction, row: OrderRow, books: list[LineLedger]) -> int:

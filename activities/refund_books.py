@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from activities.boundary import Transaction
-from activities.documents import credit_note_draft
+from activities.credit_notes import canceled_refund_draft, refund_draft
 from activities.earnings import ledger_of, post_outcome
 from domain import ids
 from domain.errors import CommerceError
@@ -69,7 +69,7 @@ async def settle(tx: Transaction, refund: RefundRow, *, seller: dict[str, str]) 
         if fresh.amount_refunded == fresh.amount_paid:
             publish(tx, "order.refunded", refund, row)
         if not again:
-            tx.issue(await credit_note_draft(tx.session, fresh, refund, seller=seller))
+            tx.issue(await refund_draft(tx.session, fresh, refund, seller=seller))
 
 
 async def fail(tx: Transaction, refund: RefundRow, reason: str) -> None:
@@ -89,8 +89,8 @@ async def fail(tx: Transaction, refund: RefundRow, reason: str) -> None:
     publish(tx, "refund.failed", refund, row)
 
 
-async def give_up(tx: Transaction, refund: RefundRow) -> None:
-    """An operator cancels a failed refund: revenue, shares and access are as before it."""
+async def give_up(tx: Transaction, refund: RefundRow, *, seller: dict[str, str]) -> None:
+    """An operator cancels a failed refund: revenue, shares, access and papers are as before it."""
     row = await require_order(tx, refund.order_id)
     if refund.payment_failed:
         await _void(tx, refund, row)
@@ -111,6 +111,7 @@ async def give_up(tx: Transaction, refund: RefundRow) -> None:
                 tx, refund, f"no_seat/{line_id}", "The seat was sold meanwhile: paid for, but without access."
             )
     await entitlements.justify_again(tx.session, sorted(touched))
+    tx.issue(await canceled_refund_draft(tx.session, row, refund, seller=seller))
     await note(
         tx, refund, "canceled", f"{_sum(refund)} was canceled by an operator; the order stands as before."
     )

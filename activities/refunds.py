@@ -152,7 +152,7 @@ class RefundActivities:
         async with self._transactions.begin() as tx:
             refund = await refund_books.require(tx, given.refund_id, lock=True)
             if refund.wish == WISH_CANCEL and refund.status is RefundStatus.FAILED:
-                await refund_books.give_up(tx, refund)
+                await refund_books.give_up(tx, refund, seller=self._seller)
             elif refund.wish == WISH_REISSUE:
                 await self._issue_again(tx, refund)
             return await refund_books.state_of(tx, refund.id)

@@ -6,10 +6,18 @@ from typing import Any
 from temporalio import activity
 
 from activities.boundary import Transactions, translated
+from activities.credit_notes import CREDIT_NOTE
 from domain.errors import CommerceError, ProcessorRejected, ProcessorUnavailable
 from domain.messages import TaxReportInput
-from integrations.stripe_tax import RecordedLine, RecordedSale, ReversedLine, StripeTax
-from models.queries import documents, orders, tax_reports
+from integrations.stripe_tax import (
+    RecordedLine,
+    RecordedSale,
+    ReversedLine,
+    StripeTax,
+    TaxableLine,
+    TaxLocationInvalid,
+)
+from models.queries import catalog, documents, orders, tax_reports
 from models.queries.documents import DocumentRow
 from models.queries.tax_reports import TaxReportRow
 
@@ -26,7 +34,7 @@ class TaxActivities:
     async def report_tax(self, given: TaxReportInput) -> str:
         """Report the document's tax; returns what was done, for the operator.
 
-        A refund waits until its sale is reported. A refusal for good is kept and shown, not repeated.
+        What went back waits until its sale is reported. A refusal for good is kept and shown, not repeated.
         """
         async with self._transactions.begin() as tx:
             report = await tax_reports.get(tx.session, given.document_id)
@@ -36,11 +44,13 @@ class TaxActivities:
         if report.provider_id is not None:
             return f"{document.number} was reported as {report.provider_id}"
         try:
-            if document.refund_id is None:
-                provider_id, lines = await self._sale(document)
+            if document.kind == CREDIT_NOTE:
+                provider_id, lines = await self._reversal(document), None
+            elif document.refund_id is not None:
+                provider_id, lines = await self._sale_that_stands_again(document), None
             else:
-                provider_id, lines = await self._refund(document), None
-        except ProcessorRejected as refusal:
+                provider_id, lines = await self._sale(document)
+        except (ProcessorRejected, TaxLocationInvalid) as refusal:
             return await self._refused(report, document, refusal.detail)
         async with self._transactions.begin() as tx:
             await tax_reports.set_reported(tx.session, document.id, provider_id, lines)
@@ -61,23 +71,72 @@ class TaxActivities:
         sale = await self._calculator.record_sale(order.taxation.calculation_id, order.id)
         return sale.transaction_id, {name: asdict(line) for name, line in sale.lines.items()}
 
-    async def _refund(self, document: DocumentRow) -> str:
-        async with self._transactions.begin() as tx:
-            sold = await tax_reports.of_sale(tx.session, document.order_id)
-        if sold is None or sold.provider_id is None or sold.lines is None:
-            raise ProcessorUnavailable("the sale's tax is not reported yet")
-        sale = RecordedSale(
-            sold.provider_id, {name: RecordedLine(**line) for name, line in sold.lines.items()}
-        )
+    async def _reversal(self, document: DocumentRow) -> str:
+        cause, cause_id = "payment", document.order_id
+        if document.refund_id is not None:
+            cause, cause_id = "refund", document.refund_id
+        elif document.dispute_id is not None:
+            cause, cause_id = "dispute", document.dispute_id
         lines = [
             ReversedLine(line["reference"], line["net"], line["tax"])
             for line in document.body["lines"]
             if line["gross"] > 0
         ]
-        assert document.refund_id is not None
         return await self._calculator.record_refund(
-            sale, document.body["currency"], lines, order_id=document.order_id, refund_id=document.refund_id
+            await self._recorded_sale(document),
+            document.body["currency"],
+            lines,
+            order_id=document.order_id,
+            cause=cause,
+            cause_id=cause_id,
         )
+
+    async def _recorded_sale(self, document: DocumentRow) -> RecordedSale:
+        async with self._transactions.begin() as tx:
+            sold = await tax_reports.of_sale(tx.session, document.order_id)
+        if sold is None or sold.provider_id is None or sold.lines is None:
+            raise ProcessorUnavailable("the sale's tax is not reported yet")
+        return RecordedSale(
+            sold.provider_id, {name: RecordedLine(**line) for name, line in sold.lines.items()}
+        )
+
+    async def _sale_that_stands_again(self, document: DocumentRow) -> str:
+        """Stripe takes no reversal back: what stands again is calculated anew, and recorded if it is the same
+        tax. Raises ProcessorRejected when the rates have changed since."""
+        assert document.refund_id is not None
+        sale = await self._recorded_sale(document)
+        async with self._transactions.begin() as tx:
+            order = await orders.get(tx.session, document.order_id)
+            sold = await orders.lines(tx.session, document.order_id)
+            items = await catalog.by_ids(tx.session, [line.item_id for line in sold])
+        codes = {str(line.ordinal): items[line.item_id].tax_code for line in sold}
+        assert order is not None
+        lines = [line for line in document.body["lines"] if line["gross"] > 0]
+        found = await self._calculator.calculate(
+            order.currency,
+            [
+                TaxableLine(
+                    line["reference"],
+                    line["gross"] if inclusive else line["net"],
+                    "inclusive" if inclusive else "exclusive",
+                    codes[line["reference"]],
+                )
+                for line in lines
+                for inclusive in (sale.lines[line["reference"]].inclusive,)
+            ],
+            order.billing_address,
+            tax_id=order.taxation.tax_id,
+            order_id=None,
+        )
+        taxes = [sum(tax.amount for tax in line.taxes) for line in found.stated]
+        if taxes != [line["tax"] for line in lines]:
+            raise ProcessorRejected(
+                f"its tax would be {sum(taxes)} now, {document.body['tax']} stands on it: record it by hand"
+            )
+        recorded = await self._calculator.record_sale(
+            found.id, order.id, canceled_refund_id=document.refund_id
+        )
+        return recorded.transaction_id
 
     async def _refused(self, report: TaxReportRow, document: DocumentRow, why: str) -> str:
         async with self._transactions.begin() as tx:

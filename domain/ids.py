@@ -126,17 +126,28 @@ def tax_transaction_key(order_id: str) -> str:
     return f"order/{order_id}/tax-transaction"
 
 
-def tax_reversal_reference(refund_id: str) -> str:
-    """Names a refund's reversal in Stripe's tax reports; order ids name sales."""
-    return f"refund-{refund_id}"
+def tax_reversal_reference(cause: str, cause_id: str) -> str:
+    """Names the reversal of a `refund`, `dispute` or failed `payment` in Stripe's tax reports; order ids
+    name sales."""
+    return f"{cause}-{cause_id}"
 
 
-def tax_reversal_key(refund_id: str) -> str:
-    """The tax of a refund went back."""
-    return f"refund/{refund_id}/tax-reversal"
+def tax_reversal_key(cause: str, cause_id: str) -> str:
+    """The tax of a refund (or dispute, or failed payment) went back."""
+    return f"{cause}/{cause_id}/tax-reversal"
 
 
 # --- Streams of outbound events ----------------------------------------------------------------
+
+
+def tax_correction_reference(refund_id: str) -> str:
+    """Names in Stripe's tax reports the sale that stands again, after its refund was canceled."""
+    return f"refund-{refund_id}-canceled"
+
+
+def tax_correction_key(refund_id: str) -> str:
+    """The tax of a canceled refund is owed again."""
+    return f"refund/{refund_id}/tax-correction"
 
 
 def order_stream(order_id: str) -> str:

@@ -126,17 +126,23 @@ class StripeTax:
             ),
         )
 
-    async def record_sale(self, calculation_id: str, order_id: str) -> RecordedSale:
-        """Make a calculation a transaction: the tax was collected."""
+    async def record_sale(
+        self, calculation_id: str, order_id: str, *, canceled_refund_id: str | None = None
+    ) -> RecordedSale:
+        """Make a calculation a transaction: the tax was collected; or is owed again, of a canceled refund."""
+        reference, key = order_id, ids.tax_transaction_key(order_id)
+        if canceled_refund_id is not None:
+            reference = ids.tax_correction_reference(canceled_refund_id)
+            key = ids.tax_correction_key(canceled_refund_id)
         found = await call(
             self._client.v1.tax.transactions.create_from_calculation_async(
                 {
                     "calculation": calculation_id,
-                    "reference": order_id,
+                    "reference": reference,
                     "metadata": {"order_id": order_id},
                     "expand": ["line_items"],
                 },
-                {"idempotency_key": ids.tax_transaction_key(order_id)},
+                {"idempotency_key": key},
             )
         )
         values = found.to_dict()
@@ -155,9 +161,13 @@ class StripeTax:
         lines: Sequence[ReversedLine],
         *,
         order_id: str,
-        refund_id: str,
+        cause: str,
+        cause_id: str,
     ) -> str:
-        """Reverse a part of a recorded sale; returns the reversal's id. Nothing to reverse is no reversal."""
+        """Reverse a part of a recorded sale; returns the reversal's id.
+
+        The cause is a `refund`, a `dispute` or a failed `payment`.
+        """
         unit = currency_of(currency)
         items = [
             {
@@ -172,14 +182,14 @@ class StripeTax:
         parameters: dict[str, Any] = {
             "mode": "partial",
             "original_transaction": sale.transaction_id,
-            "reference": ids.tax_reversal_reference(refund_id),
+            "reference": ids.tax_reversal_reference(cause, cause_id),
             "line_items": items,
-            "metadata": {"order_id": order_id, "refund_id": refund_id},
+            "metadata": {"order_id": order_id, f"{cause}_id": cause_id},
         }
         found = await call(
             self._client.v1.tax.transactions.create_reversal_async(
                 parameters,  # type: ignore[arg-type]
-                {"idempotency_key": ids.tax_reversal_key(refund_id)},
+                {"idempotency_key": ids.tax_reversal_key(cause, cause_id)},
             )
         )
         return str(found.id)

@@ -278,13 +278,16 @@ class OrderEvent(SQLModel, table=True):
 class Document(SQLModel, table=True):
     """An invoice, receipt or credit note as immutable JSON; its PDF is rendered from it on demand.
 
+    One that names a refund is its credit note, or the invoice or receipt that takes that back; one that
+    names a dispute is the credit note of its loss. A credit note of neither is of a returned payment.
+
     `country` is where the sale is taxed; `sha256` is of the canonical JSON with the number.
     """
 
     __tablename__ = "document"
     __table_args__ = (
         UniqueConstraint("entity", "country", "kind", "fiscal_year", "serial"),
-        UniqueConstraint("kind", "order_id", "refund_id", postgresql_nulls_not_distinct=True),
+        UniqueConstraint("kind", "order_id", "refund_id", "dispute_id", postgresql_nulls_not_distinct=True),
     )
 
     id: UUID = primary_key()
@@ -296,6 +299,7 @@ class Document(SQLModel, table=True):
     number: str
     order_id: UUID = reference("orders.id")
     refund_id: UUID | None = reference("refund.id", nullable=True)
+    dispute_id: UUID | None = reference("dispute.id", nullable=True)
     issued_on: date = Field(sa_column=Column(Date, nullable=False))
     body: dict[str, Any] = json_object()
     sha256: str

@@ -193,7 +193,12 @@ DocumentKind = Literal["invoice", "receipt", "credit_note"]
 
 
 class DocumentView(Output):
-    """An issued invoice, receipt or credit note. `corrects` is the document that a credit note names."""
+    """An issued invoice, receipt or credit note.
+
+    `corrects` is the number of the document that it corrects: a credit note always names one; an invoice or
+    receipt that names one takes a credit note back, because its refund was canceled. `dispute_id` is the lost
+    dispute behind a credit note; one of neither refund nor dispute is of a payment that the bank returned.
+    """
 
     id: str
     kind: DocumentKind
@@ -201,6 +206,7 @@ class DocumentView(Output):
     issued_at: datetime
     order_id: str
     refund_id: str | None
+    dispute_id: str | None
     corrects: str | None
     net: Money
     tax: Money

@@ -73,7 +73,8 @@ class ReceiptDocument:
     """All that stands on the paper; `exponent` are the decimals of the currency.
 
     Times are RFC 3339. The number may be empty until the document is issued. `payment` is a sentence of its
-    own, or with `paid_at` only the means of payment. `reference` is the document that a credit note corrects.
+    own, or with `paid_at` only the means of payment. `reference` is the document that it corrects: a credit
+    note always names one, an invoice or receipt only when it takes a credit note back.
     """
 
     kind: str
@@ -138,8 +139,8 @@ def moment(text: str, path: str = "time") -> datetime:
 def _check_head(document: ReceiptDocument) -> None:
     if document.kind not in KINDS:
         raise InvalidDocument(f"document.kind is one of {', '.join(KINDS)}, not {document.kind!r}")
-    if (document.kind == "credit_note") != (document.reference is not None):
-        raise InvalidDocument("document.reference is there exactly for a credit note")
+    if document.kind == "credit_note" and document.reference is None:
+        raise InvalidDocument("document.reference is missing: a credit note names what it corrects")
     if not document.order_number.strip():
         raise InvalidDocument("document.order_number is empty")
     if not 0 <= document.exponent <= _MAX_EXPONENT:

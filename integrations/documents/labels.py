@@ -48,6 +48,12 @@ class Labels:
     card: str
     """`{reference}`."""
     store_credit: str
+    disputed: str
+    """A sentence; `{reference}`."""
+    returned: str
+    """A sentence; `{reference}`."""
+    refund_canceled: str
+    """A sentence; `{reference}`."""
     currency_note: str
     """`{currency}`."""
     page: str
@@ -93,6 +99,9 @@ ENGLISH = Labels(
     reverse_charge_gb="Reverse charge: the recipient accounts for the VAT (VAT Act 1994, section 8).",
     card="Card, {reference}",
     store_credit="Store credit",
+    disputed="The payment was taken back by the customer's bank (dispute {reference}).",
+    returned="The payment was returned by the customer's bank ({reference}).",
+    refund_canceled="The refund {reference} was not carried out: the payment stands.",
     currency_note="All amounts in {currency}",
     page="Page {page} of {pages}",
 )
@@ -139,6 +148,9 @@ GERMAN = Labels(
     ),
     card="Karte, {reference}",
     store_credit="Guthaben",
+    disputed="Die Zahlung wurde von der Bank des Kunden zurückgebucht (Vorgang {reference}).",
+    returned="Die Zahlung wurde von der Bank des Kunden zurückgegeben ({reference}).",
+    refund_canceled="Die Erstattung {reference} wurde nicht ausgeführt: Die Zahlung bleibt bestehen.",
     currency_note="Alle Beträge in {currency}",
     page="Seite {page} von {pages}",
 )
@@ -181,6 +193,9 @@ FRENCH = Labels(
     reverse_charge_gb="Autoliquidation : la TVA est due par le preneur (VAT Act 1994, section 8).",
     card="Carte, {reference}",
     store_credit="Avoir client",
+    disputed="Le paiement a été repris par la banque du client (litige {reference}).",
+    returned="Le paiement a été rejeté par la banque du client ({reference}).",
+    refund_canceled="Le remboursement {reference} n’a pas été effectué : le paiement reste acquis.",
     currency_note="Tous les montants en {currency}",
     page="Page {page} sur {pages}",
 )

@@ -211,7 +211,8 @@ def _draw_remarks(pages: Pages, wording: Wording, document: ReceiptDocument) -> 
         if document.paid_at is not None:
             sentence = labels.refunded if credit else labels.paid
             text = sentence.format(date=wording.date(document.paid_at), method=text)
-        remarks.append((labels.refund if credit else labels.payment, [text]))
+        moved_back = credit and document.paid_at is not None
+        remarks.append((labels.refund if moved_back else labels.payment, [text]))
     if document.notes:
         remarks.append((labels.notes, list(document.notes)))
     for heading, texts in remarks:

@@ -20,15 +20,17 @@ _PREFIX = {"invoice": "INV", "receipt": "R", "credit_note": "CN"}
 class Draft:
     """A document that is to be issued; its body has an empty `number`.
 
-    `country` is where the sale is taxed: each has series of its own. The fiscal year is the calendar year
-    of the body's `issued_at`, in UTC.
+    A document of the sale names neither refund nor dispute, nor does the credit note of a payment that the
+    bank returned. `country` is where the sale is taxed: each has series of its own. The fiscal year is the
+    calendar year of the body's `issued_at`, in UTC.
     """
 
     kind: str
     country: str
     order_id: str
-    refund_id: str | None
     body: dict[str, Any]
+    refund_id: str | None = None
+    dispute_id: str | None = None
 
     @property
     def series(self) -> tuple[str, str]:
@@ -46,9 +48,16 @@ class DocumentRow:
     country: str
     order_id: str
     refund_id: str | None
+    dispute_id: str | None
     body: dict[str, Any]
     sha256: str
     user_id: str
+
+    @property
+    def corrects(self) -> str | None:
+        """The number of the document that it corrects; None for the document of the sale."""
+        number: str | None = self.body["reference"]
+        return number
 
     @property
     def is_unchanged(self) -> bool:
@@ -67,12 +76,14 @@ _ISSUE = """
 WITH given AS (
     SELECT CAST(:entity AS text) AS entity, CAST(:country AS text) AS country, CAST(:kind AS text) AS kind,
         CAST(:issued_on AS date) AS issued_on, CAST(:year AS integer) AS fiscal_year,
-        CAST(:order_id AS uuid) AS order_id, CAST(:refund_id AS uuid) AS refund_id
+        CAST(:order_id AS uuid) AS order_id, CAST(:refund_id AS uuid) AS refund_id,
+        CAST(:dispute_id AS uuid) AS dispute_id
 ), next AS (
     INSERT INTO document_counter (entity, country, kind, fiscal_year, last_serial)
     SELECT entity, country, kind, fiscal_year, 1 FROM given WHERE NOT EXISTS (
         SELECT FROM document d WHERE d.kind = given.kind AND d.order_id = given.order_id
         AND d.refund_id IS NOT DISTINCT FROM given.refund_id
+        AND d.dispute_id IS NOT DISTINCT FROM given.dispute_id
     )
     ON CONFLICT (entity, country, kind, fiscal_year)
     DO UPDATE SET last_serial = document_counter.last_serial + 1
@@ -84,9 +95,9 @@ WITH given AS (
 ), worded AS (
     SELECT numbered.*, CAST(:before AS text) || number || CAST(:after AS text) AS body FROM numbered
 ), issued AS (
-    INSERT INTO document (entity, country, kind, fiscal_year, serial, number, order_id, refund_id, issued_on,
-                          body, sha256)
-    SELECT entity, country, kind, fiscal_year, serial, number, order_id, refund_id, issued_on,
+    INSERT INTO document (entity, country, kind, fiscal_year, serial, number, order_id, refund_id, dispute_id,
+                          issued_on, body, sha256)
+    SELECT entity, country, kind, fiscal_year, serial, number, order_id, refund_id, dispute_id, issued_on,
         CAST(body AS jsonb), encode(sha256(convert_to(body, 'UTF8')), 'hex')
     FROM worded RETURNING id, order_id, number
 ), report AS (
@@ -123,6 +134,7 @@ async def issue(session: Session, draft: Draft) -> Issued | None:
             "year": issued_on.year,
             "order_id": draft.order_id,
             "refund_id": draft.refund_id,
+            "dispute_id": draft.dispute_id,
             "prefix": _PREFIX[draft.kind],
             "before": f'{before}"number":"',
             "after": f'"{after}',
@@ -146,6 +158,7 @@ def _row(row: Row[Any]) -> DocumentRow:
         country=row.country,
         order_id=str(row.order_id),
         refund_id=None if row.refund_id is None else str(row.refund_id),
+        dispute_id=None if row.dispute_id is None else str(row.dispute_id),
         body=row.body,
         sha256=row.sha256,
         user_id=str(row.user_id),
@@ -168,7 +181,7 @@ async def of_sale(session: Session, order_id: str) -> DocumentRow | None:
     """The order's invoice or receipt."""
     row = (
         await session.execute(
-            text(_SELECT + "WHERE d.order_id = :id AND d.kind = ANY(:kinds)"),
+            text(_SELECT + "WHERE d.order_id = :id AND d.kind = ANY(:kinds) AND d.refund_id IS NULL"),
             {"id": order_id, "kinds": list(SALE_KINDS)},
         )
     ).one_or_none()
@@ -177,7 +190,8 @@ async def of_sale(session: Session, order_id: str) -> DocumentRow | None:
 
 async def credit_note_of(session: Session, refund_id: str) -> DocumentRow | None:
     """The credit note of a refund."""
-    row = (await session.execute(text(_SELECT + "WHERE d.refund_id = :id"), {"id": refund_id})).one_or_none()
+    query = text(_SELECT + "WHERE d.refund_id = :id AND d.kind = 'credit_note'")
+    row = (await session.execute(query, {"id": refund_id})).one_or_none()
     return None if row is None else _row(row)
 
 

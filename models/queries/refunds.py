@@ -327,19 +327,3 @@ async def lines_of(session: Session, refund_id: str) -> dict[str, int]:
         text("SELECT line_id, gross FROM refund_line WHERE refund_id = :id"), {"id": refund_id}
     )
     return {str(row.line_id): int(row.gross) for row in rows}
-
-
-async def taken_before(session: Session, line_id: str, refund_id: str) -> int:
-    """Gross minor units that earlier credit notes took from the line."""
-    return int(
-        (
-            await session.execute(
-                text(
-                    "SELECT coalesce(sum(l.gross), 0) FROM refund_line l JOIN document d "
-                    "ON d.refund_id = l.refund_id AND d.kind = 'credit_note' "
-                    "WHERE l.line_id = :line_id AND l.refund_id <> :refund_id"
-                ),
-                {"line_id": line_id, "refund_id": refund_id},
-            )
-        ).scalar_one()
-    )

@@ -32,7 +32,8 @@ async def of_sale(session: Session, order_id: str) -> TaxReportRow | None:
     """The report of an order's invoice or receipt."""
     where = (
         "WHERE order_id = :id AND document_id IN "
-        "(SELECT id FROM document WHERE kind IN ('invoice', 'receipt') AND order_id = :id)"
+        "(SELECT id FROM document WHERE kind IN ('invoice', 'receipt') AND order_id = :id "
+        "AND refund_id IS NULL)"
     )
     return await _one(session, where, order_id)
 

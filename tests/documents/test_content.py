@@ -92,7 +92,6 @@ SPOILED: dict[str, tuple[Spoil, str]] = {
     "country": (lambda d: d["buyer"].update(country="Britain"), "document.buyer.country"),
     "exponent": (lambda d: d.update(exponent=9), "document.exponent"),
     "order number": (lambda d: d.update(order_number=""), "document.order_number"),
-    "reference of an invoice": (lambda d: d.update(reference="R-1"), "document.reference"),
     "credit note without a reference": (lambda d: d.update(kind="credit_note"), "document.reference"),
 }
 

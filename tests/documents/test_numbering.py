@@ -55,7 +55,7 @@ def draft(order_id: str, *, country: str = "DE", kind: str = "invoice", **change
         issued_at="2026-03-01T09:30:00+00:00",
         **changes,
     )
-    return Draft(kind, country, order_id, None, content.to_json())
+    return Draft(kind, country, order_id, content.to_json())
 
 
 async def series(session: Session, country: str) -> tuple[list[int], int]:

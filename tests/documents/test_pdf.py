@@ -226,6 +226,21 @@ def test_a_credit_note_names_what_it_corrects() -> None:
     assert "Refunded on 1 March 2026" in text
 
 
+def test_a_credit_note_of_a_loss_claims_no_refund() -> None:
+    why = "The payment was taken back by the customer's bank (dispute du_1)."
+    note = document(line("Course", 4900, taxes=UK_VAT), kind="credit_note", payment=why, paid_at=None)
+    text = text_of(note)
+    assert f"Payment {why}" in text
+    assert "Refund" not in text
+
+
+def test_an_invoice_that_takes_a_credit_note_back_names_it() -> None:
+    text = text_of(document(line("Course", 4900, taxes=UK_VAT), reference="CN-GB-2026-000007"))
+    assert "Invoice" in text
+    assert "Corrects CN-GB-2026-000007" in text
+    assert "Total £58.80" in text
+
+
 def test_the_tax_is_called_as_where_it_is_owed() -> None:
     american = document(line("Course", 10_000, taxes=(("US-CA", 72_500), ("US-CA-SF", 12_500))))
     text = text_of(american)

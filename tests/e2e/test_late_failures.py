@@ -6,6 +6,7 @@ from typing import Any
 from devstack.shopper import Shopper, wait_for
 from tests.e2e.conftest import Shop
 from tests.e2e.oracle import assert_clean
+from tests.e2e.test_documents import documents_of, fetch, text_of
 from tests.e2e.test_refund_crashes import kill
 
 ORDERS = 3
@@ -51,4 +52,13 @@ async def test_returned_while_the_worker_is_killed(shop: Shop) -> None:
             order["id"],
         )
         assert [row["kind"] for row in rows] == ["payment_captured", "payment_failed_late"]
+    receipt, note = await documents_of(learners[0], orders[0]["id"])
+    assert (note["kind"], note["corrects"], note["total"]) == (
+        "credit_note",
+        receipt["number"],
+        receipt["total"],
+    )
+    text = text_of((await fetch(learners[0], note["pdf_url"])).content)
+    assert f"Corrects {receipt['number']}" in text
+    assert "returned by the customer's bank" in text
     await assert_clean(shop.stack)

@@ -1,4 +1,4 @@
-"""A bank debit that succeeded and was returned: events in any order, refunds before and beside it, credit."""
+"""Sales that are undone: debits that the bank returns, in any order of events; and the papers of it all."""
 
 import asyncio
 import itertools
@@ -13,7 +13,7 @@ from domain.messages import BalanceTransactionInput
 from models.queries import entitlements, orders, refunds
 from models.queries.refunds import WISH_CANCEL
 from tests.workflows.bench import Bench, Placed, until
-from tests.workflows.test_disputes import access_is, balances, told
+from tests.workflows.test_disputes import access_is, balances, decided, disputed, in_state, told
 from tests.workflows.test_earnings import complete
 from tests.workflows.test_store_credit import balance, give
 
@@ -202,7 +202,6 @@ async def test_access_that_another_order_justifies_stays(bench: Bench) -> None:
 
 async def test_the_processor_is_away_and_its_answer_is_lost(bench: Bench) -> None:
     order = await debited(bench)
-    await bench.stripe.fault("GET", f"/v1/payment_intents/{order.intent_id}", "500_before", count=1)
     await bench.stripe.fault("GET", f"/v1/payment_intents/{order.intent_id}", "cut_after", count=1)
     assert (await returned(bench, order)).startswith("undone")
     assert await entries(bench, order) == ["payment_captured", "payment_failed_late"]
@@ -220,3 +219,117 @@ async def test_an_access_that_was_never_asked_for_is_decided_when_its_right_ends
         (access,) = await entitlements.of_order(session, order.id)
         assert (access.status, access.decided) == ("pending", True)
         await session.rollback()
+
+
+# --- papers ------------------------------------------------------------------------------------------
+
+
+async def papers(bench: Bench, order: Placed) -> list[dict[str, Any]]:
+    """The order's documents, oldest first."""
+    return await bench.query(
+        "SELECT number, kind, refund_id::text, dispute_id::text, body FROM document WHERE order_id = %s "
+        "ORDER BY id",
+        order.id,
+    )
+
+
+async def refunded(bench: Bench, order: Placed, amount: int) -> str:
+    refund_id = await bench.refund(order.id, order.buyer.user_id, amount)
+    handle = bench.workflow(ids.refund_workflow_id(refund_id))
+    assert await asyncio.wait_for(handle.result(), 60) == "succeeded"
+    return refund_id
+
+
+async def failed(bench: Bench, refund_id: str) -> None:
+    """It had succeeded, and the bank sends it back."""
+    row = await bench.one("SELECT provider_refund_id AS id FROM refund WHERE id = %s", refund_id)
+    await bench.stripe.fail_refund(row["id"])
+    await bench.take_events_in()
+    await until(
+        lambda: bench.one("SELECT status FROM refund WHERE id = %s", refund_id),
+        lambda found: found["status"] == "failed",
+        "the failure",
+    )
+
+
+async def canceled(bench: Bench, refund_id: str) -> None:
+    async with bench.resources.database.transaction() as session:
+        await refunds.wish(session, refund_id, WISH_CANCEL)
+    await bench.resources.dispatcher.wake_refund(refund_id)
+    handle = bench.workflow(ids.refund_workflow_id(refund_id))
+    assert await asyncio.wait_for(handle.result(), 60) == "canceled"
+
+
+async def papers_agree(bench: Bench) -> None:
+    found = await bench.findings()
+    for name in ("documents.gapless", "documents.issued", "documents.come_to_what_is_kept"):
+        assert found[name].violations == [], name
+
+
+async def test_a_lost_dispute_credits_what_was_left_of_the_invoice(bench: Bench) -> None:
+    order = await bench.bought(COURSE)
+    paid = (await bench.order(order.id)).amount_paid
+    await refunded(bench, order, 1000)
+    made = await disputed(bench, order, paid)
+    row = await in_state(bench, made["id"], "open")
+    assert len(await papers(bench, order)) == 2
+    await papers_agree(bench)
+    await bench.stripe.lose_dispute(made["id"])
+    assert await decided(bench, made["id"]) == "lost"
+    invoice, _, note = await papers(bench, order)
+    assert (note["kind"], note["dispute_id"], note["refund_id"]) == ("credit_note", row.id, None)
+    assert note["body"]["reference"] == invoice["number"]
+    assert note["body"]["total"] == paid - 1000
+    assert made["id"] in note["body"]["payment"]
+    await papers_agree(bench)
+
+
+async def test_a_dispute_that_took_nothing_of_the_sale_has_no_credit_note(bench: Bench) -> None:
+    order = await bench.bought(COURSE)
+    paid = (await bench.order(order.id)).amount_paid
+    await refunded(bench, order, paid)
+    made = await disputed(bench, order, 500)
+    await bench.stripe.lose_dispute(made["id"])
+    assert await decided(bench, made["id"]) == "lost"
+    assert [one["kind"] for one in await papers(bench, order)] == ["invoice", "credit_note"]
+    await papers_agree(bench)
+
+
+async def test_a_returned_payment_credits_all_that_was_not_credited_before(bench: Bench) -> None:
+    order = await debited(bench)
+    paid = (await bench.order(order.id)).amount_paid
+    await refunded(bench, order, 1001)
+    promised = await refunded(bench, order, 500)
+    await failed(bench, promised)
+    assert (await returned(bench, order)).startswith("undone")
+    invoice, *_, note = await papers(bench, order)
+    assert (note["kind"], note["dispute_id"], note["refund_id"]) == ("credit_note", None, None)
+    assert (note["body"]["reference"], note["body"]["total"]) == (invoice["number"], paid - 1501)
+    assert str(order.intent_id) in note["body"]["payment"]
+    await papers_agree(bench)
+    await canceled(bench, promised)
+    assert len(await papers(bench, order)) == 4, "the sale stays undone: nothing is invoiced again"
+    await papers_agree(bench)
+
+
+async def test_a_refund_canceled_after_its_credit_note_is_invoiced_again(bench: Bench) -> None:
+    order = await bench.bought(COURSE)
+    first = await refunded(bench, order, 333)
+    await refunded(bench, order, 1)
+    await failed(bench, first)
+    await papers_agree(bench)
+    await canceled(bench, first)
+    invoice, note, _, again = await papers(bench, order)
+    assert (again["kind"], again["refund_id"]) == (invoice["kind"], first)
+    assert (again["body"]["reference"], again["body"]["total"]) == (note["number"], 333)
+    assert int(again["number"][-6:]) > int(invoice["number"][-6:]), "it is in the series of invoices"
+    kept = sum(
+        (-1 if one["kind"] == "credit_note" else 1) * one["body"]["tax"] for one in await papers(bench, order)
+    )
+    row = await bench.one(
+        "SELECT -sum(p.amount)::int AS payable FROM posting p JOIN journal_entry e ON e.id = p.entry_id "
+        "WHERE e.order_id = %s AND p.account = '2120'",
+        order.id,
+    )
+    assert kept == row["payable"], "papers and books owe the same tax"
+    await papers_agree(bench)

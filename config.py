@@ -99,6 +99,10 @@ class Settings(LmsSettings):
     refund_window_days: int = Field(default=14, ge=0)
     refund_max_progress_percent: int = Field(default=30, ge=0, le=100)
     earnings_hold_days: float = Field(default=30, ge=0)
+    # Stripe's own list goes back 30 days, a schedule of attempts three; the database keeps a year of the log.
+    inbox_retention_days: int = Field(default=90, ge=30)
+    webhook_log_retention_days: int = Field(default=90, ge=7)
+    audit_retention_days: int = Field(default=730, ge=365)
     rate_limit_factor: float = Field(default=1, ge=0)
     public_url: str = "http://127.0.0.1:8000"
     jwt_signing_keys: SecretStr

@@ -45,6 +45,7 @@ from activities.payments import PaymentActivities
 from activities.reconciliation import ReconciliationActivities, RunReport
 from activities.refunds import RefundActivities
 from activities.repairs import RepairActivities
+from activities.retention import Periods, RetentionActivities
 from activities.seals import Anchor, SealActivities
 from activities.splits import SplitActivities
 from activities.store_credit import StoreCreditActivities
@@ -79,6 +80,7 @@ from workflows.reconciliation import (
     RepairWorkflow,
 )
 from workflows.refund import RefundWorkflow
+from workflows.retention import RetentionWorkflow
 from workflows.revenue_split import RevenueSplitWorkflow
 from workflows.seals import LedgerSealWorkflow
 from workflows.store_credit import StoreCreditWorkflow
@@ -108,9 +110,11 @@ WORKFLOWS = [
     StoreCreditWorkflow,
     EarningsIdentityWorkflow,
     LedgerSealWorkflow,
+    RetentionWorkflow,
 ]
 _RECOVERY_EVERY = timedelta(seconds=30)
 _SEAL_EVERY = timedelta(minutes=1)
+_PURGE_EVERY = timedelta(hours=1)
 _SHUTDOWN_GRACE = timedelta(seconds=3)
 
 
@@ -188,6 +192,14 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         StoreCreditActivities(transactions),
         EarningsIdentityActivities(transactions),
         SealActivities(transactions),
+        RetentionActivities(
+            transactions,
+            Periods(
+                inbox_days=settings.inbox_retention_days,
+                webhook_log_days=settings.webhook_log_retention_days,
+                audit_days=settings.audit_retention_days,
+            ),
+        ),
     ]
 
 
@@ -251,6 +263,11 @@ async def ensure_schedules(settings: Settings, client: Client, *, polls: bool) -
             "ledger-seal",
             ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_SEAL_EVERY)]),
             ScheduleActionStartWorkflow(LedgerSealWorkflow.run, id="ledger-seal", task_queue=queue),
+        ),
+        (
+            "retention",
+            ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_PURGE_EVERY)]),
+            ScheduleActionStartWorkflow(RetentionWorkflow.run, id="retention", task_queue=queue),
         ),
         (
             "reconciliation",

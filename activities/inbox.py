@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 _OVERLAP = timedelta(minutes=10)
 _FIRST_LOOK = timedelta(days=3)
 _SIDE_BY_SIDE = 20
+# Less than the activity is given (workflows/options.py); the next run goes on with what is left.
+_BACKLOG_SECONDS = 240
 # As often as the Schedule runs: 10,000 waiting lines are all looked at within 25 minutes.
 _SHARE = recovery.Share(lines_at_once=200, every_seconds=30)
 
@@ -42,35 +45,47 @@ class InboxActivities:
         async with self._transactions.begin() as tx:
             until = await inbox.read_until(tx.session, inbox.STRIPE)
         since = (until or started - _FIRST_LOOK) - _OVERLAP
-        missed = 0
+        missed = []
         async for event in self._api.list_events(created_gte=int(since.timestamp())):
             async with self._transactions.begin() as tx:
-                if await inbox.known(tx.session, inbox.STRIPE, event["id"]):
-                    continue
+                if not await inbox.known(tx.session, inbox.STRIPE, event["id"]):
+                    missed.append(event)
+        # The list begins with the newest; they are to be dispatched as they happened.
+        for event in reversed(missed):
+            async with self._transactions.begin() as tx:
                 order_id = await inbox.resolve_order(tx.session, event["data"]["object"])
                 await inbox.store(tx.session, inbox.STRIPE, event, order_id)
-            missed += 1
         async with self._transactions.begin() as tx:
             await inbox.set_read_until(tx.session, inbox.STRIPE, started)
-        return missed
+        return len(missed)
 
     @activity.defn
     @translated
     async def dispatch_leftovers(self) -> int:
-        """Send events that were stored but reached no workflow, in order of arrival."""
-        async with self._transactions.begin() as tx:
-            events = await inbox.leftovers(tx.session)
-        dispatched = 0
-        for event in events:
-            try:
-                await self._dispatch(event)
-                dispatched += 1
-            except Unavailable:
-                raise
-            except Exception:
-                # One event that can't be read must not keep the others waiting; `verify` names it.
-                log.exception("event %s can't be dispatched", event.inbox_id)
+        """Send events that were stored but reached no workflow, in order of arrival and one at a time: what
+        comes in meanwhile is dispatched by the gateways, and does not wait for a backlog."""
+        ends = time.monotonic() + _BACKLOG_SECONDS
+        dispatched, last = 0, None
+        while time.monotonic() < ends:
+            async with self._transactions.begin() as tx:
+                events = await inbox.leftovers(tx.session, last)
+            for event in events:
+                dispatched += await self._dispatch_leftover(event)
+            if not events:
+                break
+            last = events[-1]
         return dispatched
+
+    async def _dispatch_leftover(self, event: StoredEvent) -> bool:
+        """Whether it went. One that can't be read must not keep the others waiting; `verify` names it."""
+        try:
+            await self._dispatch(event)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("event %s can't be dispatched", event.inbox_id)
+            return False
+        return True
 
     async def _dispatch(self, event: StoredEvent) -> None:
         if event.source == inbox.STRIPE:

@@ -27,6 +27,7 @@ TAX_REPORT = "TaxReportWorkflow"
 STORE_CREDIT = "StoreCreditWorkflow"
 EARNINGS_IDENTITY = "EarningsIdentityWorkflow"
 LEDGER_SEAL = "LedgerSealWorkflow"
+RETENTION = "RetentionWorkflow"
 
 SIGNAL_PAYMENT = "payment_event"
 SIGNAL_ENTITLEMENT = "entitlement_changed"

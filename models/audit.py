@@ -11,7 +11,8 @@ from models.columns import created, json_object, primary_key, text_list, whole
 
 
 class AuditEntry(SQLModel, table=True):
-    """One action of an operator, a machine or a command. Rows are added, never changed."""
+    """One action of an operator, a machine or a command. Rows are added, never changed, and ended after a
+    year or more."""
 
     __tablename__ = "audit_entry"
     __table_args__ = (

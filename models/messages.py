@@ -28,6 +28,7 @@ class InboundEvent(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("source", "event_id"),
         Index("undispatched_events", "received_at", postgresql_where=text("dispatched_at IS NULL")),
+        Index("unpurged_events", "received_at", postgresql_where=text("purged_at IS NULL")),
     )
 
     id: UUID = primary_key()
@@ -38,6 +39,7 @@ class InboundEvent(SQLModel, table=True):
     order_id: UUID | None = uuid_column(nullable=True, index=True)
     received_at: datetime = created()
     dispatched_at: datetime | None = moment()
+    purged_at: datetime | None = moment()
     outcome: str | None
 
 
@@ -133,11 +135,13 @@ class WebhookDelivery(SQLModel, table=True):
 
 
 class WebhookAttempt(SQLModel, table=True):
-    """One request to a receiver and its answer, bodies cut to a few kB. Rows are added, never changed."""
+    """One request to a receiver and its answer, bodies cut to a few kB. Rows are added, never
+    changed, and ended after a time."""
 
     __tablename__ = "webhook_attempt"
     __table_args__ = (
         CheckConstraint("outcome IN ('delivered', 'retry', 'failed')", name="attempt_outcome"),
+        Index("attempts_by_age", "created_at"),
         Index(
             "accepted_attempts",
             "endpoint_id",

@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from api.schemas.common import Body, Output, ShortText
+from domain.event_types import EventType
 
 
 class EndpointBody(Body):
     """Where events go, and which; none named means all."""
 
     url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")]
-    event_types: Annotated[list[Annotated[ShortText, Field(max_length=60)]], Field(max_length=50)] = []
+    event_types: Annotated[list[EventType], Field(max_length=50)] = []
     description: ShortText = ""
 
 
@@ -20,9 +21,7 @@ class EndpointPatch(Body):
     """Changes of an endpoint."""
 
     url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None = None
-    event_types: Annotated[list[Annotated[ShortText, Field(max_length=60)]], Field(max_length=50)] | None = (
-        None
-    )
+    event_types: Annotated[list[EventType], Field(max_length=50)] | None = None
     description: ShortText | None = None
     active: bool | None = None
 

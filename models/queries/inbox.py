@@ -22,8 +22,7 @@ def _event(row: Row[Any]) -> StoredEvent:
     )
 
 
-def order_of(subject: dict[str, Any]) -> str | None:
-    """The order that a Stripe object names in its metadata; None for a foreign object."""
+def _named_order(subject: dict[str, Any]) -> str | None:
     order_id = (subject.get("metadata") or {}).get("order_id")
     try:
         return str(UUID(order_id)) if isinstance(order_id, str) else None
@@ -33,19 +32,21 @@ def order_of(subject: dict[str, Any]) -> str | None:
 
 async def resolve_order(session: Session, subject: dict[str, Any]) -> str | None:
     """The order that a Stripe object is about: by its metadata, or else by its payment intent, for what was
-    made in the processor's dashboard and for disputes. None for a foreign object."""
-    named = order_of(subject)
-    if named is not None:
-        return named
+    made in the processor's dashboard and for disputes.
+
+    None for a foreign object: others may share the account, and give their objects metadata like ours.
+    """
     intent = subject.get("payment_intent")
     intent_id = intent.get("id") if isinstance(intent, dict) else intent
-    if not isinstance(intent_id, str):
-        return None
     found = await session.execute(
-        text("SELECT order_id FROM payment WHERE intent_id = :intent"), {"intent": intent_id}
+        text(
+            "SELECT id FROM orders WHERE id = CAST(:named AS uuid) UNION ALL "
+            "SELECT order_id FROM payment WHERE CAST(:named AS uuid) IS NULL AND intent_id = :intent"
+        ),
+        {"named": _named_order(subject), "intent": intent_id if isinstance(intent_id, str) else None},
     )
-    row = found.one_or_none()
-    return None if row is None else str(row.order_id)
+    row = found.first()
+    return None if row is None else str(row.id)
 
 
 async def store(session: Session, source: str, event: dict[str, Any], order_id: str | None) -> StoredEvent:
@@ -89,14 +90,18 @@ async def payload(session: Session, inbox_id: str) -> dict[str, Any]:
     return dict(value)
 
 
-async def leftovers(session: Session, limit: int = 200) -> list[StoredEvent]:
-    """Events that were stored but never dispatched, oldest first."""
+async def leftovers(
+    session: Session, after: StoredEvent | None = None, limit: int = 200
+) -> list[StoredEvent]:
+    """The next events that were stored but never dispatched, in order of arrival."""
     rows = await session.execute(
         text(
             "SELECT * FROM inbound_event WHERE dispatched_at IS NULL "
-            "AND received_at < now() - interval '2 seconds' ORDER BY received_at LIMIT :limit"
+            "AND received_at < now() - interval '2 seconds' AND (CAST(:after AS uuid) IS NULL "
+            "OR (received_at, id) > (SELECT e.received_at, e.id FROM inbound_event e WHERE e.id = :after)) "
+            "ORDER BY received_at, id LIMIT :limit"
         ),
-        {"limit": limit},
+        {"after": None if after is None else after.inbox_id, "limit": limit},
     )
     return [_event(row) for row in rows]
 

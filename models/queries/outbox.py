@@ -7,7 +7,10 @@ from typing import Any
 
 from sqlalchemy import text
 
+from domain.event_types import EventType
 from models.database import Session
+
+_TYPES = frozenset(EventType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,11 @@ class Publication:
     type: str
     stream: str
     data: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # A type that no endpoint can ask for would reach those only that want everything.
+        if self.type not in _TYPES:
+            raise ValueError(f"{self.type} is not in domain.event_types")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Receivers of our events."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,7 +51,7 @@ async def insert(
     *,
     url: str,
     description: str,
-    event_types: list[str],
+    event_types: Sequence[str],
     secret_sealed: bytes,
 ) -> None:
     """Make an endpoint; a repeat under the same id changes nothing."""
@@ -63,7 +64,7 @@ async def insert(
             "id": endpoint_id,
             "url": url,
             "description": description,
-            "event_types": event_types,
+            "event_types": list(event_types),
             "secret": secret_sealed,
         },
     )

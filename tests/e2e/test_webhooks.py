@@ -138,8 +138,20 @@ async def test_mutated_events_are_never_accepted(shop: Shop) -> None:
     assert await stored(shop) == before
 
 
-async def test_a_foreign_event_is_stored_and_ignored(shop: Shop) -> None:
-    payload = event_of()
+@pytest.mark.parametrize(
+    ("kind", "metadata", "outcome"),
+    [
+        ("payment_intent.succeeded", {}, "ignored: not an object of ours"),
+        ("payment_intent.succeeded", {"order_id": "A-17"}, "ignored: not an object of ours"),
+        ("payment_intent.succeeded", {"order_id": str(uuid.UUID(int=7))}, "ignored: not an object of ours"),
+        ("something.that.stripe.will.invent", {}, "ignored: not an object of ours"),
+    ],
+    ids=["no metadata", "metadata of another form", "metadata of our form", "unknown type"],
+)
+async def test_a_foreign_or_unknown_event_is_stored_once_and_ignored(
+    shop: Shop, kind: str, metadata: dict[str, str], outcome: str
+) -> None:
+    payload = event_of(type=kind, data={"object": {"id": "x_1", "object": "x", "metadata": metadata}})
     answer = await post(shop, payload, signed(shop, payload))
     assert answer.status_code == 200
     again = await post(shop, payload, signed(shop, payload))
@@ -147,7 +159,7 @@ async def test_a_foreign_event_is_stored_and_ignored(shop: Shop) -> None:
     rows = await shop.query(
         "SELECT outcome FROM inbound_event WHERE event_id = %s", json.loads(payload)["id"]
     )
-    assert [row["outcome"] for row in rows] == ["ignored: not an object of ours"]
+    assert [row["outcome"] for row in rows] == [outcome]
 
 
 async def test_success_after_cancel_goes_back_by_itself(shop: Shop) -> None:

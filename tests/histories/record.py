@@ -242,6 +242,7 @@ class Recorder:
         for name, kind in (
             ("inbox-recovery", messages.INBOX_RECOVERY),
             ("ledger-seal", messages.LEDGER_SEAL),
+            ("retention", messages.RETENTION),
         ):
             await self._client.get_schedule_handle(name).trigger()
             async for found in self._client.list_workflows(f"WorkflowType = '{kind}'"):

@@ -57,6 +57,7 @@ PATHS = {
     "delivery-hurried",
     "webhook-replay",
     "inbox-recovery",
+    "retention",
     "reconciliation-clean",
     "reconciliation-continued",
     "reconciliation-repaired",

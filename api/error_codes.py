@@ -55,6 +55,12 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "payment_refused": ErrorDoc(409, "Payment refused", "The processor refuses such a payment for good."),
     "entitlement_not_failed": ErrorDoc(409, "Nothing to retry", "Only a failed entitlement can be retried."),
     "split_rule_overlap": ErrorDoc(409, "Split rules overlap", "Another version is valid in this time."),
+    "tax_rate_exists": ErrorDoc(
+        409, "Tax rate exists", "A version of the same place and kind of goods begins on that day."
+    ),
+    "tax_rate_invalid": ErrorDoc(
+        422, "Tax rate invalid", "A version begins today (UTC) or later: what was sold keeps its tax."
+    ),
     "period_closed": ErrorDoc(
         409, "Period closed", "That month of the ledger is closed for good; nothing is posted into it."
     ),

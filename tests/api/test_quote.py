@@ -1,8 +1,11 @@
 """The quote: totals with tax by line, for an address. And text and ids that are none."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from tests.api.callers import Gateway, usd
 
@@ -156,3 +159,79 @@ async def test_lists_refuse_limits_and_cursors_that_are_none(gateway: Gateway, p
     for cursor in ("nonsense", "!!!!", "ä", "AAAA", "%00"):
         assert await gateway.operator.refused("GET", path, cursor=cursor) == (422, "invalid_cursor")
     assert (await gateway.operator.send("GET", path, limit=100)).status_code == 200
+
+
+def rate(**changes: Any) -> dict[str, Any]:
+    """A version that begins today."""
+    today = datetime.now(UTC).date()
+    body = {"country": "AD", "rate_ppm": 45_000, "valid_from": today.isoformat(), "source": "a test of today"}
+    return body | changes
+
+
+async def test_an_operator_enters_a_rate_and_it_is_charged_from_its_day_on(gateway: Gateway) -> None:
+    learner = await gateway.person()
+    await learner.add((await gateway.item())["id"])
+
+    async def tax() -> int:
+        quote = await learner.ok("POST", "/v1/checkout/quote", {"billing_address": {"country": "AD"}})
+        return int(quote["totals"]["tax"]["amount"])
+
+    assert await tax() == 0
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    made = await gateway.operator.ok("POST", "/v1/tax-rates", rate())
+    later = await gateway.operator.ok(
+        "POST", "/v1/tax-rates", rate(valid_from=tomorrow.isoformat(), rate_ppm=0)
+    )
+    assert (made["jurisdiction"], made["state"], made["tax_code"]) == ("AD", None, None)
+    charged = await tax()
+    assert charged > 0
+    of_code = rate(tax_code="txcd_99999999", rate_ppm=900_000)
+    await gateway.operator.ok("POST", "/v1/tax-rates", of_code)
+    assert await tax() == charged, "another kind of goods"
+
+    async def listed(**query: str) -> list[dict[str, Any]]:
+        found = await gateway.operator.ok("GET", "/v1/tax-rates", country="AD", **query)
+        return list(found["data"])
+
+    assert [one["rate_ppm"] for one in await listed(on=made["valid_from"])] == [900_000, 45_000]
+    assert later in await listed(on=str(tomorrow))
+    assert made not in await listed(on=str(tomorrow))
+    assert len(await listed()) == 3
+    logged = (await gateway.operator.ok("GET", "/v1/audit", limit=10))["data"]
+    assert {made["id"], later["id"]} <= {name for entry in logged for name in entry["objects"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"valid_from": "2026-01-01"}, (422, "tax_rate_invalid")),
+        ({"valid_to": "2000-01-01"}, (422, "invalid_request")),
+        ({"rate_ppm": 1_000_001}, (422, "invalid_request")),
+        ({"rate_ppm": 19.5}, (422, "invalid_request")),
+        ({"rate_ppm": -1}, (422, "invalid_request")),
+        ({"country": "Germany"}, (422, "invalid_request")),
+        ({"jurisdiction": "FR"}, (422, "invalid_request")),
+        ({"jurisdiction": "DE-RC"}, (422, "invalid_request")),
+        ({"source": ""}, (422, "invalid_request")),
+        ({"id": "x"}, (422, "invalid_request")),
+    ],
+    ids=str,
+)
+async def test_a_rate_that_cannot_be_is_refused(
+    gateway: Gateway, changes: dict[str, Any], refusal: tuple[int, str]
+) -> None:
+    before = await gateway.operator.ok("GET", "/v1/tax-rates", limit=1)
+    assert await gateway.operator.refused("POST", "/v1/tax-rates", rate(country="DE") | changes) == refusal
+    assert await gateway.operator.ok("GET", "/v1/tax-rates", limit=1) == before
+
+
+async def test_a_version_is_never_edited(gateway: Gateway) -> None:
+    await gateway.operator.ok("POST", "/v1/tax-rates", rate(country="SM"))
+    again = await gateway.operator.refused("POST", "/v1/tax-rates", rate(country="SM", rate_ppm=1))
+    assert again == (409, "tax_rate_exists")
+    with pytest.raises(DBAPIError, match="permission denied"):
+        async with gateway.services.database.transaction() as session:
+            await session.execute(text("UPDATE tax_rate SET ppm = 1 WHERE country = 'SM'"))
+    learner = await gateway.person()
+    assert await learner.refused("POST", "/v1/tax-rates", rate()) == (403, "forbidden")
+    assert await learner.refused("GET", "/v1/tax-rates") == (403, "forbidden")

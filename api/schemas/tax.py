@@ -1,0 +1,77 @@
+"""Tax rates of the built-in table."""
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from api.schemas.common import Body, Output
+from domain.tax import PPM_WHOLE, REVERSE_CHARGE_SUFFIX
+
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")]
+State = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,3}$", description="The second part of ISO 3166-2.")]
+Jurisdiction = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?( [\w .'-]{1,60})?$",
+        description="As documents name it: `DE`, `US-NY`, `US-NY New York City`.",
+    ),
+]
+TaxCode = Annotated[str, Field(pattern=r"^txcd_[0-9]{8}$", description="Null: all kinds without their own.")]
+
+
+class NewTaxRateBody(Body):
+    """A version of a rate; never edited, only followed by a younger one of the same place and kind.
+
+    Days are in UTC; it is valid within `[valid_from, valid_to)`.
+    """
+
+    country: Country
+    state: State | None = None
+    jurisdiction: Annotated[
+        Jurisdiction | None, Field(description="Left out: the country, or the country and the state.")
+    ] = None
+    tax_code: TaxCode | None = None
+    rate_ppm: Annotated[
+        int, Field(ge=0, le=PPM_WHOLE, strict=True, description="Parts per million: 19 % is 190000.")
+    ]
+    valid_from: date
+    valid_to: date | None = None
+    source: Annotated[str, Field(min_length=3, max_length=300, description="Who says so, as of when.")]
+
+    @property
+    def place(self) -> str:
+        """The country, or the country and the state: `US-NY`."""
+        return self.country if self.state is None else f"{self.country}-{self.state}"
+
+    @model_validator(mode="after")
+    def _is_of_its_place(self) -> "NewTaxRateBody":
+        if self.valid_to is not None and self.valid_to <= self.valid_from:
+            raise ValueError("valid_to is after valid_from")
+        named = self.jurisdiction
+        if named is None:
+            return self
+        if named.split(" ")[0] != self.place or named.endswith(REVERSE_CHARGE_SUFFIX):
+            raise ValueError(f"the jurisdiction begins with {self.place}")
+        return self
+
+
+class TaxRateView(Output):
+    """A version of a rate. Of those that are valid on a day, the youngest of a place and kind counts."""
+
+    id: str
+    country: str
+    state: str | None
+    jurisdiction: str
+    tax_code: str | None
+    rate_ppm: int
+    valid_from: date
+    valid_to: date | None
+    source: str
+
+
+class TaxRateList(Output):
+    """A page of versions, newest first."""
+
+    data: list[TaxRateView]
+    next_cursor: str | None

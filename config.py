@@ -69,6 +69,7 @@ class Settings(LmsSettings):
     """All settings of the product. Secrets never appear in a repr or a log."""
 
     commerce_env: Literal["development", "test", "production"] = "development"
+    log_format: Literal["plain", "json"] | None = None
     database_url: SecretStr
     temporal_address: str = "127.0.0.1:7233"
     temporal_namespace: str = "default"
@@ -127,6 +128,11 @@ class Settings(LmsSettings):
     def ui_origins(self) -> tuple[str, ...]:
         """Origins of Temporal UIs whose pages may have payloads decrypted."""
         return _split(self.temporal_ui_origins)
+
+    @property
+    def log_lines(self) -> Literal["plain", "json"]:
+        """As set; else for machines in production and for people elsewhere."""
+        return self.log_format or ("json" if self.commerce_env == "production" else "plain")
 
     @property
     def allow_private_addresses(self) -> bool:

@@ -58,6 +58,7 @@ from domain.messages import ReconciliationInput, ReplayInput
 from integrations.dispatch import Dispatcher
 from integrations.http import make_http_client
 from integrations.lms import PollsCompletion, make_lms
+from integrations.logs import configure as configure_logs
 from integrations.outbound import OutboundHttp
 from integrations.payments import StripePayments
 from integrations.sealing import Sealer
@@ -432,13 +433,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 async def main() -> None:
     """Run from the environment until SIGINT or SIGTERM."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings = Settings()
+    configure_logs(settings.log_lines)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await run(Settings(), stop)
+    await run(settings, stop)
 
 
 if __name__ == "__main__":

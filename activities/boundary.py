@@ -13,6 +13,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from domain.errors import CommerceError, LedgerError, Unavailable
 from integrations.dispatch import Dispatcher
+from integrations.logs import bound
 from models.database import Database, Session
 from models.queries import documents, outbox
 from models.queries.documents import Draft
@@ -96,7 +97,7 @@ class Transactions:
         async with self._database.transaction() as session:
             transaction = Transaction(session)
             yield transaction
-            wakes = await outbox.publish(session, transaction.publications)
+            wakes = await outbox.publish(session, transaction.publications, request_id=bound("request_id"))
             # Last, and in one order, so that nobody waits long for a number, nor two for each other.
             for draft in sorted(transaction.drafts, key=lambda draft: draft.series):
                 issued = await documents.issue(session, draft)

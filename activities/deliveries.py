@@ -197,6 +197,7 @@ def _body(pending: PendingDelivery) -> bytes:
             "api_version": API_VERSION,
             "stream": pending.stream,
             "stream_seq": pending.stream_seq,
+            "request_id": pending.request_id,
             "data": pending.data,
         },
         separators=(",", ":"),

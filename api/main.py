@@ -1,6 +1,5 @@
 """The gateway: builds the app and its clients (composition root). `uvicorn api.main:create_app --factory`."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +14,7 @@ from config import Settings
 from integrations.dispatch import Dispatcher
 from integrations.http import make_http_client
 from integrations.lms import make_lms
+from integrations.logs import configure as configure_logs
 from integrations.payments import StripePayments
 from integrations.sealing import Sealer
 from integrations.stripe_tax import StripeTax
@@ -26,8 +26,7 @@ from models.database import Database
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The app; its clients are opened when it starts and closed when it stops."""
     settings = settings or Settings()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    configure_logs(settings.log_lines)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

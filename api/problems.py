@@ -2,9 +2,9 @@
 
 import logging
 import re
+import time
 import uuid
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -27,6 +27,7 @@ from domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from integrations.logs import bind, bound
 
 log = logging.getLogger("gateway")
 
@@ -46,12 +47,12 @@ _STATUS_BY_CLASS: tuple[tuple[type[CommerceError], int], ...] = (
 )
 _CODE_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
-_request_id: ContextVar[str] = ContextVar("request_id", default="")
+_QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 def current_request_id() -> str:
     """The id of the request that is being served; empty outside of one."""
-    return _request_id.get()
+    return bound("request_id")
 
 
 def status_of(error: CommerceError) -> int:
@@ -96,7 +97,7 @@ def problem_response(request: Request, error: CommerceError) -> JSONResponse:
     elif error.code == "idempotency_key_in_use":
         headers["Retry-After"] = "1"
     if status >= 500 and status != 503:
-        log.error("request %s: %s: %s", current_request_id(), error.code, error.detail)
+        log.error("%s: %s", error.code, error.detail)
         return problem(request, status, "internal", "something went wrong on our side", headers=headers)
     return problem(request, status, error.code, error.detail or error.code, error.members, headers)
 
@@ -139,12 +140,12 @@ def _database_error(request: Request, error: Exception) -> JSONResponse:
     passing = sqlstate is None or sqlstate[:2] in ("08", "53", "57", "40")
     if isinstance(error, DBAPIError) and not passing:
         return _unexpected(request, error)
-    log.warning("request %s: the database can't serve it now (%s)", current_request_id(), sqlstate)
+    log.warning("the database can't serve this now (%s)", sqlstate)
     return problem_response(request, Unavailable("the database can't serve this now"))
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("request %s failed", current_request_id(), exc_info=error)
+    log.error("a request failed", exc_info=error)
     return problem(request, 500, "internal", "something went wrong on our side")
 
 
@@ -162,14 +163,17 @@ class RequestEnvelope:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _SANE_REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
-        _request_id.set(request_id)
+        with bind(request_id=request_id):
+            await self._serve(scope, receive, send, request_id)
 
-        started = False
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        began, started = time.perf_counter(), False
 
         async def send_with_id(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                _log_access(scope, message["status"], time.perf_counter() - began)
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
@@ -194,6 +198,12 @@ class RequestEnvelope:
             if started:
                 raise
             await _unexpected(Request(scope), error)(scope, receive, send_with_id)
+
+
+def _log_access(scope: Scope, status: int, seconds: float) -> None:
+    """The path without its query, which may hold what people typed."""
+    if scope["path"] not in _QUIET_PATHS:
+        log.info("%s %s %s in %d ms", scope["method"], scope["path"], status, seconds * 1000)
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes | None:

@@ -15,7 +15,6 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.dependencies import Services
-from api.problems import current_request_id
 from domain import ids
 from domain.errors import CommerceError, Conflict, InvalidInput, Unavailable
 from domain.messages import (
@@ -42,12 +41,11 @@ async def ask_checkout(services: Services, order_id: str) -> CheckoutAnswer:
     """Start the order's workflow, or find it, and wait until its payment can begin."""
     start: WithStartWorkflowOperation[CheckoutWorkflow, str] = WithStartWorkflowOperation(
         CheckoutWorkflow.run,
-        OrderInput(order_id, current_request_id()),
+        OrderInput(order_id),
         id=ids.order_workflow_id(order_id),
         task_queue=services.task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        memo={"request_id": current_request_id()},
         static_summary=f"Order {order_id}",
     )
     return await _translated(
@@ -64,12 +62,11 @@ async def ask_refund(services: Services, refund_id: str) -> str:
     """Start the refund's workflow, or find it, and wait until the money is reserved."""
     start: WithStartWorkflowOperation[RefundWorkflow, str] = WithStartWorkflowOperation(
         RefundWorkflow.run,
-        RefundInput(refund_id, current_request_id()),
+        RefundInput(refund_id),
         id=ids.refund_workflow_id(refund_id),
         task_queue=services.task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        memo={"request_id": current_request_id()},
         static_summary=f"Refund {refund_id}",
     )
     return await _translated(
@@ -86,12 +83,11 @@ async def ask_correction(services: Services, correction_id: str) -> str:
     """Start a correction of a payee's money, or find it, and wait until it is done."""
     start: WithStartWorkflowOperation[CorrectionWorkflow, str] = WithStartWorkflowOperation(
         CorrectionWorkflow.run,
-        CorrectionInput(correction_id, current_request_id()),
+        CorrectionInput(correction_id),
         id=ids.correction_workflow_id(correction_id),
         task_queue=services.task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        memo={"request_id": current_request_id()},
         static_summary=f"Correction {correction_id}",
     )
     return await _translated(
@@ -108,12 +104,11 @@ async def ask_store_credit(services: Services, grant_id: str) -> str:
     """Start the gift of store credit, or find it, and wait until it is in the books."""
     start: WithStartWorkflowOperation[StoreCreditWorkflow, str] = WithStartWorkflowOperation(
         StoreCreditWorkflow.run,
-        StoreCreditInput(grant_id, current_request_id()),
+        StoreCreditInput(grant_id),
         id=ids.store_credit_workflow_id(grant_id),
         task_queue=services.task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        memo={"request_id": current_request_id()},
         static_summary=f"Store credit {grant_id}",
     )
     return await _translated(

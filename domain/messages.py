@@ -43,7 +43,6 @@ class OrderInput:
     """Starts or resumes an order; everything else is read from its rows."""
 
     order_id: str
-    request_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,6 @@ class CorrectionInput:
     """A correction of a payee's money; what was asked stands in its command row."""
 
     correction_id: str
-    request_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,6 @@ class StoreCreditInput:
     """Store credit to give; what was asked stands in its command row."""
 
     grant_id: str
-    request_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,6 @@ class RefundInput:
     dashboard, comes with the processor's id instead."""
 
     refund_id: str
-    request_id: str = ""
     provider_refund_id: str | None = None
 
 

@@ -6,6 +6,7 @@ from temporalio.client import Client, TLSConfig
 from temporalio.converter import DataConverter
 
 from integrations.payload_codec import sealing_converter
+from integrations.request_ids import RequestIds
 from integrations.sealing import Sealer
 
 
@@ -34,5 +35,6 @@ async def connect(
         tls=tls,
         api_key=api_key,
         lazy=lazy,
+        interceptors=[RequestIds()],
         data_converter=DataConverter.default if sealer is None else sealing_converter(sealer),
     )

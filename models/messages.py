@@ -83,6 +83,7 @@ class OutboundEvent(SQLModel, table=True):
     stream: str
     stream_seq: int = whole()
     data: dict[str, Any] = json_object()
+    request_id: str | None
     created_at: datetime = created()
 
 

@@ -36,16 +36,21 @@ class Wake:
     stream: str
 
 
-async def publish(session: Session, publications: Iterable[Publication]) -> list[Wake]:
-    """Write the events and their deliveries; streams are locked in name order, so nobody deadlocks."""
+async def publish(
+    session: Session, publications: Iterable[Publication], *, request_id: str = ""
+) -> list[Wake]:
+    """Write the events and their deliveries; streams are locked in name order, so nobody deadlocks.
+
+    `request_id`: the request that all this happens for, if one does.
+    """
     wakes: dict[Wake, None] = {}
     for publication in sorted(publications, key=lambda p: p.stream):
-        for wake in await _publish_one(session, publication):
+        for wake in await _publish_one(session, publication, request_id):
             wakes[wake] = None
     return list(wakes)
 
 
-async def _publish_one(session: Session, publication: Publication) -> list[Wake]:
+async def _publish_one(session: Session, publication: Publication, request_id: str) -> list[Wake]:
     await session.execute(
         text("INSERT INTO outbound_stream (stream, last_seq) VALUES (:stream, 0) ON CONFLICT DO NOTHING"),
         {"stream": publication.stream},
@@ -59,8 +64,8 @@ async def _publish_one(session: Session, publication: Publication) -> list[Wake]
     event_id = (
         await session.execute(
             text(
-                "INSERT INTO outbound_event (event_key, type, stream, stream_seq, data) "
-                "VALUES (:event_key, :type, :stream, :seq, CAST(:data AS jsonb)) "
+                "INSERT INTO outbound_event (event_key, type, stream, stream_seq, data, request_id) "
+                "VALUES (:event_key, :type, :stream, :seq, CAST(:data AS jsonb), :request_id) "
                 "ON CONFLICT (event_key) DO NOTHING RETURNING id"
             ),
             {
@@ -69,6 +74,7 @@ async def _publish_one(session: Session, publication: Publication) -> list[Wake]
                 "stream": publication.stream,
                 "seq": last_seq + 1,
                 "data": json.dumps(publication.data),
+                "request_id": request_id or None,
             },
         )
     ).scalar_one_or_none()

@@ -23,6 +23,7 @@ class PendingDelivery:
     stream_seq: int
     created_at: str
     data: dict[str, Any]
+    request_id: str | None
     attempts: int
     url: str
     secret_sealed: bytes
@@ -34,8 +35,8 @@ async def next_pending(session: Session, endpoint_id: str, stream: str) -> Pendi
         await session.execute(
             text(
                 "SELECT d.id, d.event_id, e.type, e.stream, e.stream_seq, "
-                'to_char(e.created_at, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS created_at, e.data, '
-                "d.attempts, w.url, w.secret_sealed "
+                'to_char(e.created_at, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS created_at, '
+                "e.data, e.request_id, d.attempts, w.url, w.secret_sealed "
                 "FROM webhook_delivery d JOIN outbound_event e ON e.id = d.event_id "
                 "JOIN webhook_endpoint w ON w.id = d.endpoint_id "
                 "WHERE d.endpoint_id = :endpoint AND e.stream = :stream AND d.status = 'pending' "
@@ -54,6 +55,7 @@ async def next_pending(session: Session, endpoint_id: str, stream: str) -> Pendi
         row.stream_seq,
         row.created_at,
         row.data,
+        row.request_id,
         row.attempts,
         row.url,
         bytes(row.secret_sealed),

@@ -79,6 +79,7 @@ class Settings(LmsSettings):
     temporal_api_key: SecretStr | None = None
     temporal_encrypt_payloads: bool = True
     temporal_ui_origins: str = ""
+    cors_origins: str = ""
     temporal_sticky_timeout_seconds: float = Field(default=1.0, gt=0)
     stripe_secret_key: SecretStr
     stripe_publishable_key: str
@@ -133,6 +134,11 @@ class Settings(LmsSettings):
     def log_lines(self) -> Literal["plain", "json"]:
         """As set; else for machines in production and for people elsewhere."""
         return self.log_format or ("json" if self.commerce_env == "production" else "plain")
+
+    @cached_property
+    def cors_origin_list(self) -> tuple[str, ...]:
+        """Origins of front ends in browsers that may call the gateway."""
+        return _split(self.cors_origins)
 
     @property
     def allow_private_addresses(self) -> bool:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import problems
+from api import problems, protection
 from api.dependencies import Secrets, Services
 from api.openapi import describe
 from api.routers import ALL_ROUTERS
@@ -100,5 +100,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in ALL_ROUTERS:
         app.include_router(router)
     problems.install(app, settings.public_url)
+    protection.install(
+        app,
+        origins=(*settings.cors_origin_list, *settings.ui_origins),
+        https_only=settings.public_url.startswith("https://"),
+    )
     describe(app)
     return app

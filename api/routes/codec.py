@@ -13,15 +13,6 @@ from integrations.payload_codec import SealingCodec
 
 router = APIRouter(include_in_schema=False)
 
-_MAX_AGE_SECONDS = "600"
-
-
-@router.options("/codec/{direction}")
-async def preflight(request: Request, services: ServicesDep, direction: str) -> Response:
-    """What the browser asks before the UI's first call."""
-    del direction
-    return Response(status_code=204, headers=_cors(request, services.temporal_ui_origins))
-
 
 @router.post("/codec/decode")
 async def decode(request: Request, services: ServicesDep) -> Response:
@@ -32,7 +23,7 @@ async def decode(request: Request, services: ServicesDep) -> Response:
         opened = Payloads(payloads=codec.opened(_parse(await request.body()).payloads))
     except ValueError as error:
         raise InvalidInput(str(error)) from error
-    return _answer(request, services, opened)
+    return _answer(opened)
 
 
 @router.post("/codec/encode")
@@ -40,7 +31,7 @@ async def encode(request: Request, services: ServicesDep) -> Response:
     """Seal what an operator sends from the UI: the input of a signal or an update."""
     _admit(request, services)
     codec = SealingCodec(services.sealer)
-    return _answer(request, services, Payloads(payloads=codec.sealed(_parse(await request.body()).payloads)))
+    return _answer(Payloads(payloads=codec.sealed(_parse(await request.body()).payloads)))
 
 
 def _admit(request: Request, services: ServicesDep) -> None:
@@ -57,22 +48,5 @@ def _parse(body: bytes) -> Payloads:
         raise InvalidInput("the body is not Temporal's JSON of payloads") from error
 
 
-def _answer(request: Request, services: ServicesDep, payloads: Payloads) -> Response:
-    return Response(
-        json_format.MessageToJson(payloads),
-        media_type="application/json",
-        headers=_cors(request, services.temporal_ui_origins),
-    )
-
-
-def _cors(request: Request, origins: tuple[str, ...]) -> dict[str, str]:
-    origin = request.headers.get("origin", "")
-    if origin not in origins:
-        return {}
-    return {
-        "Access-Control-Allow-Origin": origin,
-        "Access-Control-Allow-Methods": "POST, OPTIONS",
-        "Access-Control-Allow-Headers": "authorization, content-type, x-namespace",
-        "Access-Control-Max-Age": _MAX_AGE_SECONDS,
-        "Vary": "Origin",
-    }
+def _answer(payloads: Payloads) -> Response:
+    return Response(json_format.MessageToJson(payloads), media_type="application/json")

@@ -123,9 +123,19 @@ def check_target(url: str, *, allow_private: bool = False) -> httpx.URL:
     if target.userinfo:
         raise UnsafeTarget("the URL must not hold a user name or password")
     if not allow_private:
-        with suppress(ValueError):
-            _require_public(ipaddress.ip_address(host))
+        _require_public_text(host)
     return target
+
+
+def _require_public_text(host: str) -> None:
+    """Tell at once what can be told without asking a name server."""
+    if f".{host}".rstrip(".").endswith(".localhost"):
+        raise UnsafeTarget(f"{host} is this machine, not a public address")
+    with suppress(ValueError):
+        _require_public(ipaddress.ip_address(host))
+    with suppress(OSError, UnicodeError):
+        # Decimal, octal, hexadecimal and short forms: 2130706433, 0177.0.0.1, 0x7f.1.
+        _require_public(ipaddress.IPv4Address(socket.inet_aton(host)))
 
 
 def _require_public(address: Address) -> None:

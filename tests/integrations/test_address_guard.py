@@ -170,6 +170,9 @@ _NAMES = {
 UNSAFE_URLS = [
     *(f"https://{f'[{a}]' if ':' in a else a}/hook" for a in PRIVATE_ADDRESSES if "%" not in a),
     "https://localhost/",
+    "https://app.localhost/",
+    "https://a.b.LOCALHOST./",
+    "https://ip6-localhost/",
     "https://LOCALHOST./",
     "https://127.1/",
     "https://127.0.1/",
@@ -312,6 +315,9 @@ async def test_a_real_server_on_loopback_is_reached_only_in_development(recorder
 def test_check_target_tells_an_operator_at_once() -> None:
     assert check_target("https://example.com/hook?x=1").host == "example.com"
     assert check_target("http://127.0.0.1:8091/", allow_private=True).port == 8091
+    for url in ("https://2130706433/", "https://0x7f.1/", "https://0300.0250.1.1/", "https://x.localhost/"):
+        with pytest.raises(UnsafeTarget):
+            check_target(url)
     for url in ("http://example.com/", "https://10.0.0.1/", "https://u:p@example.com/", "ftp://x/", "x", ""):
         with pytest.raises(UnsafeTarget):
             check_target(url)

@@ -9,6 +9,7 @@ from activities import refund_books
 from activities.boundary import Transaction, Transactions, translated
 from activities.credit_notes import dispute_draft
 from activities.earnings import ledger_of, post_outcome
+from activities.parked_refunds import wake_parked
 from domain import ids
 from domain.errors import CommerceError, ExternalError, ProcessorRejected, ProcessorUnavailable
 from domain.event_keys import dispute_cause
@@ -325,6 +326,8 @@ class DisputeActivities:
         for course_id in view.course_ids:
             await self._dispatcher.wake_entitlement(view.user_id, course_id)
         await self._dispatcher.order_entitlement_changed(view.order_id)
+        if view.over:
+            await wake_parked(self._transactions, self._dispatcher, view.order_id)
 
 
 async def _keep_only(tx: Transaction, row: OrderRow, found: Dispute) -> None:

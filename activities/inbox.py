@@ -140,6 +140,13 @@ class InboxActivities:
                     for o, i in unfinished.late_payments
                 ),
                 *(
+                    (
+                        ids.refund_workflow_id(ids.foreign_refund_id(parked.provider_id, parked.created)),
+                        partial(send.wake_parked_refund, parked.provider_id, parked.created),
+                    )
+                    for parked in unfinished.parked_refunds
+                ),
+                *(
                     (ids.late_failure_workflow_id(i), partial(send.start_late_failure, o, i))
                     for o, i in unfinished.late_failures
                 ),

@@ -7,6 +7,7 @@ from temporalio import activity
 from activities import refund_books, refund_reservation
 from activities.boundary import Transaction, Transactions, translated
 from activities.orders import Refusal, refusal_of
+from activities.parked_refunds import wake_parked
 from activities.refund_books import RefundState
 from domain import ids
 from domain.errors import CommerceError, Conflict, InvalidInput
@@ -133,7 +134,14 @@ class RefundActivities:
                 await refund_books.settle(tx, refund, seller=self._seller)
             elif found.status in ("failed", "canceled") and refund.status is not RefundStatus.FAILED:
                 await refund_books.fail(tx, refund, found.failure_reason or found.status)
-            return await refund_books.state_of(tx, refund_id)
+            state = await refund_books.state_of(tx, refund_id)
+        return await self._waking_parked(state)
+
+    async def _waking_parked(self, state: RefundState) -> RefundState:
+        """One made by hand that is parked may take the place of one that failed: it looks again."""
+        if state.status is RefundStatus.FAILED and not state.canceled:
+            await wake_parked(self._transactions, self._dispatcher, state.order_id)
+        return state
 
     @activity.defn
     @translated
@@ -143,7 +151,8 @@ class RefundActivities:
             refund = await refund_books.require(tx, failure.refund_id, lock=True)
             if refund.status is RefundStatus.PENDING:
                 await refund_books.fail(tx, refund, failure.reason)
-            return await refund_books.state_of(tx, refund.id)
+            state = await refund_books.state_of(tx, refund.id)
+        return await self._waking_parked(state)
 
     @activity.defn
     @translated
@@ -181,6 +190,7 @@ class RefundActivities:
         for course_id in state.course_ids:
             await self._dispatcher.wake_entitlement(state.user_id, course_id)
         await self._dispatcher.order_entitlement_changed(state.order_id)
+        await wake_parked(self._transactions, self._dispatcher, state.order_id)
 
     async def _read_state(self, refund_id: str) -> RefundState:
         async with self._transactions.begin() as tx:

@@ -227,6 +227,10 @@ class Verifier:
             + [ids.entitlement_workflow_id(user, course) for user, course in unfinished.entitlements]
             + [ids.split_workflow_id(line_id) for line_id in unfinished.line_ids]
             + [ids.tax_report_workflow_id(document_id) for document_id in unfinished.tax_reports]
+            + [
+                ids.refund_workflow_id(ids.foreign_refund_id(one.provider_id, one.created))
+                for one in unfinished.parked_refunds
+            ]
             + [ids.late_failure_workflow_id(intent_id) for _, intent_id in unfinished.late_failures]
             + [ids.dispute_workflow_id(provider_id) for provider_id in unfinished.disputes]
         )

@@ -252,6 +252,16 @@ class Dispatcher:
             signal=messages.SIGNAL_WAKE,
         )
 
+    async def wake_parked_refund(self, provider_refund_id: str, created: int) -> None:
+        """Have a refund that was made at the processor, and did not fit, tried again."""
+        refund_id = ids.foreign_refund_id(provider_refund_id, created)
+        await self._resume(
+            messages.REFUND,
+            messages.RefundInput(refund_id, provider_refund_id=provider_refund_id),
+            ids.refund_workflow_id(refund_id),
+            signal=messages.SIGNAL_WAKE,
+        )
+
     async def is_running(self, workflow_id: str) -> bool | None:
         """True when open, False when closed, None when Temporal knows no such workflow."""
         try:

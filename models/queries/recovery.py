@@ -8,7 +8,8 @@ from models.database import Session
 from models.queries import refunds
 
 # Younger rows may simply not have been reached yet.
-_SETTLING = "interval '30 seconds'"
+_SETTLING_SECONDS = 30
+_SETTLING = f"interval '{_SETTLING_SECONDS} seconds'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Unfinished:
     line_ids: list[str]
     late_payments: list[tuple[str, str]]
     late_failures: list[tuple[str, str]]
+    parked_refunds: list[refunds.ParkedRefund]
     payouts: list[str]
     tax_reports: list[str]
     disputes: list[str]
@@ -122,6 +124,7 @@ async def unfinished(session: Session, share: Share | None = None) -> Unfinished
         line_ids=[first for first, _ in lines],
         late_payments=await pairs(_LATE),
         late_failures=await pairs(_LATE_FAILURES),
+        parked_refunds=await refunds.all_parked(session, settled_seconds=_SETTLING_SECONDS),
         payouts=[first for first, _ in await pairs(_PAYOUTS)],
         tax_reports=[first for first, _ in await pairs(_TAX_REPORTS)],
         disputes=[first for first, _ in await pairs(_DISPUTES)],

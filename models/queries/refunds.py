@@ -327,3 +327,43 @@ async def lines_of(session: Session, refund_id: str) -> dict[str, int]:
         text("SELECT line_id, gross FROM refund_line WHERE refund_id = :id"), {"id": refund_id}
     )
     return {str(row.line_id): int(row.gross) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRefund:
+    """A refund made at the processor `created` seconds after the epoch, which no row stands for yet."""
+
+    provider_id: str
+    created: int
+
+
+# Told of by an event, not one of ours, not failed since, and not taken in.
+_PARKED = """
+    SELECT DISTINCT e.payload#>>'{data,object,id}' AS provider_id,
+        (e.payload#>>'{data,object,created}')::bigint AS created
+    FROM inbound_event e WHERE e.source = 'stripe' AND e.type LIKE 'refund.%' AND e.purged_at IS NULL
+        AND e.payload#>>'{data,object,metadata,refund_id}' IS NULL
+        AND NOT EXISTS (SELECT FROM refund r WHERE r.provider_refund_id = e.payload#>>'{data,object,id}')
+        AND NOT EXISTS (SELECT FROM inbound_event later WHERE later.order_id = e.order_id
+            AND later.type LIKE 'refund.%'
+            AND later.payload#>>'{data,object,id}' = e.payload#>>'{data,object,id}'
+            AND later.payload#>>'{data,object,status}' IN ('failed', 'canceled'))
+"""
+
+
+async def parked(session: Session, order_id: str) -> list[ParkedRefund]:
+    """Those of an order that wait to be taken in."""
+    rows = await session.execute(text(_PARKED + "AND e.order_id = :id ORDER BY 2, 1"), {"id": order_id})
+    return [ParkedRefund(row.provider_id, row.created) for row in rows]
+
+
+async def all_parked(session: Session, *, settled_seconds: int) -> list[ParkedRefund]:
+    """Those of all orders, told of at least so long ago."""
+    rows = await session.execute(
+        text(
+            _PARKED + "AND e.order_id IS NOT NULL AND e.dispatched_at IS NOT NULL "
+            "AND e.received_at < now() - make_interval(secs => :seconds) ORDER BY 2, 1"
+        ),
+        {"seconds": settled_seconds},
+    )
+    return [ParkedRefund(row.provider_id, row.created) for row in rows]

@@ -29,6 +29,7 @@ from tests.histories.credit import CreditPaths
 from tests.histories.disputes import DisputePaths
 from tests.histories.earnings import EarningPaths
 from tests.histories.late_failures import LateFailurePaths
+from tests.histories.polling import PollingPaths
 from tests.histories.reconciliation import ReconciliationPaths
 from tests.histories.refunds import RefundPaths
 
@@ -173,6 +174,10 @@ class Recorder:
         """Returned after they had succeeded."""
         await LateFailurePaths(self._shop, self.keep).record()
 
+    async def polling(self) -> None:
+        """Completions that the LMS was asked for."""
+        await PollingPaths(self._shop, self._client, self.keep).record()
+
     async def taken_up_refunds(self) -> None:
         """Failed and taken up, and made at the processor."""
         await RefundPaths(self._shop, self.keep).record()
@@ -280,6 +285,7 @@ async def record() -> None:
         await recorder.taken_up_refunds()
         await recorder.disputes()
         await recorder.late_failures()
+        await recorder.polling()
         await recorder.outbound()
         await recorder.earnings()
         await recorder.credit()

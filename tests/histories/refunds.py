@@ -27,6 +27,26 @@ class RefundPaths:
             await self._keep(name, ids.refund_workflow_id(refund["id"]))
         await self._in_the_dashboard()
         await self._adopted(operator)
+        await self._parked(operator)
+
+    async def _parked(self, operator: Shopper) -> None:
+        """A part is refunded by hand while ours has everything; ours is refused, and canceled."""
+        order = await self._shop.buy(await self._shop.learner())
+        await self._shop.stripe.pause_deliveries()
+        made = await self._shop.stripe.refund(order["payments"][0]["payment_intent_id"], 900)
+        refund = await operator.refund(order["id"])
+        await self._status(operator, refund, "failed")
+        await self._shop.stripe.resume_deliveries()
+        await wait_for(
+            lambda: self._shop.query(
+                "SELECT id FROM order_event WHERE order_id = %s AND kind = 'refund_parked'", order["id"]
+            ),
+            bool,
+            what="the parking",
+        )
+        await operator.call("POST", f"/v1/refunds/{refund['id']}/cancel")
+        await self._taken_in(made)
+        await self._keep("refund-parked", _foreign(made))
 
     async def _failed(self, operator: Shopper) -> dict[str, Any]:
         order = await self._shop.buy(await self._shop.learner())

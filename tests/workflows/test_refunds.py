@@ -211,9 +211,49 @@ async def test_one_that_does_not_fit_is_parked_until_it_does(bench: Bench) -> No
     assert len(await bench.query("SELECT id FROM refund WHERE order_id = %s", order.id)) == 1
     await wish(bench, own, WISH_CANCEL)
     assert await done(bench, own) == "canceled"
-    await bench.resources.dispatcher.wake_refund(foreign)
     assert str(await asyncio.wait_for(handle.result(), 60)) == "succeeded"
     assert (await bench.order(order.id)).amount_refunded == 900
+
+
+async def test_one_that_is_parked_takes_the_place_of_ours_when_that_is_refused(bench: Bench) -> None:
+    """It is heard of while ours has everything reserved, and has not been refused yet."""
+    order = await bench.bought(COURSE)
+    assert order.intent_id is not None
+    await bench.stripe.fault("POST", "/v1/refunds", "500_before", count=2)
+    await bench.refund(order.id, order.buyer.user_id)
+    made = await bench.stripe.refund(order.intent_id)
+    await bench.take_events_in()
+    own = await refund_in(bench, order, "succeeded", attempt=2)
+    assert own.provider_refund_id == made["id"]
+    assert await done(bench, own) == "succeeded"
+    assert await owed(bench, order) == 0
+
+
+async def test_one_that_is_parked_is_taken_in_when_the_dispute_ends(bench: Bench) -> None:
+    order = await bench.bought(COURSE)
+    assert order.intent_id is not None
+    made = await bench.stripe.refund(order.intent_id, 300)
+    dispute = await bench.stripe.dispute(order.intent_id, 1000)
+    events = await bench.stripe.listing("events")
+    await bench.take_these_in([e for e in events if e["data"]["object"]["id"] == dispute["id"]])
+    await bench.wait_for_status(order.id, "disputed")
+    await bench.take_events_in()
+    foreign = ids.foreign_refund_id(made["id"], made["created"])
+    await until(
+        lambda: bench.query(
+            "SELECT id FROM order_event WHERE order_id = %s AND kind = 'refund_parked'", order.id
+        ),
+        bool,
+        "the parking",
+    )
+    async with bench.resources.database.transaction() as session:
+        assert [one.provider_id for one in await refunds.parked(session, order.id)] == [made["id"]]
+    await bench.stripe.win_dispute(dispute["id"])
+    await bench.take_events_in()
+    handle = bench.workflow(ids.refund_workflow_id(foreign))
+    assert str(await asyncio.wait_for(handle.result(), 60)) == "succeeded"
+    async with bench.resources.database.transaction() as session:
+        assert await refunds.parked(session, order.id) == []
 
 
 async def test_a_refused_refund_takes_the_one_that_was_made_by_hand(bench: Bench) -> None:

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from api.dependencies import LedgerReader, ServicesDep, SessionDep
 from api.idempotency import CommerceRoute
 from api.ledger_export import export_ledger
 from api.paging import Cursor, Limit, key_cursor, next_cursor, parse_id, parse_key
+from api.schemas.common import Moment
 from api.schemas.ledger import (
     AccountBalance,
     Accounts,
@@ -42,8 +42,8 @@ async def list_journals(
     cursor: Cursor,
     order_id: Annotated[str | None, Query(max_length=64)] = None,
     account: AccountCode = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    since: Annotated[Moment | None, Query(alias="from")] = None,
+    until: Annotated[Moment | None, Query(alias="to")] = None,
     limit: Limit = 20,
 ) -> JournalList:
     """Journal entries, newest first, by order, account and effective time (`to` excluded)."""
@@ -118,9 +118,9 @@ async def list_accounts(
 async def get_trial_balance(
     caller: LedgerReader,
     session: SessionDep,
-    at: Annotated[AwareDatetime | None, Query(description="What was effective by then.")] = None,
+    at: Annotated[Moment | None, Query(description="What was effective by then.")] = None,
     recorded_at: Annotated[
-        AwareDatetime | None, Query(description="As far as it had been recorded by then.")
+        Moment | None, Query(description="As far as it had been recorded by then.")
     ] = None,
 ) -> TrialBalance:
     """Balances by account at a moment, as they were known at a moment; per currency they sum to zero.
@@ -156,8 +156,8 @@ async def get_export(
     caller: LedgerReader,
     services: ServicesDep,
     export_format: Annotated[ExportFormat, Query(alias="format")] = ExportFormat.CSV,
-    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    since: Annotated[Moment | None, Query(alias="from")] = None,
+    until: Annotated[Moment | None, Query(alias="to")] = None,
 ) -> StreamingResponse:
     """Journal entries by effective time (`to` excluded) for an accountant's own tools, as a stream.
 

@@ -1,8 +1,18 @@
 """Shapes that every route shares: bodies that refuse unknown fields, money, short text."""
 
+import re
+from datetime import date
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+)
 from pydantic_core import PydanticCustomError
 
 from domain.currencies import currency_of
@@ -25,6 +35,16 @@ def _known_currency(value: str) -> str:
     return value
 
 
+def _written_out(value: object) -> object:
+    """Numbers are no times: what one means (seconds, milliseconds, a year) is anybody's guess."""
+    if not isinstance(value, str | date) or (isinstance(value, str) and re.fullmatch(r"[-+.\d\s_]*", value)):
+        raise ValueError("write it as in RFC 3339, like 2026-11-23T09:30:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+Day = Annotated[date, BeforeValidator(_written_out)]
+Flag = StrictBool
 ShortText = Annotated[str, Field(max_length=500), AfterValidator(_no_control_characters)]
 LongText = Annotated[str, Field(max_length=10_000), AfterValidator(_no_control_characters)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["USD"]), AfterValidator(_known_currency)]

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
-from api.schemas.common import Body, MinorUnits, Money, Output, Payee, ShortText
+from api.schemas.common import Body, MinorUnits, Moment, Money, Output, Payee, ShortText
 
 
 class CourseEarnings(Output):
@@ -112,7 +112,7 @@ class WriteOffBody(Body):
     amount: PositiveMoney
     reason: Annotated[ShortText, Field(min_length=1)]
     effective_at: Annotated[
-        AwareDatetime | None,
+        Moment | None,
         Field(description="When it counts in the ledger, if not now; its month may be soft-closed."),
     ] = None
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from api.schemas.common import AffiliateCode, Body, Channel, Money, Output, ShortText
+from api.schemas.common import AffiliateCode, Body, Channel, Flag, Money, Output, ShortText
 from integrations.documents.locales import is_locale
 
 
@@ -44,7 +44,7 @@ class CheckoutBody(Body):
     """
 
     billing_address: BillingAddress
-    use_store_credit: bool = False
+    use_store_credit: Flag = False
     expected_total: Money | None = None
     expected_due: Money | None = None
     return_url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None = None
@@ -235,7 +235,7 @@ class RefundBody(Body):
     lines: Annotated[list[RefundLineBody], Field(min_length=1, max_length=100)] | None = None
     amount: Money | None = None
     reason: Annotated[ShortText, Field(min_length=1)]
-    keep_access: bool = False
+    keep_access: Flag = False
 
     @model_validator(mode="after")
     def _one_way(self) -> "RefundBody":

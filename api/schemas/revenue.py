@@ -3,14 +3,16 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from api.schemas.common import (
     AffiliateCode,
     Body,
     Channel,
     Currency,
+    Flag,
     MinorUnits,
+    Moment,
     Output,
     Payee,
 )
@@ -113,8 +115,8 @@ class SplitRuleBody(RuleTerms):
 
     scope: Scope
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    valid_from: AwareDatetime
-    valid_to: AwareDatetime | None = None
+    valid_from: Moment
+    valid_to: Moment | None = None
     hold_days: Annotated[int, Field(ge=0, le=3650)] | None = None
     release: Release = "after_hold"
 
@@ -144,7 +146,7 @@ class NewAffiliateBody(Body):
 class AffiliatePatch(Body):
     """Off, or on again."""
 
-    active: bool
+    active: Flag
 
 
 class AffiliateView(Output):

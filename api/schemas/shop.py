@@ -3,9 +3,20 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
-from api.schemas.common import Body, Currency, LongText, MinorUnits, Money, Output, Payee, ShortText
+from api.schemas.common import (
+    Body,
+    Currency,
+    Flag,
+    LongText,
+    MinorUnits,
+    Moment,
+    Money,
+    Output,
+    Payee,
+    ShortText,
+)
 from api.schemas.orders import BillingAddress
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$", examples=["python-101"])]
@@ -51,10 +62,10 @@ class ItemList(Output):
 class _ItemFields(Body):
     title: Annotated[ShortText, Field(min_length=1, max_length=300)] | None = None
     description: LongText | None = None
-    available: bool | None = None
-    available_from: AwareDatetime | None = None
-    available_until: AwareDatetime | None = None
-    starts_at: AwareDatetime | None = None
+    available: Flag | None = None
+    available_from: Moment | None = None
+    available_until: Moment | None = None
+    starts_at: Moment | None = None
     capacity: Count | None = None
     refund_window_days: Annotated[int, Field(ge=0, le=3650)] | None = None
     recognition: RecognitionName | None = None
@@ -148,13 +159,13 @@ class PromotionBody(Body):
     max_discount: MinorUnits | None = None
     usage_limit: Count | None = None
     usage_limit_per_user: Count | None = None
-    first_purchase_only: bool = False
+    first_purchase_only: Flag = False
     funding: Literal["shared", "platform"] = "shared"
-    stackable: bool = False
+    stackable: Flag = False
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    starts_at: AwareDatetime | None = None
-    ends_at: AwareDatetime | None = None
-    active: bool = True
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
+    active: Flag = True
 
     @model_validator(mode="after")
     def _one_kind(self) -> "PromotionBody":
@@ -173,15 +184,15 @@ class PromotionPatch(Body):
     item_ids: Annotated[list[IdText], Field(max_length=100)] | None = None
     min_subtotal: MinorUnits | None = None
     max_discount: MinorUnits | None = None
-    first_purchase_only: bool | None = None
+    first_purchase_only: Flag | None = None
     funding: Literal["shared", "platform"] | None = None
-    stackable: bool | None = None
+    stackable: Flag | None = None
     priority: Annotated[int, Field(ge=-1000, le=1000)] | None = None
     usage_limit: Count | None = None
     usage_limit_per_user: Count | None = None
-    starts_at: AwareDatetime | None = None
-    ends_at: AwareDatetime | None = None
-    active: bool | None = None
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
+    active: Flag | None = None
 
 
 class CartLineView(Output):
@@ -252,7 +263,7 @@ class QuoteBody(Body):
     """Where the buyer is, and whether store credit is to pay."""
 
     billing_address: BillingAddress
-    use_store_credit: bool = False
+    use_store_credit: Flag = False
 
 
 class TaxLine(Output):

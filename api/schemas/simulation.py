@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from api.schemas.common import Body, Channel, Money, Output, Payee
+from api.schemas.common import Body, Channel, Moment, Money, Output, Payee
 from api.schemas.revenue import RuleTerms
 
 
@@ -21,13 +21,13 @@ class SimulationBody(Body):
     order_ids: (
         Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=100)] | None
     ) = None
-    since: Annotated[AwareDatetime | None, Field(alias="from")] = None
-    until: Annotated[AwareDatetime | None, Field(alias="to")] = None
+    since: Annotated[Moment | None, Field(alias="from")] = None
+    until: Annotated[Moment | None, Field(alias="to")] = None
     rule: RuleTerms | None = None
     item_id: Annotated[str, Field(max_length=64)] | None = None
     channel: Channel | None = None
     affiliate: Payee | None = None
-    at: Annotated[AwareDatetime | None, Field(description="The moment whose rules apply; now.")] = None
+    at: Annotated[Moment | None, Field(description="The moment whose rules apply; now.")] = None
 
     @model_validator(mode="after")
     def _one_subject(self) -> "SimulationBody":

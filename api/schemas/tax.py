@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from api.schemas.common import Body, Output
+from api.schemas.common import Body, Day, Output
 from domain.tax import PPM_WHOLE, REVERSE_CHARGE_SUFFIX
 
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")]
@@ -35,8 +35,8 @@ class NewTaxRateBody(Body):
     rate_ppm: Annotated[
         int, Field(ge=0, le=PPM_WHOLE, strict=True, description="Parts per million: 19 % is 190000.")
     ]
-    valid_from: date
-    valid_to: date | None = None
+    valid_from: Day
+    valid_to: Day | None = None
     source: Annotated[str, Field(min_length=3, max_length=300, description="Who says so, as of when.")]
 
     @property

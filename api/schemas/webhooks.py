@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from api.schemas.common import Body, Output, ShortText
+from api.schemas.common import Body, Flag, Moment, Output, ShortText
 from domain.event_types import EventType
 
 
@@ -23,7 +23,7 @@ class EndpointPatch(Body):
     url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None = None
     event_types: Annotated[list[EventType], Field(max_length=50)] | None = None
     description: ShortText | None = None
-    active: bool | None = None
+    active: Flag | None = None
 
 
 class EndpointView(Output):
@@ -128,7 +128,7 @@ class RotationBody(Body):
 class ReplayBody(Body):
     """Which events to send again."""
 
-    since: AwareDatetime
+    since: Moment
     only_undelivered: Annotated[bool, Field(description="Leave out what the endpoint has taken already.")] = (
         False
     )

@@ -74,3 +74,10 @@ async def test_nothing_is_allowed_to_other_sites_by_default(environment: dict[st
             answer = await client.get("/v1/catalog/items", headers={"Origin": FRONT})
     assert "Access-Control-Allow-Origin" not in answer.headers
     assert "Strict-Transport-Security" not in answer.headers
+
+
+async def test_a_method_that_is_not_allowed_is_told_which_are(http: httpx.AsyncClient) -> None:
+    for path, methods in (("/v1/cart", {"GET"}), ("/v1/cart/promo", {"PUT", "DELETE"})):
+        answer = await http.request("TRACE", path)
+        assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+        assert set(answer.headers["Allow"].split(", ")) == methods

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from api import problems, protection
 from api.dependencies import Secrets, Services
-from api.openapi import describe
+from api.openapi import describe, product_routes
 from api.routers import ALL_ROUTERS
 from api.tokens import TokenIssuer, parse_signing_keys
 from config import Settings
@@ -99,7 +99,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="Commerce", version="0.1.0", lifespan=lifespan)
     for router in ALL_ROUTERS:
         app.include_router(router)
-    problems.install(app, settings.public_url)
+    problems.install(app, settings.public_url, product_routes())
     protection.install(
         app,
         origins=(*settings.cors_origin_list, *settings.ui_origins),

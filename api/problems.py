@@ -4,12 +4,13 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
@@ -137,12 +138,10 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 def _allowed(request: Request) -> list[str]:
     """The methods of all routes that have the request's path."""
-    app: FastAPI = request.app
     found: set[str] = set()
-    for route in app.routes:
-        match, _ = route.matches({**request.scope, "method": "TRACE"})
-        if match is not Match.NONE:
-            found |= set(getattr(route, "methods", None) or ())
+    for route in request.app.state.product_routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
     return sorted(found)
 
 
@@ -235,9 +234,10 @@ async def _read_body(receive: Receive, limit: int) -> bytes | None:
             return body
 
 
-def install(app: FastAPI, public_url: str) -> None:
-    """Put the handlers and the envelope in place."""
+def install(app: FastAPI, public_url: str, routes: Sequence[APIRoute]) -> None:
+    """Put the handlers and the envelope in place; `routes` are all that the contract has."""
     app.state.public_url = public_url
+    app.state.product_routes = routes
     app.add_exception_handler(CommerceError, _commerce_error)
     app.add_exception_handler(RequestValidationError, _invalid_shape)
     app.add_exception_handler(HTTPException, _http_error)

@@ -33,7 +33,8 @@ _INBOUND = "/v1/webhooks/"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNFINGERPRINTED = frozenset({"password"})
 _STORED_REFUSALS = frozenset({409, 422})
-_KEPT_HEADERS = ("content-type", "location", "etag")
+# Of a replayed answer its own: made for each response.
+_OWN_HEADERS = frozenset({"content-length", "x-request-id"})
 _QUOTED = re.compile(r'^"((?:[^"\\]|\\["\\])*)"$')
 
 
@@ -182,7 +183,7 @@ def _context(caller: str, key: str) -> str:
 
 
 def _seal(services: Services, response: Response, caller: str, key: str) -> bytes:
-    headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+    headers = {name: value for name, value in response.headers.items() if name not in _OWN_HEADERS}
     stored = json.dumps({"headers": headers, "body": bytes(response.body).decode()})
     return services.sealer.seal(stored.encode(), _context(caller, key))
 

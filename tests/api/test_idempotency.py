@@ -1,0 +1,144 @@
+"""One key, one effect, one answer: stored with the effect, given again byte for byte, for 72 hours."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from api import idempotency as boundary
+from models.database import Session
+from models.queries import idempotency
+from tests.api.callers import Gateway
+
+BODY = {"url": "https://receiver.example/hooks", "event_types": ["order.paid"]}
+# What each answer has for itself, replayed or not.
+OWN_HEADERS = {"x-request-id", "idempotent-replayed"}
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+async def endpoint(gateway: Gateway) -> str:
+    return str((await gateway.operator.ok("POST", "/v1/webhook-endpoints", BODY))["id"])
+
+
+async def rotations(gateway: Gateway, endpoint_id: str) -> int:
+    """How often the secret was rotated: an effect that no derived id makes one."""
+    async with gateway.services.database.transaction() as session:
+        found = await session.execute(
+            text("SELECT version - 1 FROM webhook_endpoint WHERE id = :id"), {"id": endpoint_id}
+        )
+    return int(found.scalar_one())
+
+
+def comparable(answer: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
+    headers = {name: value for name, value in answer.headers.items() if name not in OWN_HEADERS}
+    return answer.status_code, answer.content, headers
+
+
+async def test_an_answer_comes_again_byte_for_byte_with_status_and_headers(gateway: Gateway) -> None:
+    made = await endpoint(gateway)
+    taken = (await gateway.item())["slug"]
+    item = {"slug": taken, "type": "course", "title": "T", "lms_course_id": "c", "tax_code": "txcd_20060158"}
+    writes: list[tuple[str, str, Any, int]] = [
+        ("POST", "/v1/webhook-endpoints", BODY, 201),
+        ("PATCH", f"/v1/webhook-endpoints/{made}", {"description": "Bücher"}, 200),
+        ("POST", f"/v1/webhook-endpoints/{made}/rotate-secret", None, 200),
+        ("DELETE", f"/v1/webhook-endpoints/{made}", None, 204),
+        ("PATCH", f"/v1/webhook-endpoints/{made}", {"active": True}, 409),
+        ("POST", "/v1/catalog/items", item | {"prices": [{"amount": 1, "currency": "USD"}]}, 409),
+        ("PUT", "/v1/cart/promo", {"code": "NONE"}, 422),
+    ]
+    for method, path, body, status in writes:
+        key = str(uuid.uuid4())
+        first, *again = [await gateway.operator.send(method, path, body, key=key) for _ in range(3)]
+        assert first.status_code == status, first.text
+        assert "Idempotent-Replayed" not in first.headers
+        for answer in again:
+            assert comparable(answer) == comparable(first)
+            assert answer.headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.parametrize(("hours", "runs"), [(71.9, 1), (72.1, 2)])
+async def test_a_key_is_kept_for_72_hours(gateway: Gateway, hours: float, runs: int) -> None:
+    made, key = await endpoint(gateway), str(uuid.uuid4())
+    path = f"/v1/webhook-endpoints/{made}/rotate-secret"
+    first = await gateway.operator.ok("POST", path, key=key)
+    async with gateway.services.database.transaction() as session:
+        await session.execute(
+            text(
+                "UPDATE idempotency_record SET created_at = now() - :age * interval '1 hour' WHERE key = :k"
+            ),
+            {"age": hours, "k": key},
+        )
+    again = await gateway.operator.ok("POST", path, key=key)
+    assert (again == first) == (runs == 1)
+    assert await rotations(gateway, made) == runs
+
+
+async def crash_once(gateway: Gateway, endpoint_id: str, key: str) -> None:
+    """Rotate the secret, and crash where the answer is stored; then do what a caller does: ask again."""
+    path = f"/v1/webhook-endpoints/{endpoint_id}/rotate-secret"
+    with pytest.raises(Crash):
+        await gateway.operator.send("POST", path, key=key)
+
+
+async def test_a_crash_between_effect_and_answer_leaves_neither(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, key = await endpoint(gateway), str(uuid.uuid4())
+
+    async def crash(*_: Any) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(boundary.idempotency, "store", crash)
+        await crash_once(gateway, made, key)
+    assert await rotations(gateway, made) == 0
+    path = f"/v1/webhook-endpoints/{made}/rotate-secret"
+    answers = [await gateway.operator.ok("POST", path, key=key) for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert await rotations(gateway, made) == 1
+
+
+async def test_planted_an_answer_stored_outside_the_transaction_doubles_the_effect(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Effect first, answer in a transaction of its own: a crash in between, and the same key acts twice."""
+    made, key = await endpoint(gateway), str(uuid.uuid4())
+
+    async def store_afterwards(session: Session, *_: Any) -> None:
+        await session.commit()
+        raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(boundary.idempotency, "store", store_afterwards)
+        await crash_once(gateway, made, key)
+    assert await rotations(gateway, made) == 1
+    await gateway.operator.ok("POST", f"/v1/webhook-endpoints/{made}/rotate-secret", key=key)
+    assert await rotations(gateway, made) == 2
+
+
+async def test_planted_a_key_that_is_looked_up_first_lets_two_callers_through(gateway: Gateway) -> None:
+    """Look, then insert: both see nothing. PostgreSQL's unique key is what has the final word."""
+    caller, key = "user/planted", str(uuid.uuid4())
+    database = gateway.services.database
+    both_have_looked = asyncio.Barrier(2)
+
+    async def look_then_act() -> bool:
+        async with database.transaction() as session:
+            found = await session.execute(
+                text("SELECT 1 FROM idempotency_record WHERE caller = :c AND key = :k"),
+                {"c": caller, "k": key},
+            )
+            acts = found.one_or_none() is None
+        await both_have_looked.wait()
+        return acts
+
+    assert await asyncio.gather(look_then_act(), look_then_act()) == [True, True]
+    claims = await asyncio.gather(*(idempotency.claim(database, caller, key, "f") for _ in range(8)))
+    assert sorted(claims) == [False] * 7 + [True]

@@ -3,7 +3,9 @@
 import asyncio
 import uuid
 from collections import Counter
+from typing import Any
 
+import httpx
 import pytest
 
 from devstack.shopper import US_ADDRESS, Shopper
@@ -120,3 +122,54 @@ async def test_a_storm_of_keys_has_one_effect_each(shop: Shop) -> None:
     assert statuses[201] >= KEYS
     made = await shop.query("SELECT count(*) AS n FROM promotion WHERE code LIKE %s", f"STORM{run}%".upper())
     assert made[0]["n"] == KEYS
+
+
+async def test_a_storm_in_which_the_gateway_is_killed_has_one_effect_each(shop: Shop) -> None:
+    """8 rotations of a secret and 2 checkouts, 16 callers a key; kill -9 once a few were answered."""
+    operator = await shop.operator()
+    body = {"url": shop.stack.urls.payout, "event_types": ["dispute.lost"]}
+    endpoints = [(await operator.call("POST", "/v1/webhook-endpoints", body))["id"] for _ in range(8)]
+    learners = [await shop.learner() for _ in range(2)]
+    for learner in learners:
+        await learner.add("python-101")
+    checkout = {"billing_address": US_ADDRESS}
+    writes: list[tuple[Shopper, str, Any, str]] = [
+        *((operator, f"/v1/webhook-endpoints/{one}/rotate-secret", None, f"kill-{one}") for one in endpoints),
+        *((learner, "/v1/checkout", checkout, f"kill-{learner.user['id']}") for learner in learners),
+    ]
+    answered, interrupted = asyncio.Semaphore(0), 0
+
+    async def call(write: tuple[Shopper, str, Any, str]) -> bytes:
+        """What a front end does: the same key again until there is an answer."""
+        nonlocal interrupted
+        who, path, sent, key = write
+        while True:
+            try:
+                answer = await who.send("POST", path, sent, key=key)
+            except httpx.TransportError:
+                interrupted += 1
+            else:
+                if answer.status_code < 300:
+                    answered.release()
+                    return answer.content
+                assert answer.status_code in (409, 503), answer.text
+                assert answer.headers["Retry-After"]
+            await asyncio.sleep(0.2)
+
+    callers = [asyncio.create_task(call(write)) for _ in range(16) for write in writes]
+    for _ in range(5):
+        await answered.acquire()
+    await shop.stack.kill("gateway")
+    await shop.stack.restart("gateway")
+    answers = await asyncio.gather(*callers)
+    assert interrupted
+    for number, write in enumerate(writes):
+        assert len(set(answers[number :: len(writes)])) == 1, write[1]
+    versions = await shop.query("SELECT version FROM webhook_endpoint WHERE id = ANY(%s::uuid[])", endpoints)
+    assert [row["version"] for row in versions] == [2] * len(endpoints)
+    for learner in learners:
+        (order,) = (await learner.call("GET", "/v1/orders"))["data"]
+        assert len(order["payments"]) == 1
+        await learner.call("POST", f"/v1/orders/{order['id']}/cancel", {})
+    for one in endpoints:
+        await operator.call("DELETE", f"/v1/webhook-endpoints/{one}")

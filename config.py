@@ -105,6 +105,7 @@ class Settings(LmsSettings):
     inbox_retention_days: int = Field(default=90, ge=30)
     webhook_log_retention_days: int = Field(default=90, ge=7)
     audit_retention_days: int = Field(default=730, ge=365)
+    resolution_days: float = Field(default=7, gt=0, le=365)
     rate_limit_factor: float = Field(default=1, ge=0)
     public_url: str = "http://127.0.0.1:8000"
     jwt_signing_keys: SecretStr

@@ -45,7 +45,9 @@ from activities.payments import PaymentActivities
 from activities.reconciliation import ReconciliationActivities, RunReport
 from activities.refunds import RefundActivities
 from activities.repairs import RepairActivities
+from activities.resolutions import ResolutionActivities
 from activities.retention import Periods, RetentionActivities
+from activities.run_changes import RunChangeActivities
 from activities.seals import Anchor, SealActivities
 from activities.splits import SplitActivities
 from activities.store_credit import StoreCreditActivities
@@ -81,8 +83,10 @@ from workflows.reconciliation import (
     RepairWorkflow,
 )
 from workflows.refund import RefundWorkflow
+from workflows.resolution import ResolutionWorkflow
 from workflows.retention import RetentionWorkflow
 from workflows.revenue_split import RevenueSplitWorkflow
+from workflows.run_change import RunChangeWorkflow
 from workflows.seals import LedgerSealWorkflow
 from workflows.store_credit import StoreCreditWorkflow
 from workflows.tax_report import TaxReportWorkflow
@@ -112,6 +116,8 @@ WORKFLOWS = [
     EarningsIdentityWorkflow,
     LedgerSealWorkflow,
     RetentionWorkflow,
+    ResolutionWorkflow,
+    RunChangeWorkflow,
 ]
 _RECOVERY_EVERY = timedelta(seconds=30)
 _SEAL_EVERY = timedelta(minutes=1)
@@ -201,6 +207,8 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
                 audit_days=settings.audit_retention_days,
             ),
         ),
+        ResolutionActivities(transactions, dispatcher, days=settings.resolution_days),
+        RunChangeActivities(transactions, dispatcher),
     ]
 
 

@@ -6,12 +6,13 @@ from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
 from activities.orders import FulfilmentPlan
+from activities.resolutions import wake_questions
 from domain.ids import entitlement_stream
 from domain.messages import EntitlementInput
 from domain.orders import EntitlementStatus
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
-from models.queries import entitlements, orders
+from models.queries import entitlements, orders, resolutions
 from models.queries.entitlements import EntitlementRow
 from models.queries.outbox import Publication
 
@@ -128,6 +129,8 @@ class EntitlementActivities:
                 return Waiting([], [])
             if row.status is not outcome.status:
                 await self._change(tx, row, outcome)
+            if outcome.status is EntitlementStatus.FAILED:
+                await resolutions.open_refused(tx.session, entitlement_id=row.id)
             return Waiting(
                 await entitlements.waiting_orders(tx.session, row.id),
                 await entitlements.lines_of(tx.session, row.id),
@@ -199,11 +202,12 @@ class EntitlementActivities:
     @activity.defn
     @translated
     async def tell_waiting(self, waiting: Waiting) -> None:
-        """Signal orders and splits; one that has closed needs nothing any more."""
+        """Signal orders and splits, where they are open, and questions to buyers."""
         for order_id in waiting.order_ids:
             await self._dispatcher.order_entitlement_changed(order_id)
         for line_id in waiting.line_ids:
             await self._dispatcher.line_changed(line_id)
+        await wake_questions(self._transactions, self._dispatcher, waiting.line_ids)
 
 
 def _action(row: EntitlementRow) -> str:

@@ -156,6 +156,14 @@ class InboxActivities:
                     for d in unfinished.tax_reports
                 ),
                 *((ids.dispute_workflow_id(d), partial(send.resume_dispute, d)) for d in unfinished.disputes),
+                *(
+                    (ids.resolution_workflow_id(r), partial(send.wake_resolution, r))
+                    for r in unfinished.resolutions
+                ),
+                *(
+                    (ids.run_change_workflow_id(c), partial(send.wake_run_change, c))
+                    for c in unfinished.run_changes
+                ),
             ]
         )
 

@@ -9,6 +9,7 @@ from activities import refund_books
 from activities.boundary import Transaction, Transactions, translated
 from activities.credit_notes import late_failure_draft
 from activities.earnings import ledger_of, post_outcome
+from activities.resolutions import wake_questions
 from domain.errors import ProcessorUnavailable
 from domain.event_keys import refund_cause
 from domain.ids import order_stream
@@ -100,7 +101,8 @@ class LateFailureActivities:
             row.id,
             books,
             amount=payment.amount,
-            credit_applied=row.store_credit - await _credit_given_back(tx, row, books),
+            # More may have gone back as credit than was paid with it: that is lost, like any money sent back.
+            credit_applied=max(0, row.store_credit - await _credit_given_back(tx, row, books)),
             customer=row.user_id,
         )
         await post_outcome(tx, outcome, row, lines, reason="payment failed")
@@ -130,6 +132,7 @@ class LateFailureActivities:
         for course_id in failure.course_ids:
             await self._dispatcher.wake_entitlement(failure.user_id, course_id)
         await self._dispatcher.order_entitlement_changed(failure.order_id)
+        await wake_questions(self._transactions, self._dispatcher, list(failure.line_ids))
 
 
 async def _credit_given_back(tx: Transaction, row: OrderRow, books: list[LineLedger]) -> int:

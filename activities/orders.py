@@ -27,9 +27,11 @@ from models.queries import (
     payments,
     promotions,
     quotes,
+    resolutions,
     split_rules,
     store_credit,
 )
+from models.queries.entitlements import EntitlementRow
 from models.queries.orders import CommandRow, NewOrder, OrderRow
 from models.queries.outbox import Publication
 from models.queries.split_rules import Sale, SplitRuleRow
@@ -372,15 +374,11 @@ class OrderActivities:
             decided = all(access.decided for access in accesses)
             if decided and row.fulfilment_state is not FulfilmentState.FULFILLED:
                 await self._become_fulfilled(tx, row, granted=EntitlementStatus.GRANTED in statuses)
-            elif EntitlementStatus.FAILED in statuses and row.fulfilment_state is not FulfilmentState.FAILED:
-                await orders.set_fulfilment_state(tx.session, row.id, FulfilmentState.FAILED)
-                await orders.note(
-                    tx.session,
-                    row.id,
-                    f"failed/{activity.info().workflow_run_id}",
-                    "fulfillment_failed",
-                    "The LMS refused access for good; an operator decides.",
-                )
+            elif EntitlementStatus.FAILED in statuses:
+                await _fail_fulfilment(tx, row, accesses)
+            elif row.fulfilment_state is FulfilmentState.FAILED and not decided:
+                # Tried again, or moved to another run: access is being set up once more.
+                await orders.set_fulfilment_state(tx.session, row.id, FulfilmentState.FULFILLING)
             return await _state(tx.session, await _require(tx.session, row.id))
 
     async def _become_fulfilled(self, tx: Transaction, row: OrderRow, *, granted: bool) -> None:
@@ -396,6 +394,24 @@ class OrderActivities:
                 {"order_id": row.id, "number": row.number, "user_id": row.user_id},
             )
         )
+
+
+async def _fail_fulfilment(tx: Transaction, row: OrderRow, accesses: list[EntitlementRow]) -> None:
+    """The LMS said no for good: the buyers of those lines are asked what they want instead."""
+    await resolutions.open_refused(tx.session, order_id=row.id)
+    if row.fulfilment_state is FulfilmentState.FAILED:
+        return
+    await orders.set_fulfilment_state(tx.session, row.id, FulfilmentState.FAILED)
+    failed = [access for access in accesses if access.status is EntitlementStatus.FAILED]
+    reasons = "; ".join(f"{a.lms_course_id}: {a.failure_detail or a.failure_code}" for a in failed)
+    versions = ",".join(str(access.version) for access in failed)
+    await orders.note(
+        tx.session,
+        row.id,
+        f"failed/{activity.info().workflow_run_id}/{versions}",
+        "fulfillment_failed",
+        f"The LMS refused access for good ({reasons}). The buyer or an operator chooses what to do instead.",
+    )
 
 
 async def _require(session: Session, order_id: str, *, lock: bool = False) -> OrderRow:

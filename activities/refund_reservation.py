@@ -45,9 +45,11 @@ async def reserve(tx: Transaction, command: CommandRow) -> None:
     outcome, taken = _initiate(command.id, books, body, kind)
     total = sum(taken.values())
     payment = next((p for p in await payments.of_order(tx.session, row.id) if p.applied), None)
-    back = _tender(
-        total, books, await refunds.of_order(tx.session, row.id), 0 if payment is None else payment.amount
-    )
+    if body.get("as_credit"):  # the buyer chose credit instead of money
+        back = Tender(card=0, credit=total)
+    else:
+        earlier = await refunds.of_order(tx.session, row.id)
+        back = _tender(total, books, earlier, 0 if payment is None else payment.amount)
     currency_of(row.currency).require_chargeable(total - back.credit)
     await refunds.insert(
         tx.session,

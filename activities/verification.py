@@ -7,7 +7,7 @@ from typing import Any
 
 from activities.seals import Anchor, ChainCheck
 from domain import ids
-from domain.errors import Unavailable
+from domain.errors import Unavailable, UnknownCourse, UnknownUser
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
 from integrations.payments import Dispute, StripePayments
@@ -212,13 +212,19 @@ class Verifier:
             settled = await invariants.settled_access(session)
         wrong = []
         for user_id, course_id, granted in settled:
-            enrolled = await self._lms.progress(user_id, course_id) is not None
+            enrolled = await self._enrolled(user_id, course_id)
             if enrolled != granted:
                 wrong.append(
                     f"LMS user {user_id}, course {course_id}: here {'granted' if granted else 'revoked'}, "
                     f"at the LMS {'enrolled' if enrolled else 'not enrolled'}"
                 )
         return wrong
+
+    async def _enrolled(self, user_id: str, course_id: str) -> bool:
+        try:
+            return await self._lms.progress(user_id, course_id) is not None
+        except (UnknownCourse, UnknownUser):
+            return False
 
     async def _none_lost(self) -> list[str]:
         async with self._database.transaction() as session:
@@ -235,6 +241,8 @@ class Verifier:
             ]
             + [ids.late_failure_workflow_id(intent_id) for _, intent_id in unfinished.late_failures]
             + [ids.dispute_workflow_id(provider_id) for provider_id in unfinished.disputes]
+            + [ids.resolution_workflow_id(resolution_id) for resolution_id in unfinished.resolutions]
+            + [ids.run_change_workflow_id(change_id) for change_id in unfinished.run_changes]
         )
         return [
             f"{workflow_id} is not running"

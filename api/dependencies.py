@@ -58,6 +58,8 @@ class Services:
     tax_calculator: StripeTax | None
     # A learner who did more of a course than this refunds it only through an operator.
     refund_max_progress_percent: int
+    # How long the buyers of a changed run have to choose, unless an operator says otherwise.
+    resolution_days: float
     # Times each limit of `domain.limits`; 0 switches them off.
     rate_limit_factor: float
     allow_private_addresses: bool

@@ -53,6 +53,10 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "refund_window_closed": ErrorDoc(409, "Refund window closed", "A learner may refund until its end."),
     "dispute_open": ErrorDoc(409, "Dispute open", "The dispute's outcome decides about the money."),
     "payment_refused": ErrorDoc(409, "Payment refused", "The processor refuses such a payment for good."),
+    "resolution_closed": ErrorDoc(
+        409, "Nothing to decide", "The question about this line was decided, or withdrawn."
+    ),
+    "run_cancelled": ErrorDoc(409, "Run cancelled", "The run was cancelled before."),
     "entitlement_not_failed": ErrorDoc(409, "Nothing to retry", "Only a failed entitlement can be retried."),
     "split_rule_overlap": ErrorDoc(409, "Split rules overlap", "Another version is valid in this time."),
     "tax_rate_exists": ErrorDoc(
@@ -98,6 +102,12 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "idempotency_key_reused": ErrorDoc(
         422, "Key reused", "The key was used with another method, path or body."
     ),
+    "choice_not_offered": ErrorDoc(422, "Choice not offered", "The question does not offer this choice."),
+    "run_not_offered": ErrorDoc(
+        422, "No such run", "The item is no other run of the line's course at the line's price, on sale now."
+    ),
+    "not_a_run": ErrorDoc(422, "Not a dated run", "Only a registration can be cancelled or rescheduled."),
+    "date_has_passed": ErrorDoc(422, "Date has passed", "A run is moved to a date that is to come."),
     "unsafe_url": ErrorDoc(422, "Unsafe address", "A webhook may not go to this address."),
     "lms_invalid_input": ErrorDoc(422, "The LMS refuses a field", "The detail is the LMS's own."),
     "rate_limited": ErrorDoc(429, "Too many requests", "Come back after Retry-After."),

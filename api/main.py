@@ -80,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ),
             tax_calculator=tax_calculator,
             refund_max_progress_percent=settings.refund_max_progress_percent,
+            resolution_days=settings.resolution_days,
             rate_limit_factor=settings.rate_limit_factor,
             allow_private_addresses=settings.allow_private_addresses,
             temporal_namespace=settings.temporal_namespace,

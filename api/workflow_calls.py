@@ -23,11 +23,15 @@ from domain.messages import (
     CorrectionInput,
     OrderInput,
     RefundInput,
+    ResolutionDecision,
+    ResolutionInput,
     StoreCreditInput,
 )
+from domain.resolutions import ResolutionChoice
 from workflows.checkout import CheckoutWorkflow
 from workflows.payees import CorrectionWorkflow
 from workflows.refund import RefundWorkflow
+from workflows.resolution import ResolutionWorkflow
 from workflows.store_credit import StoreCreditWorkflow
 
 R = TypeVar("R")
@@ -116,6 +120,38 @@ async def ask_store_credit(services: Services, grant_id: str) -> str:
             StoreCreditWorkflow.request,
             start_workflow_operation=start,
             id=ids.STORE_CREDIT_UPDATE_ID,
+            rpc_timeout=_PATIENCE,
+        )
+    )
+
+
+async def ask_resolution(
+    services: Services,
+    resolution_id: str,
+    command_id: str,
+    *,
+    choice: ResolutionChoice,
+    item_id: str | None,
+    by: str,
+    user_id: str,
+) -> str:
+    """Have a question's workflow carry a choice out; Conflict or InvalidInput when it can't be."""
+    start: WithStartWorkflowOperation[ResolutionWorkflow, str] = WithStartWorkflowOperation(
+        ResolutionWorkflow.run,
+        ResolutionInput(resolution_id),
+        id=ids.resolution_workflow_id(resolution_id),
+        task_queue=services.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        # A run that has ended is started again: it finds its row, and answers from it.
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        static_summary=f"Question {resolution_id}",
+    )
+    return await _translated(
+        lambda: services.temporal.execute_update_with_start_workflow(
+            ResolutionWorkflow.resolve,
+            ResolutionDecision(resolution_id, command_id, by, choice, item_id, user_id),
+            start_workflow_operation=start,
+            id=ids.resolve_update_id(command_id),
             rpc_timeout=_PATIENCE,
         )
     )

@@ -40,6 +40,16 @@ def refund_workflow_id(refund_id: str) -> str:
     return f"refund/{refund_id}"
 
 
+def resolution_workflow_id(resolution_id: str) -> str:
+    """Asks one buyer what is to become of one order line, and has it done."""
+    return f"resolution/{resolution_id}"
+
+
+def run_change_workflow_id(change_id: str) -> str:
+    """Has every buyer of a cancelled or rescheduled run asked."""
+    return f"run-change/{change_id}"
+
+
 def store_credit_workflow_id(grant_id: str) -> str:
     """Store credit given to somebody."""
     return f"store-credit/{grant_id}"
@@ -101,6 +111,16 @@ STORE_CREDIT_UPDATE_ID = "request"
 def cancel_update_id(command_id: str) -> str:
     """One attempt of a caller to cancel; the command's id comes from its idempotency record."""
     return f"cancel/{command_id}"
+
+
+def resolve_update_id(command_id: str) -> str:
+    """One choice of a caller; the command's id comes from its idempotency record."""
+    return f"resolve/{command_id}"
+
+
+def cancel_for_run_update_id(change_id: str, look: str) -> str:
+    """The cancellation of an unpaid order because its run is cancelled; another `look` asks again."""
+    return f"cancel/run-change/{change_id}/{look}"
 
 
 # --- Stripe idempotency keys: n counts business attempts, stored before the call ---------------

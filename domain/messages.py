@@ -7,6 +7,8 @@ Workflow and signal names stand here, because senders of a message may not impor
 from dataclasses import dataclass
 from typing import Any
 
+from domain.resolutions import ResolutionChoice
+
 CHECKOUT = "CheckoutWorkflow"
 LATE_PAYMENT = "LatePaymentWorkflow"
 LATE_FAILURE = "LateFailureWorkflow"
@@ -28,6 +30,10 @@ STORE_CREDIT = "StoreCreditWorkflow"
 EARNINGS_IDENTITY = "EarningsIdentityWorkflow"
 LEDGER_SEAL = "LedgerSealWorkflow"
 RETENTION = "RetentionWorkflow"
+RESOLUTION = "ResolutionWorkflow"
+RUN_CHANGE = "RunChangeWorkflow"
+
+UPDATE_CANCEL = "cancel"
 
 SIGNAL_PAYMENT = "payment_event"
 SIGNAL_ENTITLEMENT = "entitlement_changed"
@@ -135,6 +141,33 @@ class DisputeEvent:
 
     inbox_id: str
     type: str
+
+
+@dataclass(frozen=True)
+class ResolutionInput:
+    """One question to a buyer about one order line."""
+
+    resolution_id: str
+
+
+@dataclass(frozen=True)
+class ResolutionDecision:
+    """A choice for a question; without one, the default. `key` names who decides, so that a repeat finds
+    its own answer; `user_id` is the operator or learner, None for the deadline."""
+
+    resolution_id: str
+    key: str
+    by: str
+    choice: ResolutionChoice | None = None
+    item_id: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True)
+class RunChangeInput:
+    """A dated run that was cancelled or rescheduled."""
+
+    change_id: str
 
 
 @dataclass(frozen=True)

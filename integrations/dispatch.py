@@ -8,7 +8,12 @@ database has the final word.
 from datetime import timedelta
 from typing import Any
 
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    WorkflowUpdateStage,
+)
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -89,6 +94,40 @@ class Dispatcher:
             return "dispute signalled"
         await self._resume(messages.DISPUTE, messages.DisputeInput(subject["id"]), workflow_id)
         return "dispute taken in"
+
+    async def wake_resolution(self, resolution_id: str) -> None:
+        """Have a question to a buyer looked at again, or asked."""
+        await self._signal_with_start(
+            messages.RESOLUTION,
+            messages.ResolutionInput(resolution_id),
+            ids.resolution_workflow_id(resolution_id),
+        )
+
+    async def wake_run_change(self, change_id: str) -> None:
+        """Have the buyers of a changed run asked, or their answers counted."""
+        await self._signal_with_start(
+            messages.RUN_CHANGE,
+            messages.RunChangeInput(change_id),
+            ids.run_change_workflow_id(change_id),
+        )
+
+    async def cancel_unpaid_order(self, order_id: str, by: str, update_id: str) -> None:
+        """Ask an order's workflow to cancel it; what becomes of it stands in its row."""
+        handle = self._client.get_workflow_handle(ids.order_workflow_id(order_id))
+        try:
+            await handle.start_update(
+                messages.UPDATE_CANCEL,
+                messages.CancelRequest(by),
+                id=update_id,
+                wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                rpc_timeout=_RPC_TIMEOUT,
+            )
+        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+            raise Unavailable("the order's workflow does not answer") from error
+        except (RPCError, _NO_CONNECTION) as error:
+            if isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND:
+                return  # it has ended, or the recovery will start it
+            raise Unavailable(f"Temporal: {error}") from error
 
     async def wake_dispute(self, provider_id: str) -> None:
         """Have a dispute read what an operator wishes."""

@@ -24,6 +24,7 @@ from models.columns import (
 class CatalogItem(SQLModel, table=True):
     """A course, a dated registration with seats, or a bundle.
 
+    Items with the same `run_of` are runs of one course; without it, those with the same `lms_course_id`.
     `seats_taken` counts reserved and sold seats; the check is what stops the last seat from being sold
     twice, whatever the code above it does.
     """
@@ -46,6 +47,9 @@ class CatalogItem(SQLModel, table=True):
     available_from: datetime | None = moment()
     available_until: datetime | None = moment()
     starts_at: datetime | None = moment()
+    run_of: str | None
+    # A dated run that does not take place: nobody takes a seat any more.
+    cancelled_at: datetime | None = moment()
     capacity: int | None = whole(nullable=True)
     seats_taken: int = whole(default=0)
     tax_code: str

@@ -14,6 +14,7 @@ from models import (
     payees,
     people,
     reconciliation,
+    resolutions,
     sales,
 )
 
@@ -32,5 +33,6 @@ __all__ = [
     "payees",
     "people",
     "reconciliation",
+    "resolutions",
     "sales",
 ]

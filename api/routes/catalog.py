@@ -13,7 +13,7 @@ from api.schemas.common import Money
 from api.schemas.orders import money
 from api.schemas.shop import ItemBody, ItemList, ItemPatch, ItemView
 from domain.currencies import currency_of
-from domain.errors import InvalidInput, NotFound, Unauthenticated
+from domain.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 from domain.orders import ItemType
 from domain.splits import SplitRule
 from models.database import Session
@@ -24,7 +24,7 @@ from models.queries.split_rules import Sale
 router = APIRouter(route_class=CommerceRoute, tags=["catalog"])
 
 # What a change may set to null; null of anything else means: leave it.
-_NULLABLE = frozenset({"available_from", "available_until", "starts_at", "refund_window_days"})
+_NULLABLE = frozenset({"available_from", "available_until", "starts_at", "refund_window_days", "run_of"})
 
 
 def _is_operator(request: Request) -> bool:
@@ -48,6 +48,8 @@ async def _view(session: Session, item: ItemRow, *, for_operator: bool) -> ItemV
         available_from=item.available_from,
         available_until=item.available_until,
         starts_at=item.starts_at,
+        run_of=item.run_of,
+        cancelled_at=item.cancelled_at,
         capacity=item.capacity,
         seats_left=item.seats_left,
         tax_code=item.tax_code,
@@ -137,6 +139,8 @@ async def change_item(
     if item is None:
         raise NotFound("no such item")
     version = expected_version(request, item.version)
+    if body.available and item.cancelled_at is not None:
+        raise Conflict("a cancelled run stays cancelled", code="run_cancelled")
     if body.capacity is not None and item.type is not ItemType.REGISTRATION:
         raise InvalidInput("only a registration has a capacity")
     if body.capacity is not None and body.capacity < item.seats_taken:

@@ -20,7 +20,7 @@ from api.workflow_calls import ask_cancel
 from domain.errors import Conflict, NotFound
 from domain.orders import OrderStatus
 from models.database import Session
-from models.queries import entitlements, orders, payments, refunds
+from models.queries import entitlements, orders, payments, refunds, resolutions
 from models.queries.orders import OrderRow
 
 router = APIRouter(route_class=CommerceRoute, tags=["orders"])
@@ -42,6 +42,7 @@ async def view_of(session: Session, services: Services, row: OrderRow) -> OrderV
         await payments.of_order(session, row.id),
         await refunds.of_order(session, row.id),
         [entitlement_view(e, services.lms.course_url) for e in await entitlements.of_order(session, row.id)],
+        await resolutions.of_order(session, row.id),
     )
 
 

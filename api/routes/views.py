@@ -10,12 +10,15 @@ from api.schemas.orders import (
     RefundSummary,
     money,
 )
+from api.schemas.resolutions import ResolutionSummary
 from domain.ids import order_workflow_id
 from domain.orders import EntitlementStatus
+from domain.resolutions import ResolutionChoice, choices_of, default_of
 from models.queries.entitlements import EntitlementRow
 from models.queries.orders import LineRow, OrderRow
 from models.queries.payments import PaymentRow
 from models.queries.refunds import RefundRow
+from models.queries.resolutions import ResolutionRow
 
 
 def payment_view(row: PaymentRow) -> PaymentSummary:
@@ -68,6 +71,31 @@ def entitlement_view(row: EntitlementRow, course_url: Callable[[str], str]) -> E
     )
 
 
+def resolution_view(row: ResolutionRow) -> ResolutionSummary:
+    """A question about a line, and its answer."""
+    settled = row.choice in (ResolutionChoice.REFUND, ResolutionChoice.STORE_CREDIT)
+    return ResolutionSummary(
+        id=row.id,
+        order_id=row.order_id,
+        order_number=row.order_number,
+        line_id=row.line_id,
+        title=row.title,
+        cause=row.cause.value,
+        reason=row.reason,
+        state=row.state.value,
+        choices=[choice.value for choice in choices_of(row.cause)],
+        default_choice=default_of(row.cause).value,
+        asked_at=row.asked_at,
+        deadline=row.deadline,
+        choice=None if row.choice is None else row.choice.value,
+        item_id=row.item_id,
+        decided_by=row.decided_by,
+        decided_at=row.decided_at,
+        refund_id=row.id if settled and row.has_refund else None,
+        run_change_id=row.run_change_id,
+    )
+
+
 def _line_view(row: LineRow, currency: str) -> OrderLine:
     return OrderLine(
         id=row.id,
@@ -88,6 +116,7 @@ def order_view(
     payments: list[PaymentRow],
     refunds: list[RefundRow],
     entitlements: list[EntitlementView],
+    resolutions: list[ResolutionRow],
 ) -> OrderView:
     """An order with all that belongs to it."""
     currency = row.currency
@@ -115,5 +144,6 @@ def order_view(
         payments=[payment_view(payment) for payment in payments],
         refunds=[refund_view(refund) for refund in refunds],
         entitlements=entitlements,
+        resolutions=[resolution_view(resolution) for resolution in resolutions],
         workflow_id=order_workflow_id(row.id),
     )

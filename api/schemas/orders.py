@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from api.schemas.common import AffiliateCode, Body, Channel, Flag, Money, Output, ShortText
+from api.schemas.resolutions import ResolutionSummary
 from integrations.documents.locales import is_locale
 
 
@@ -156,6 +157,7 @@ class OrderView(Output):
     payments: list[PaymentSummary]
     refunds: list[RefundSummary]
     entitlements: list[EntitlementView]
+    resolutions: list[ResolutionSummary]
     workflow_id: str
 
 

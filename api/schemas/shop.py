@@ -41,6 +41,8 @@ class ItemView(Output):
     available_from: datetime | None
     available_until: datetime | None
     starts_at: datetime | None
+    run_of: str | None
+    cancelled_at: datetime | None
     capacity: int | None
     seats_left: int | None
     tax_code: str
@@ -66,6 +68,12 @@ class _ItemFields(Body):
     available_from: Moment | None = None
     available_until: Moment | None = None
     starts_at: Moment | None = None
+    run_of: (
+        Annotated[
+            Slug, Field(description="Items that share it are runs of one course; else the course does.")
+        ]
+        | None
+    ) = None
     capacity: Count | None = None
     refund_window_days: Annotated[int, Field(ge=0, le=3650)] | None = None
     recognition: RecognitionName | None = None

@@ -33,6 +33,8 @@ class ItemRow:
     available_from: datetime | None
     available_until: datetime | None
     starts_at: datetime | None
+    run_of: str | None
+    cancelled_at: datetime | None
     capacity: int | None
     seats_taken: int
     tax_code: str
@@ -58,6 +60,7 @@ class ItemRow:
         """Whether it can be bought now, seats aside."""
         return (
             self.available
+            and self.cancelled_at is None
             and (self.available_from is None or self.available_from <= now)
             and (self.available_until is None or now < self.available_until)
         )
@@ -83,6 +86,8 @@ def _item(row: Row[Any]) -> ItemRow:
         available_from=row.available_from,
         available_until=row.available_until,
         starts_at=row.starts_at,
+        run_of=row.run_of,
+        cancelled_at=row.cancelled_at,
         capacity=row.capacity,
         seats_taken=row.seats_taken,
         tax_code=row.tax_code,
@@ -160,7 +165,7 @@ async def page(
 _COLUMNS = (
     "slug", "type", "title", "description", "lms_course_id", "available", "available_from",
     "available_until", "starts_at", "capacity", "tax_code", "tax_behavior", "refund_window_days",
-    "recognition", "presentation", "payees",
+    "recognition", "presentation", "payees", "run_of", "cancelled_at",
 )  # fmt: skip
 
 
@@ -224,11 +229,13 @@ async def update(session: Session, item_id: str, version: int, columns: dict[str
 
 
 async def take_seat(session: Session, item_id: str) -> bool:
-    """Take one seat if one is left: one statement, so the last one goes to one buyer."""
+    """Take one seat if one is left: one statement, so the last one goes to one buyer, and none of a
+    cancelled run to anybody."""
     taken = await session.execute(
         text(
             "UPDATE catalog_item SET seats_taken = seats_taken + 1 "
-            "WHERE id = :id AND (capacity IS NULL OR seats_taken < capacity) RETURNING id"
+            "WHERE id = :id AND cancelled_at IS NULL AND (capacity IS NULL OR seats_taken < capacity) "
+            "RETURNING id"
         ),
         {"id": item_id},
     )

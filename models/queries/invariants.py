@@ -220,6 +220,25 @@ DATABASE_INVARIANTS = (
         "GROUP BY i.id HAVING i.seats_taken <> count(l.id) OR i.seats_taken > i.capacity",
     ),
     Invariant(
+        "runs.nobody_forgotten",
+        "who paid for a cancelled run has been asked, or moved, or paid back (once the change has settled)",
+        "SELECT 'order ' || o.number || ' holds a place in the cancelled ' || i.slug || ', and nobody asked' "
+        "FROM order_line l JOIN orders o ON o.id = l.order_id JOIN catalog_item i ON i.id = l.item_id "
+        "JOIN run_change c ON c.item_id = i.id AND c.kind = 'cancelled' AND c.done_at IS NOT NULL "
+        "WHERE o.payment_state = 'paid' AND o.dispute_state <> 'open' AND NOT EXISTS (SELECT FROM "
+        "resolution r WHERE r.line_id = l.id AND r.run_change_id = c.id) AND (l.holds_seat OR EXISTS "
+        "(SELECT FROM justification j WHERE j.line_id = l.id AND j.active))",
+    ),
+    Invariant(
+        "resolutions.decided_in_time",
+        "a question to a buyer is decided by its deadline, unless a dispute or a refund under way decides",
+        "SELECT 'order ' || o.number || ': the question about ' || l.title || ' was due at ' || r.deadline "
+        "FROM resolution r JOIN order_line l ON l.id = r.line_id JOIN orders o ON o.id = l.order_id "
+        "WHERE r.state = 'open' AND r.deadline < now() - interval '1 day' AND o.dispute_state <> 'open' "
+        "AND NOT EXISTS (SELECT FROM refund f WHERE f.order_id = o.id AND f.status <> 'succeeded' "
+        "AND f.canceled_at IS NULL)",
+    ),
+    Invariant(
         "promotions.within_limit",
         "promotion uses are exactly the reserved and consumed ones, and never exceed the limit",
         "SELECT 'promotion ' || p.code || ' counts ' || p.uses || ', orders use ' || count(u.id) "

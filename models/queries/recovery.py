@@ -26,6 +26,8 @@ class Unfinished:
     payouts: list[str]
     tax_reports: list[str]
     disputes: list[str]
+    resolutions: list[str]
+    run_changes: list[str]
 
 
 _ORDERS = (
@@ -106,6 +108,16 @@ _DISPUTES = (
 )
 
 
+_RESOLUTIONS = (
+    "SELECT id::text, NULL FROM resolution WHERE state IN ('open', 'decided') "
+    f"AND created_at < now() - {_SETTLING} ORDER BY id"
+)
+_RUN_CHANGES = (
+    "SELECT id::text, NULL FROM run_change WHERE done_at IS NULL "
+    f"AND created_at < now() - {_SETTLING} ORDER BY id"
+)
+
+
 async def unfinished(session: Session, share: Share | None = None) -> Unfinished:
     """Everything that waits for something and is older than half a minute; of lines a share, if given."""
 
@@ -128,4 +140,6 @@ async def unfinished(session: Session, share: Share | None = None) -> Unfinished
         payouts=[first for first, _ in await pairs(_PAYOUTS)],
         tax_reports=[first for first, _ in await pairs(_TAX_REPORTS)],
         disputes=[first for first, _ in await pairs(_DISPUTES)],
+        resolutions=[first for first, _ in await pairs(_RESOLUTIONS)],
+        run_changes=[first for first, _ in await pairs(_RUN_CHANGES)],
     )

@@ -130,6 +130,15 @@ async def closed_inquiry(shop: Shop, order: dict[str, Any]) -> str:
     return await insert(shop, statement, f"du_{uuid.uuid4().hex}", order["id"], order["payments"][0]["id"])
 
 
+async def closed_run_change(shop: Shop, order: dict[str, Any]) -> str:
+    """A change that is done, so that nothing follows from it."""
+    statement = (
+        "INSERT INTO run_change (id, item_id, kind, reason, starts_at, deadline, requested_by, done_at) "
+        "VALUES (uuidv7(), %s, 'rescheduled', 'of a test', now(), now(), %s, now())"
+    )
+    return await insert(shop, statement, order["lines"][0]["item_id"], order["user_id"])
+
+
 @pytest.fixture(scope="module")
 async def document(shop: Shop) -> list[Operation]:
     async with httpx.AsyncClient() as http:
@@ -172,6 +181,7 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
     of_order = {"order_id": order["id"]}
     dispute = Entry({"dispute_id": await closed_inquiry(shop, order)})
     back = Entry({"refund_id": refund["id"]})
+    of_line = of_order | {"line_id": order["lines"][0]["id"]}
     line = Entry({"line_id": cart["lines"][0]["id"]}, {"quantity": 1})
     hook = Entry({"endpoint_id": endpoint["id"]})
     return {
@@ -194,6 +204,11 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
         "get_reconciliation_difference": difference,
         "repair_reconciliation_difference": difference,
         "accept_reconciliation_difference": difference,
+        "get_line_resolution": Entry(of_line),
+        "resolve_line": Entry(of_line, {"choice": "refund"}),
+        "cancel_run": Entry({"item_id": item["id"]}),
+        "reschedule_run": Entry({"item_id": item["id"]}),
+        "get_run_change": Entry({"change_id": await closed_run_change(shop, order)}),
         "get_payment": Entry({"payment_id": order["payments"][0]["id"]}),
         "get_entitlement": Entry({"entitlement_id": order["entitlements"][0]["id"]}),
         "retry_entitlement": Entry({"entitlement_id": order["entitlements"][0]["id"]}),

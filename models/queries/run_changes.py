@@ -1,0 +1,227 @@
+"""Changes of dated runs: who is concerned, who was asked, who is still to be asked."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from domain.resolutions import RunChangeKind
+from models.database import Session
+
+
+@dataclass(frozen=True, slots=True)
+class RunChangeRow:
+    """A run that was cancelled or rescheduled; `superseded` by a later change of the same run."""
+
+    id: str
+    item_id: str
+    title: str
+    kind: RunChangeKind
+    reason: str
+    started_at: datetime | None
+    starts_at: datetime | None
+    deadline: datetime
+    requested_by: str
+    created_at: datetime
+    done_at: datetime | None
+    superseded: bool
+
+
+_SELECT = (
+    "SELECT c.*, i.title, EXISTS (SELECT FROM run_change n WHERE n.item_id = c.item_id "
+    "AND n.created_at > c.created_at) AS superseded "
+    "FROM run_change c JOIN catalog_item i ON i.id = c.item_id "
+)
+
+
+def _change(row: Row[Any]) -> RunChangeRow:
+    return RunChangeRow(
+        id=str(row.id),
+        item_id=str(row.item_id),
+        title=row.title,
+        kind=RunChangeKind(row.kind),
+        reason=row.reason,
+        started_at=row.started_at,
+        starts_at=row.starts_at,
+        deadline=row.deadline,
+        requested_by=str(row.requested_by),
+        created_at=row.created_at,
+        done_at=row.done_at,
+        superseded=row.superseded,
+    )
+
+
+async def insert(session: Session, change: dict[str, Any], *, days: float) -> None:
+    """Keep the change; the keys are the columns. The item's lock is held: the clock counts from there."""
+    await session.execute(
+        text(
+            "INSERT INTO run_change (id, item_id, kind, reason, started_at, starts_at, requested_by, "
+            "created_at, deadline) VALUES (:id, :item_id, :kind, :reason, :started_at, :starts_at, "
+            ":requested_by, clock_timestamp(), clock_timestamp() + make_interval(secs => :seconds))"
+        ),
+        {**change, "seconds": days * 86_400},
+    )
+
+
+async def get(session: Session, change_id: str) -> RunChangeRow | None:
+    """One change."""
+    row = (await session.execute(text(_SELECT + "WHERE c.id = :id"), {"id": change_id})).one_or_none()
+    return None if row is None else _change(row)
+
+
+async def page(
+    session: Session, *, item_id: str | None, before: str | None, limit: int
+) -> list[RunChangeRow]:
+    """Newest first, keyset."""
+    rows = await session.execute(
+        text(
+            _SELECT + "WHERE (CAST(:item_id AS uuid) IS NULL OR c.item_id = CAST(:item_id AS uuid)) "
+            "AND (CAST(:before AS uuid) IS NULL OR c.id < CAST(:before AS uuid)) "
+            "ORDER BY c.id DESC LIMIT :limit"
+        ),
+        {"item_id": item_id, "before": before, "limit": limit},
+    )
+    return [_change(row) for row in rows]
+
+
+async def set_done(session: Session, change_id: str) -> None:
+    """Every buyer's line is decided."""
+    await session.execute(
+        text("UPDATE run_change SET done_at = now() WHERE id = :id AND done_at IS NULL"), {"id": change_id}
+    )
+
+
+async def withdraw_older_questions(session: Session, change: RunChangeRow) -> list[str]:
+    """What buyers were asked about the run's earlier dates is moot; returns those questions."""
+    rows = await session.execute(
+        text(
+            "UPDATE resolution r SET state = 'withdrawn' FROM run_change c WHERE c.id = r.run_change_id "
+            "AND c.item_id = :item_id AND c.created_at < :cutoff AND r.state = 'open' RETURNING r.id"
+        ),
+        {"cutoff": change.created_at, "item_id": change.item_id},
+    )
+    return [str(row.id) for row in rows]
+
+
+async def unasked_questions(session: Session, change_id: str) -> list[str]:
+    """Open questions that no workflow has asked yet."""
+    rows = await session.execute(
+        text(
+            "SELECT id FROM resolution WHERE run_change_id = :id AND state = 'open' AND asked_at IS NULL "
+            "ORDER BY id"
+        ),
+        {"id": change_id},
+    )
+    return [str(row.id) for row in rows]
+
+
+# Paid for, and still worth something to the buyer: a seat, or a right to access. A line whose access a
+# dispute suspends keeps its seat. Who moved here from another run after the change knew of it.
+_CONCERNED = (
+    "FROM order_line l JOIN orders o ON o.id = l.order_id WHERE l.item_id = :item_id "
+    "AND o.created_at < :cutoff AND o.payment_state = 'paid' "
+    "AND (l.holds_seat OR EXISTS (SELECT FROM justification j WHERE j.line_id = l.id AND j.active)) "
+    "AND NOT EXISTS (SELECT FROM resolution r WHERE r.line_id = l.id AND (r.run_change_id = :id "
+    "OR r.item_id = l.item_id AND r.decided_at > :cutoff))"
+)
+
+
+def _values(change: RunChangeRow) -> dict[str, Any]:
+    return {"id": change.id, "item_id": change.item_id, "cutoff": change.created_at}
+
+
+async def open_questions(session: Session, change: RunChangeRow, *, at_most: int) -> int:
+    """Open a question for the next buyers who have none; returns how many.
+
+    A line that has another question open waits for its end. Who paid late has as long as anybody to answer,
+    up to two days.
+    """
+    rows = await session.execute(
+        text(
+            "INSERT INTO resolution (line_id, lms_course_id, cause, run_change_id, reason, deadline) "
+            "SELECT l.id, l.lms_course_id, :cause, :id, :reason, "
+            "greatest(CAST(:deadline AS timestamptz), now() + "
+            "least(interval '2 days', CAST(:deadline AS timestamptz) - CAST(:cutoff AS timestamptz))) "
+            f"{_CONCERNED} AND NOT EXISTS (SELECT FROM resolution r WHERE r.line_id = l.id "
+            "AND r.state IN ('open', 'decided')) ORDER BY l.id LIMIT :at_most "
+            "ON CONFLICT DO NOTHING RETURNING id"
+        ),
+        {
+            **_values(change),
+            "cause": change.kind.cause,
+            "reason": change.reason,
+            "deadline": change.deadline,
+            "at_most": at_most,
+        },
+    )
+    return len(rows.all())
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """What a change still waits for: lines without a question, questions without an end, orders that may
+    still be paid (`pending`: they can be canceled)."""
+
+    unasked: int
+    unsettled: int
+    pending: tuple[str, ...]
+    processing: int
+
+    @property
+    def nothing(self) -> bool:
+        """Whether every buyer's line is decided."""
+        return not (self.unasked or self.unsettled or self.pending or self.processing)
+
+
+async def outstanding(session: Session, change: RunChangeRow) -> Outstanding:
+    """What is left to do; one statement, so that nobody who pays meanwhile falls between two."""
+    row = (
+        await session.execute(
+            text(
+                f"SELECT (SELECT count(*) {_CONCERNED}) AS unasked, "
+                "(SELECT count(*) FROM resolution r WHERE r.run_change_id = :id "
+                "AND r.state IN ('open', 'decided')) AS unsettled, "
+                "(SELECT coalesce(jsonb_agg(DISTINCT o.id), '[]') FROM order_line l "
+                "JOIN orders o ON o.id = l.order_id "
+                "WHERE l.item_id = :item_id AND o.created_at < :cutoff AND o.payment_state = 'pending') "
+                "AS pending, (SELECT count(DISTINCT o.id) FROM order_line l JOIN orders o "
+                "ON o.id = l.order_id WHERE l.item_id = :item_id AND o.created_at < :cutoff "
+                "AND o.payment_state = 'processing') AS processing"
+            ),
+            _values(change),
+        )
+    ).one()
+    return Outstanding(row.unasked, row.unsettled, tuple(row.pending), row.processing)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many of the buyers who were asked did what."""
+
+    asked: int
+    open: int
+    other_run: int
+    store_credit: int
+    refund: int
+    keep: int
+    withdrawn: int
+
+
+async def tally(session: Session, change_id: str) -> Tally:
+    """The answers so far."""
+    row = (
+        await session.execute(
+            text(
+                "SELECT count(*) AS asked, count(*) FILTER (WHERE state = 'open') AS open, "
+                "count(*) FILTER (WHERE choice = 'other_run') AS other_run, "
+                "count(*) FILTER (WHERE choice = 'store_credit') AS store_credit, "
+                "count(*) FILTER (WHERE choice = 'refund') AS refund, "
+                "count(*) FILTER (WHERE choice = 'keep') AS keep, "
+                "count(*) FILTER (WHERE state = 'withdrawn') AS withdrawn "
+                "FROM resolution WHERE run_change_id = :id"
+            ),
+            {"id": change_id},
+        )
+    ).one()
+    return Tally(row.asked, row.open, row.other_run, row.store_credit, row.refund, row.keep, row.withdrawn)

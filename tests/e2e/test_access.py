@@ -130,6 +130,15 @@ async def closed_inquiry(shop: Shop, order: dict[str, Any]) -> str:
     return await insert(shop, statement, f"du_{uuid.uuid4().hex}", order["id"], order["payments"][0]["id"])
 
 
+async def withdrawn_question(shop: Shop, line: dict[str, Any]) -> None:
+    """One that nobody has to answer."""
+    statement = (
+        "INSERT INTO resolution (line_id, lms_course_id, cause, reason, state) "
+        "VALUES (%s, %s, 'lms_refused', 'of a test', 'withdrawn')"
+    )
+    await insert(shop, statement, line["id"], line["lms_course_id"])
+
+
 async def closed_run_change(shop: Shop, order: dict[str, Any]) -> str:
     """A change that is done, so that nothing follows from it."""
     statement = (
@@ -181,6 +190,7 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
     of_order = {"order_id": order["id"]}
     dispute = Entry({"dispute_id": await closed_inquiry(shop, order)})
     back = Entry({"refund_id": refund["id"]})
+    await withdrawn_question(shop, order["lines"][0])
     of_line = of_order | {"line_id": order["lines"][0]["id"]}
     line = Entry({"line_id": cart["lines"][0]["id"]}, {"quantity": 1})
     hook = Entry({"endpoint_id": endpoint["id"]})

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
-from api.schemas.common import Body, Output, ShortText
+from api.schemas.common import Body, Moment, Output, ShortText
 
 ChoiceName = Literal["other_run", "store_credit", "refund", "keep"]
 CauseName = Literal["lms_refused", "run_cancelled", "run_rescheduled"]
@@ -80,13 +80,13 @@ class CancelRunBody(Body):
     """Why the run does not take place, as its buyers read it, and how long they have to choose."""
 
     reason: Annotated[ShortText, Field(min_length=1, max_length=300)]
-    answer_days: Annotated[float, Field(gt=0, le=365)] | None = None
+    answer_days: Annotated[int, Field(ge=1, le=365, strict=True)] | None = None
 
 
 class RescheduleRunBody(CancelRunBody):
     """The run's new date."""
 
-    starts_at: AwareDatetime
+    starts_at: Moment
 
 
 class RunChangeAnswers(Output):

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from integrations.lms import LmsAccess
+from integrations.lms.tokens import LmsTokenSettings
 
 DEVELOPMENT_STRIPE_KEY = "sk_test_commerce_development"
 
@@ -86,6 +87,9 @@ class Settings(LmsSettings):
     stripe_webhook_secret: SecretStr
     stripe_api_base: str | None = None
     lms_webhook_secret: SecretStr
+    lms_jwks_url: str = ""
+    lms_jwt_issuer: str = ""
+    lms_jwt_audience: str = ""
     lms_poll_seconds: int = Field(default=300, ge=10)
     lms_poll_at_once: int = Field(default=200, gt=0)
     payout_webhook_secret: SecretStr
@@ -135,6 +139,21 @@ class Settings(LmsSettings):
     def log_lines(self) -> Literal["plain", "json"]:
         """As set; else for machines in production and for people elsewhere."""
         return self.log_format or ("json" if self.commerce_env == "production" else "plain")
+
+    @property
+    def lms_tokens(self) -> LmsTokenSettings | None:
+        """Whose access tokens are accepted beside our own; None: nobody's."""
+        given = (self.lms_jwks_url, self.lms_jwt_issuer, self.lms_jwt_audience)
+        return LmsTokenSettings(*given) if all(given) else None
+
+    @model_validator(mode="after")
+    def _whole_lms_tokens(self) -> Self:
+        given = [bool(self.lms_jwks_url), bool(self.lms_jwt_issuer), bool(self.lms_jwt_audience)]
+        if any(given) and not all(given):
+            raise ValueError("LMS_JWKS_URL, LMS_JWT_ISSUER and LMS_JWT_AUDIENCE go together")
+        if self.lms_jwt_issuer and self.lms_jwt_issuer == self.public_url:
+            raise ValueError("LMS_JWT_ISSUER is PUBLIC_URL: tokens of the LMS could not be told from ours")
+        return self
 
     @cached_property
     def cors_origin_list(self) -> tuple[str, ...]:

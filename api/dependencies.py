@@ -3,6 +3,8 @@
 Each rule of who may do what is a type (`SignedIn`, `Operator`, ...); a route names the one it needs.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -16,12 +18,13 @@ from domain.orders import Role
 from domain.scopes import Scope
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
+from integrations.lms.tokens import LmsTokens
 from integrations.payments import StripePayments
 from integrations.sealing import Sealer
 from integrations.stripe_tax import StripeTax
 from integrations.vat_registry import VatRegistry
 from models.database import Database, Session
-from models.queries import api_keys
+from models.queries import api_keys, people
 
 _LONGEST_KEY = 100
 
@@ -49,6 +52,8 @@ class Services:
     publishable_key: str
     lms: Lms
     tokens: TokenIssuer
+    # None: only our own tokens count.
+    lms_tokens: LmsTokens | None
     sealer: Sealer
     webhook_secrets: Secrets
     public_url: str
@@ -153,17 +158,54 @@ def authenticate(request: Request) -> Principal:
     if token.startswith(API_KEY_PREFIX):  # a good one was found before the route began
         raise Unauthenticated("this API key is not valid")
     claims = services_of(request).tokens.verify(token)
-    known = {role.value for role in Role} - {Role.SERVICE.value}
-    principal = Principal(claims.sub, frozenset(Role(role) for role in claims.roles if role in known))
+    principal = Principal(claims.sub, _roles(claims.roles))
     request.state.principal = principal
     return principal
 
 
-async def recognize_machine(request: Request) -> None:
-    """Look an API key up, where one was sent, so that `authenticate` finds its machine."""
+def _roles(names: Iterable[str]) -> frozenset[Role]:
+    """Roles of a person; a service has an API key."""
+    known = {role.value for role in Role} - {Role.SERVICE.value}
+    return frozenset(Role(name) for name in names if name in known)
+
+
+async def recognize(request: Request) -> None:
+    """Find the caller of an API key or of an LMS's token, where one was sent, so that `authenticate` does."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     token = token.strip()
-    if scheme.lower() != "bearer" or not token.startswith(API_KEY_PREFIX) or len(token) > _LONGEST_KEY:
+    if scheme.lower() != "bearer":
+        return
+    lms_tokens = services_of(request).lms_tokens
+    if token.startswith(API_KEY_PREFIX):
+        await _recognize_machine(request, token)
+    elif lms_tokens is not None and lms_tokens.claims_to_be_one(token):
+        with suppress(Unauthenticated):  # said by `authenticate`, where a caller is needed
+            await _recognize_person_of_lms(request, await lms_tokens.verify(token))
+
+
+async def _recognize_person_of_lms(request: Request, lms_user_id: str) -> None:
+    """By the LMS's id alone; somebody new is asked for there."""
+    services = services_of(request)
+    async with services.commands.transaction() as session:
+        user = await people.by_lms_id(session, lms_user_id)
+    if user is None:
+        found = await services.lms.get_user(lms_user_id)
+        if found is None:
+            raise Unauthenticated("the access token is not valid")
+        async with services.commands.transaction() as session:
+            user = await people.remember(
+                session,
+                lms_user_id=found.id,
+                username=found.username,
+                email=found.email,
+                full_name=found.full_name,
+                roles=list(found.roles),
+            )
+    request.state.principal = Principal(user.id, _roles(user.roles))
+
+
+async def _recognize_machine(request: Request, token: str) -> None:
+    if len(token) > _LONGEST_KEY:
         return
     async with services_of(request).commands.transaction() as session:
         found = await api_keys.use(session, hash_api_key(token))

@@ -15,7 +15,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from api.audit import log_action
-from api.dependencies import Access, Services, authenticate, recognize_machine, services_of
+from api.dependencies import Access, Services, authenticate, recognize, services_of
 from api.problems import problem_response
 from api.rate_limits import forgive, limits_of, take_attempt
 from domain.errors import CommerceError, Conflict, InvalidInput
@@ -88,7 +88,7 @@ class CommerceRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             services = services_of(request)
-            await recognize_machine(request)
+            await recognize(request)
             await take_attempt(request, services, general, own_limits)
             async with services.database.session() as session:
                 request.state.session = session

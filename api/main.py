@@ -14,6 +14,7 @@ from config import Settings
 from integrations.dispatch import Dispatcher
 from integrations.http import make_http_client
 from integrations.lms import make_lms
+from integrations.lms.tokens import LmsTokens
 from integrations.logs import configure as configure_logs
 from integrations.payments import StripePayments
 from integrations.sealing import Sealer
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 issuer=settings.public_url,
                 audience="commerce",
             ),
+            lms_tokens=(None if settings.lms_tokens is None else LmsTokens(http, settings.lms_tokens)),
             sealer=sealer,
             webhook_secrets=Secrets(
                 settings.stripe_webhook_secrets,

@@ -14,6 +14,7 @@ from devstack.lms_standin.lms import Lms
 from devstack.lms_standin.pages import Pages
 from devstack.lms_standin.server import BAD_CALLS
 from devstack.lms_standin.service import Service
+from devstack.lms_standin.tokens import Tokens
 from devstack.lms_standin.users import Refused
 
 
@@ -42,5 +43,6 @@ def create_app(data_dir: Path, webhook_url: str | None, webhook_secret: str | No
         *Service(lms, token).routes(),
         *Controls(lms).routes(),
         *Pages(lms).routes(),
+        *Tokens().routes(),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={Refused: _refused, **BAD_CALLS})

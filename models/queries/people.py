@@ -58,6 +58,16 @@ async def get(session: Session, user_id: str) -> UserRow | None:
     return None if row is None else _user(row)
 
 
+async def by_lms_id(session: Session, lms_user_id: str) -> UserRow | None:
+    """The commerce user of an LMS user; None when they were never here."""
+    row = (
+        await session.execute(
+            text("SELECT * FROM commerce_user WHERE lms_user_id = :id"), {"id": lms_user_id}
+        )
+    ).one_or_none()
+    return None if row is None else _user(row)
+
+
 async def keep_refresh_token(
     session: Session, *, user_id: str, token_hash: str, family_id: str | None
 ) -> None:

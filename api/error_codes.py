@@ -72,6 +72,7 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "difference_closed": ErrorDoc(
         409, "Difference closed", "It was repaired or accepted; only an open one can be."
     ),
+    "role_of_lms": ErrorDoc(409, "Role of the LMS", "Only roles that an operator gave are taken here."),
     "conflict": ErrorDoc(409, "Conflict", "The present state forbids it."),
     "endpoint_disabled": ErrorDoc(409, "Endpoint is off", "The webhook endpoint is switched off or deleted."),
     "idempotency_key_in_use": ErrorDoc(

@@ -27,6 +27,7 @@ from api.routes import (
     reconciliation,
     refunds,
     resolutions,
+    roles,
     run_changes,
     simulations,
     split_rules,
@@ -39,6 +40,7 @@ from api.routes import (
 
 ALL_ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
+    roles.router,
     catalog.router,
     run_changes.router,
     promotions.router,

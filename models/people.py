@@ -3,15 +3,18 @@
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import CheckConstraint
 from sqlmodel import Field, SQLModel
 
 from models.columns import created, flag, moment, primary_key, reference, text_list, uuid_column
 
 
 class CommerceUser(SQLModel, table=True):
-    """A user of the LMS. `lms_user_id` is the identity; email and name are a cache, never matched on."""
+    """A user of the LMS. `lms_user_id` is the identity; email and name are a cache, never matched on.
+    `roles` are those of the LMS, `given_roles` those that operators gave."""
 
     __tablename__ = "commerce_user"
+    __table_args__ = (CheckConstraint("given_roles <@ ARRAY['instructor', 'operator']", name="given_roles"),)
 
     id: UUID = primary_key()
     lms_user_id: str = Field(unique=True)
@@ -19,6 +22,7 @@ class CommerceUser(SQLModel, table=True):
     email: str | None
     full_name: str
     roles: list[str] = text_list()
+    given_roles: list[str] = text_list()
     created_at: datetime = created()
 
 

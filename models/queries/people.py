@@ -19,11 +19,25 @@ class UserRow:
     username: str
     email: str | None
     full_name: str
-    roles: tuple[str, ...]
+    lms_roles: tuple[str, ...]
+    given_roles: tuple[str, ...]
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What the LMS says and what operators gave, each once."""
+        return tuple(dict.fromkeys((*self.lms_roles, *self.given_roles)))
 
 
 def _user(row: Row[Any]) -> UserRow:
-    return UserRow(str(row.id), row.lms_user_id, row.username, row.email, row.full_name, tuple(row.roles))
+    return UserRow(
+        str(row.id),
+        row.lms_user_id,
+        row.username,
+        row.email,
+        row.full_name,
+        tuple(row.roles),
+        tuple(row.given_roles),
+    )
 
 
 async def remember(
@@ -65,6 +79,25 @@ async def by_lms_id(session: Session, lms_user_id: str) -> UserRow | None:
             text("SELECT * FROM commerce_user WHERE lms_user_id = :id"), {"id": lms_user_id}
         )
     ).one_or_none()
+    return None if row is None else _user(row)
+
+
+async def give_role(session: Session, user_id: str, role: str) -> UserRow | None:
+    """Give a role, once; None when nobody has this id."""
+    statement = (
+        "UPDATE commerce_user SET given_roles = array_append(array_remove(given_roles, :role), :role) "
+        "WHERE id = :id RETURNING *"
+    )
+    row = (await session.execute(text(statement), {"id": user_id, "role": role})).one_or_none()
+    return None if row is None else _user(row)
+
+
+async def take_role(session: Session, user_id: str, role: str) -> UserRow | None:
+    """Take a role that was given, if it was; None when nobody has this id."""
+    statement = (
+        "UPDATE commerce_user SET given_roles = array_remove(given_roles, :role) WHERE id = :id RETURNING *"
+    )
+    row = (await session.execute(text(statement), {"id": user_id, "role": role})).one_or_none()
     return None if row is None else _user(row)
 
 

@@ -192,9 +192,13 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
     back = Entry({"refund_id": refund["id"]})
     await withdrawn_question(shop, order["lines"][0])
     of_line = of_order | {"line_id": order["lines"][0]["id"]}
+    person = {"user_id": owner.user["id"]}
     line = Entry({"line_id": cart["lines"][0]["id"]}, {"quantity": 1})
     hook = Entry({"endpoint_id": endpoint["id"]})
     return {
+        "get_roles": Entry(person),
+        "give_role": Entry(person | {"role": "instructor"}),
+        "take_role": Entry(person | {"role": "instructor"}),
         "get_order": Entry(of_order),
         "cancel_order": Entry(of_order),
         "get_order_timeline": Entry(of_order),

@@ -1,0 +1,84 @@
+"""Roles that operators give and take, beside those that the LMS says."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, Query
+from pydantic import Field
+
+from api.dependencies import Operator, SessionDep
+from api.idempotency import CommerceRoute
+from api.paging import parse_id
+from api.schemas.common import Body as RequestBody
+from api.schemas.common import Output, ShortText
+from domain.errors import Conflict, NotFound
+from models.queries import people
+from models.queries.people import UserRow
+
+router = APIRouter(route_class=CommerceRoute, tags=["auth"])
+
+Given = Literal["instructor", "operator"]
+
+
+class RoleBody(RequestBody):
+    """Why; it stands in the audit log."""
+
+    reason: Annotated[ShortText, Field(min_length=1, max_length=500)]
+
+
+class RolesView(Output):
+    """A user's roles: what the LMS said at the last login, and what operators gave."""
+
+    user_id: str
+    lms_user_id: str
+    from_lms: Sequence[str]
+    given: Sequence[str]
+
+
+class RolesList(Output):
+    """At most one: an id of the LMS is one person's."""
+
+    data: list[RolesView]
+    next_cursor: str | None = None
+
+
+def _view(row: UserRow | None) -> RolesView:
+    if row is None:
+        raise NotFound("no such user")
+    return RolesView(
+        user_id=row.id, lms_user_id=row.lms_user_id, from_lms=row.lms_roles, given=row.given_roles
+    )
+
+
+@router.get("/v1/users", operation_id="find_users")
+async def find_users(
+    caller: Operator,
+    session: SessionDep,
+    lms_user_id: Annotated[str, Query(min_length=1, max_length=100, pattern=r"^[^\x00]+$")],
+) -> RolesList:
+    """The user whom the LMS knows under this id, if they were ever here."""
+    row = await people.by_lms_id(session, lms_user_id)
+    return RolesList(data=[] if row is None else [_view(row)])
+
+
+@router.get("/v1/users/{user_id}/roles", operation_id="get_roles")
+async def get_roles(user_id: str, caller: Operator, session: SessionDep) -> RolesView:
+    """One user's roles."""
+    return _view(await people.get(session, parse_id(user_id)))
+
+
+@router.put("/v1/users/{user_id}/roles/{role}", operation_id="give_role")
+async def give_role(
+    user_id: str, role: Given, body: Annotated[RoleBody, Body()], caller: Operator, session: SessionDep
+) -> RolesView:
+    """Give a role. It counts from the user's next access token, and stays whatever the LMS says."""
+    return _view(await people.give_role(session, parse_id(user_id), role))
+
+
+@router.delete("/v1/users/{user_id}/roles/{role}", operation_id="take_role")
+async def take_role(user_id: str, role: Given, caller: Operator, session: SessionDep) -> RolesView:
+    """Take a role that was given; one of the LMS is taken there. Access tokens keep it until they end."""
+    row = await people.get(session, parse_id(user_id))
+    if row is not None and role in row.lms_roles and role not in row.given_roles:
+        raise Conflict("this role is the LMS's, and taken there", code="role_of_lms")
+    return _view(await people.take_role(session, parse_id(user_id), role))

@@ -32,6 +32,7 @@ from tests.histories.late_failures import LateFailurePaths
 from tests.histories.polling import PollingPaths
 from tests.histories.reconciliation import ReconciliationPaths
 from tests.histories.refunds import RefundPaths
+from tests.histories.resolutions import ResolutionPaths, record_resolutions
 
 FOLDER = Path(__file__).parent.parent / "data" / "histories"
 SHORT_WINDOW = {
@@ -178,6 +179,10 @@ class Recorder:
         """Completions that the LMS was asked for."""
         await PollingPaths(self._shop, self._client, self.keep).record()
 
+    async def resolutions(self) -> None:
+        """Questions to buyers, and changes of runs."""
+        await ResolutionPaths(self._shop, self.keep).record()
+
     async def taken_up_refunds(self) -> None:
         """Failed and taken up, and made at the processor."""
         await RefundPaths(self._shop, self.keep).record()
@@ -292,6 +297,7 @@ async def record() -> None:
         await recorder.scheduled()
         await recorder.reconciliations()
     await record_taxes()
+    await record_resolutions()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from api.routes import (
     ledger,
     order_money,
     orders,
+    people,
     periods,
     promotions,
     quote,
@@ -41,6 +42,7 @@ from api.routes import (
 ALL_ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
     roles.router,
+    people.router,
     catalog.router,
     run_changes.router,
     promotions.router,

@@ -186,7 +186,6 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
     sent = await operator.call("GET", f"/v1/webhook-endpoints/{endpoint['id']}/deliveries")
     delivery = sent["data"][0]
     difference = Entry({"difference_id": await settled_difference(shop)})
-    dispute = Entry({"dispute_id": await closed_inquiry(shop, order)})
     of_order = {"order_id": order["id"]}
     dispute = Entry({"dispute_id": await closed_inquiry(shop, order)})
     back = Entry({"refund_id": refund["id"]})
@@ -223,6 +222,7 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
         "cancel_run": Entry({"item_id": item["id"]}),
         "reschedule_run": Entry({"item_id": item["id"]}),
         "get_run_change": Entry({"change_id": await closed_run_change(shop, order)}),
+        "export_person": Entry({"user_id": owner.user["id"]}, {"reason": "not mine"}),
         "get_payment": Entry({"payment_id": order["payments"][0]["id"]}),
         "get_entitlement": Entry({"entitlement_id": order["entitlements"][0]["id"]}),
         "retry_entitlement": Entry({"entitlement_id": order["entitlements"][0]["id"]}),

@@ -1,0 +1,54 @@
+"""All that is held of a person, for them and for operators who say why."""
+
+from devstack.shopper import wait_for
+from tests.e2e.conftest import Shop
+
+
+async def test_a_person_gets_all_that_is_held_of_them_and_nobody_elses(shop: Shop) -> None:
+    learner, other, operator = await shop.learner(), await shop.learner(), await shop.operator()
+    order = await shop.buy(learner)
+    await shop.buy(other)
+    await shop.lms.complete(learner.user["lms_user_id"], "python-101")
+    refund = await operator.refund(order["id"], reason="a reason of the learner")
+    await learner.wait_for_status(order["id"], "refunded")
+
+    async def exported() -> dict:  # type: ignore[type-arg]
+        return dict(await learner.call("GET", "/v1/me/export"))
+
+    found = await wait_for(exported, lambda e: bool(e["completions"]), what="the completion")
+    assert found["person"]["email"] == learner.user["email"]
+    (held,) = found["orders"]
+    assert (held["id"], held["amount_paid"], held["billing_address"]["country"]) == (
+        order["id"],
+        order["amount_paid"]["amount"],
+        "US",
+    )
+    assert held["lines"][0]["completed_at"]
+    assert "order_paid" in {event["kind"] for event in held["timeline"]}
+    assert [one["payment_intent_id"] for one in found["payments"]] == [
+        order["payments"][0]["payment_intent_id"]
+    ]
+    assert [(one["id"], one["reason"]) for one in found["refunds"]] == [
+        (refund["id"], "a reason of the learner")
+    ]
+    assert [one["course"] for one in found["entitlements"]] == ["python-101"]
+    assert {one["kind"] for one in found["documents"]} == {"receipt", "credit_note"}
+    assert len(found["sign_ins"]) == 1
+    text = str(found)
+    assert other.user["email"] not in text
+    assert other.user["id"] not in text
+
+
+async def test_an_operator_says_why_and_the_audit_log_keeps_it(shop: Shop) -> None:
+    learner, operator = await shop.learner(), await shop.operator()
+    path = f"/v1/users/{learner.user['id']}/export"
+    assert (await learner.send("POST", path, {"reason": "mine"})).status_code == 403
+    assert (await operator.send("POST", path, {})).status_code == 422
+    found = await operator.call("POST", path, {"reason": "asked by letter"})
+    assert found["person"]["email"] == learner.user["email"]
+    (entry,) = (await operator.call("GET", f"/v1/audit?object_id={learner.user['id']}"))["data"]
+    assert (entry["action"], entry["reason"]) == ("export_person", "asked by letter")
+    unknown = await operator.send(
+        "POST", "/v1/users/00000000-0000-7000-8000-000000000000/export", {"reason": "x"}
+    )
+    assert unknown.status_code == 404

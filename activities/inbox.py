@@ -40,7 +40,7 @@ class InboxActivities:
     @activity.defn
     @translated
     async def fetch_missed_events(self) -> int:
-        """Store the processor's events that no webhook brought; returns how many were new."""
+        """Store and dispatch the processor's events that no webhook brought; returns how many were new."""
         started = datetime.now(UTC)
         async with self._transactions.begin() as tx:
             until = await inbox.read_until(tx.session, inbox.STRIPE)
@@ -51,12 +51,16 @@ class InboxActivities:
                 if not await inbox.known(tx.session, inbox.STRIPE, event["id"]):
                     missed.append(event)
         # The list begins with the newest; they are to be dispatched as they happened.
+        stored = []
         for event in reversed(missed):
             async with self._transactions.begin() as tx:
                 order_id = await inbox.resolve_order(tx.session, event["data"]["object"])
-                await inbox.store(tx.session, inbox.STRIPE, event, order_id)
+                stored.append(await inbox.store(tx.session, inbox.STRIPE, event, order_id))
         async with self._transactions.begin() as tx:
             await inbox.set_read_until(tx.session, inbox.STRIPE, started)
+        for one in stored:
+            if not one.dispatched:  # its webhook may have come after all
+                await self._dispatch_leftover(one)
         return len(missed)
 
     @activity.defn

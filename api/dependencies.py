@@ -3,9 +3,10 @@
 Each rule of who may do what is a type (`SignedIn`, `Operator`, ...); a route names the one it needs.
 """
 
+import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -71,6 +72,8 @@ class Services:
     temporal_namespace: str
     temporal_ui_origins: tuple[str, ...]
     is_development: bool
+    # Inbound events on their way to workflows: fewer than `commands` has connections.
+    dispatches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(12))
 
 
 @dataclass(frozen=True, slots=True)

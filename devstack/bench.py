@@ -1,4 +1,4 @@
-"""`make bench`: checkout latency and orders per second, next to a bare workflow in the same run."""
+"""`make bench`: checkouts and orders, next to a bare workflow in the same run; inbound events."""
 
 import asyncio
 import platform
@@ -15,6 +15,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from devstack.bare_workflow import LOCAL_STEPS, REMOTE_STEPS, BareWorkflow, nothing
+from devstack.inbound_load import send_events
 from devstack.logs import LogSink
 from devstack.shopper import Shopper
 from devstack.stack import Stack, StackSettings
@@ -22,6 +23,7 @@ from devstack.stripe_standin.control import StripeControl
 
 QUEUE = "bench"
 CALLERS = (1, 20)
+EVENTS_PER_SECOND = 50
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,24 @@ async def _measure_bare(stack: Stack, callers: int, seconds: float) -> Figures:
         return await _load("bare workflow, as many empty steps", callers, seconds, once)
 
 
+async def _measure_inbound(stack: Stack, seconds: float) -> Figures:
+    """Not a closed loop: the processor sends when things happen, and does not wait for us."""
+    (shopper,) = await _shoppers(stack, 1)
+    await shopper.add("python-101")
+    order_id = (await shopper.checkout())["order"]["id"]
+    found = await send_events(
+        stack.urls.gateway,
+        stack.env["STRIPE_WEBHOOK_SECRET"].split(",")[0],
+        per_second=EVENTS_PER_SECOND,
+        seconds=seconds,
+        order_ids=[order_id],
+    )
+    if found.refused:
+        raise RuntimeError(f"{found.refused} events were not acknowledged")
+    what = f"inbound event acknowledged, {EVENTS_PER_SECOND} a second"
+    return Figures(what, 1, found.median * 1000, found.p99 * 1000, len(found.seconds) / seconds)
+
+
 async def run_bench(*, seconds: float, write: Path | None) -> int:
     """Measure on an embedded stack of its own; prints (and writes) a Markdown table."""
     console = Console()
@@ -125,6 +145,8 @@ async def run_bench(*, seconds: float, write: Path | None) -> int:
         settings = StackSettings.isolated(Path(folder) / "data", environment={"COMMERCE_ENV": "development"})
         console.print("starting a stack of its own ...")
         async with Stack(settings, log=LogSink()) as stack:
+            rows.append(await _measure_inbound(stack, seconds))
+            console.print(rows[-1].row(), highlight=False)
             for callers in CALLERS:
                 for measure in (_measure_checkout, _measure_orders, _measure_bare):
                     figures = await measure(stack, callers, seconds)

@@ -1,14 +1,15 @@
-"""Inbound webhooks: verify, store if new, commit, then signal, then mark as dispatched.
+"""Inbound webhooks: verify, store if new, commit, answer, then signal, then mark as dispatched.
 
-A duplicate that was never dispatched is dispatched; what can't be dispatched now is left to the inbox
-recovery, so the sender is answered 200 as soon as the event is safe.
+The sender is answered 200 as soon as the event is safe, however slow Temporal is just then. A duplicate
+that was never dispatched is dispatched; what can't be dispatched now is left to the inbox recovery.
 """
 
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, BackgroundTasks, Request
 from pydantic import Field
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
@@ -32,7 +33,7 @@ class Stored(Output):
 
 @router.post("/v1/webhooks/stripe", operation_id="receive_stripe_event")
 @without_key
-async def receive_stripe_event(request: Request, services: ServicesDep) -> Stored:
+async def receive_stripe_event(request: Request, services: ServicesDep, after: BackgroundTasks) -> Stored:
     """An event of Stripe, signed by `Stripe-Signature`."""
     event = verify_stripe(
         await request.body(),
@@ -45,33 +46,33 @@ async def receive_stripe_event(request: Request, services: ServicesDep) -> Store
         raise BadSignature("the event has no object")
     stored = await _store(services, inbox.STRIPE, event, subject)
     if not stored.dispatched:
-        await _dispatch_stripe(services, stored)
+        after.add_task(_dispatch, _dispatch_stripe, services, stored)
     return Stored()
 
 
 @router.post("/v1/webhooks/lms", operation_id="receive_lms_event")
 @without_key
-async def receive_lms_event(request: Request, services: ServicesDep) -> Stored:
+async def receive_lms_event(request: Request, services: ServicesDep, after: BackgroundTasks) -> Stored:
     """An event of the LMS, signed by Standard Webhooks."""
     event = verify_standard(
         await request.body(), dict(request.headers), services.webhook_secrets.lms, now=int(time.time())
     )
     stored = await _store(services, inbox.LMS, event)
     if not stored.dispatched:
-        await _dispatch_lms(services, stored)
+        after.add_task(_dispatch, _dispatch_lms, services, stored)
     return Stored()
 
 
 @router.post("/v1/webhooks/payout", operation_id="receive_payout_event")
 @without_key
-async def receive_payout_event(request: Request, services: ServicesDep) -> Stored:
+async def receive_payout_event(request: Request, services: ServicesDep, after: BackgroundTasks) -> Stored:
     """An event of the payout system, signed by Standard Webhooks; `payout.settled` is posted."""
     event = verify_standard(
         await request.body(), dict(request.headers), services.webhook_secrets.payout, now=int(time.time())
     )
     stored = await _store(services, inbox.PAYOUT, event)
     if not stored.dispatched:
-        await _dispatch_payout(services, stored)
+        after.add_task(_dispatch, _dispatch_payout, services, stored)
     return Stored()
 
 
@@ -90,6 +91,18 @@ async def _store(
         raise BadSignature("the event can't be read") from error
     except SQLAlchemyError as error:
         raise Unavailable("the event could not be stored") from error
+
+
+async def _dispatch(
+    send: Callable[[Services, StoredEvent], Awaitable[None]], services: Services, event: StoredEvent
+) -> None:
+    """Some at a time, so that a backlog here takes no connection that a new event needs to be stored."""
+    async with services.dispatches:
+        try:
+            await send(services, event)
+        except Exception:
+            # Its sender has its answer; `verify` names what stays undispatched.
+            log.exception("event %s can't be dispatched", event.inbox_id)
 
 
 async def _dispatch_stripe(services: Services, event: StoredEvent) -> None:

@@ -1,12 +1,14 @@
 """kill -9 in the middle of a purchase: one charge, one grant, a balanced ledger, whoever dies."""
 
 import asyncio
+import signal
 import uuid
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from devstack.inbound_load import send_events
 from devstack.lms_standin.control import LmsControl
 from devstack.payout_receiver.control import PayoutControl
 from devstack.shopper import US_ADDRESS, ApiProblem, Shopper
@@ -117,6 +119,25 @@ async def test_the_processor_is_down_at_checkout(fragile: Shop) -> None:
     found = await checkout_until_it_works(learner, key)
     await fragile.stripe.confirm(found["payment"]["payment_intent_id"], "pm_card_visa")  # type: ignore[index]
     await one_charge_one_grant(fragile, learner, found["order"]["id"])  # type: ignore[index]
+
+
+async def test_an_event_is_acknowledged_while_temporal_hangs(fragile: Shop) -> None:
+    """Once it is safe, its sender is answered; the rest is ours."""
+    learner = await fragile.learner()
+    answer = await fragile.place(learner)
+    order_id, intent_id = answer["order"]["id"], answer["payment"]["payment_intent_id"]
+    await fragile.stripe.pause_deliveries()
+    await fragile.stripe.confirm(intent_id, "pm_card_visa")
+    await fragile.stack.kill("temporal", signal.SIGSTOP)
+    try:
+        secret = fragile.stack.env["STRIPE_WEBHOOK_SECRET"].split(",")[0]
+        found = await send_events(fragile.gateway, secret, per_second=10, seconds=2, order_ids=[order_id])
+        assert found.refused == 0
+        assert found.seconds[-1] < 5, "the gateway waited for Temporal"  # which it would for 8 s
+    finally:
+        await fragile.stack.kill("temporal", signal.SIGCONT)
+        await fragile.stripe.resume_deliveries()
+    await one_charge_one_grant(fragile, learner, order_id)
 
 
 async def test_the_lms_is_down_when_the_payment_arrives(fragile: Shop) -> None:

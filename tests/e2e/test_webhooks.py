@@ -9,6 +9,7 @@ import httpx
 import pytest
 import stripe
 
+from devstack.inbound_load import send_events
 from devstack.shopper import wait_for
 from tests.e2e.conftest import Shop
 from tests.e2e.oracle import settings_of
@@ -156,10 +157,20 @@ async def test_a_foreign_or_unknown_event_is_stored_once_and_ignored(
     assert answer.status_code == 200
     again = await post(shop, payload, signed(shop, payload))
     assert again.status_code == 200
-    rows = await shop.query(
-        "SELECT outcome FROM inbound_event WHERE event_id = %s", json.loads(payload)["id"]
-    )
-    assert [row["outcome"] for row in rows] == [outcome]
+    statement = "SELECT outcome FROM inbound_event WHERE event_id = %s AND dispatched_at IS NOT NULL"
+    rows = await wait_for(lambda: shop.query(statement, json.loads(payload)["id"]), bool, what="the outcome")
+    assert [row["outcome"].removeprefix("recovered: ") for row in rows] == [outcome]
+
+
+async def test_events_are_acknowledged_at_50_a_second(shop: Shop) -> None:
+    """`make bench` has the figure (250 ms); here the machine does other things, too."""
+    learner = await shop.learner()
+    order = (await shop.place(learner))["order"]
+    secret = shop.stack.env["STRIPE_WEBHOOK_SECRET"].split(",")[0]
+    found = await send_events(shop.gateway, secret, per_second=50, seconds=3, order_ids=[order["id"]])
+    assert (len(found.seconds), found.refused) == (150, 0)
+    assert found.p99 < 5, found.p99
+    await learner.call("POST", f"/v1/orders/{order['id']}/cancel", {})
 
 
 async def test_success_after_cancel_goes_back_by_itself(shop: Shop) -> None:

@@ -51,26 +51,21 @@ async def resolve_order(session: Session, subject: dict[str, Any]) -> str | None
 
 async def store(session: Session, source: str, event: dict[str, Any], order_id: str | None) -> StoredEvent:
     """Insert if new, and return the row either way (`dispatched` tells whether it was acted on)."""
-    await session.execute(
+    identity = {"source": source, "event_id": str(event["id"])}
+    inserted = await session.execute(
         text(
             "INSERT INTO inbound_event (source, event_id, type, payload, order_id) "
             "VALUES (:source, :event_id, :type, CAST(:payload AS jsonb), CAST(:order_id AS uuid)) "
-            "ON CONFLICT (source, event_id) DO NOTHING"
+            "ON CONFLICT (source, event_id) DO NOTHING RETURNING *"
         ),
-        {
-            "source": source,
-            "event_id": str(event["id"]),
-            "type": str(event["type"]),
-            "payload": json.dumps(event),
-            "order_id": order_id,
-        },
+        {**identity, "type": str(event["type"]), "payload": json.dumps(event), "order_id": order_id},
     )
-    row = (
-        await session.execute(
-            text("SELECT * FROM inbound_event WHERE source = :source AND event_id = :event_id"),
-            {"source": source, "event_id": str(event["id"])},
+    row = inserted.one_or_none()
+    if row is None:
+        known_before = await session.execute(
+            text("SELECT * FROM inbound_event WHERE source = :source AND event_id = :event_id"), identity
         )
-    ).one()
+        row = known_before.one()
     return _event(row)
 
 

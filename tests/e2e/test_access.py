@@ -16,9 +16,15 @@ import jwt
 import psycopg
 import pytest
 
+from api.dependencies import Principal
+from api.main import create_app
 from api.tokens import ALGORITHM, TYPE, TokenIssuer, new_api_key, parse_signing_keys
+from config import Settings
 from devstack.shopper import Shopper, wait_for
 from domain.scopes import Scope
+from models.database import Session
+from models.queries import orders
+from models.queries.orders import OrderRow
 from tests.e2e.conftest import Shop
 
 PUBLIC = {
@@ -249,7 +255,7 @@ class Http:
     """Sends one operation as one caller."""
 
     def __init__(self, shop: Shop, http: httpx.AsyncClient) -> None:
-        self._gateway, self._http = shop.gateway, http
+        self.shop, self._gateway, self._http = shop, shop.gateway, http
 
     async def status(
         self, operation: Operation, entry: Entry, token: str | None, **params: str
@@ -266,6 +272,42 @@ class Http:
             params=params or None,
         )
         return answer.status_code, answer.text
+
+
+async def wrong_answers(
+    http: Http,
+    document: list[Operation],
+    entries: dict[str, Entry],
+    unsigned: dict[str, str | None],
+    persons: dict[str, str | None],
+) -> tuple[list[str], int]:
+    """What a gateway answers to wrong callers, where it should have answered otherwise; and how many tries.
+
+    `persons`: by role, somebody whom the objects do not belong to.
+    """
+    unscoped_keys: dict[str | None, str] = {}
+    wrong: list[str] = []
+    tried = 0
+    for operation in document:
+        if operation.public:
+            continue
+        entry = entries.get(operation.id, Entry({}))
+        expected: list[tuple[str, str | None, int]] = [(who, token, 401) for who, token in unsigned.items()]
+        if operation.scope not in unscoped_keys:
+            missing = [operation.scope] if operation.scope else []
+            unscoped_keys[operation.scope] = await machine_without(http.shop, *missing)
+        expected.append(("machine without the scope", unscoped_keys[operation.scope], 403))
+        for who, token in persons.items():
+            if operation.roles and who not in operation.roles:
+                expected.append((f"other {who}", token, 403))
+            elif operation.names_object:
+                expected.append((f"other {who}", token, 404))
+        for who, token, status in expected:
+            tried += 1
+            found, text = await http.status(operation, entry, token)
+            if found != status:
+                wrong.append(f"{operation.id} as {who}: {found}, not {status}: {text[:120]}")
+    return wrong, tried
 
 
 def test_every_object_has_an_entry(document: list[Operation], entries: dict[str, Entry]) -> None:
@@ -294,33 +336,10 @@ async def test_no_wrong_caller_gets_anywhere(
         "wrong issuer": forged(shop, owner.user["id"], iss="https://elsewhere.example"),
         "invented key": f"ck_{'x' * 43}",
     }
-    unscoped_keys: dict[str | None, str] = {}
-    wrong: list[str] = []
-    tried = 0
+    persons = {"learner": learner.token, "instructor": instructor.token}
     async with httpx.AsyncClient(timeout=30) as client:
         http = Http(shop, client)
-        for operation in document:
-            if operation.public:
-                continue
-            entry = entries.get(operation.id, Entry({}))
-            expected: list[tuple[str, str | None, int]] = [
-                (who, token, 401) for who, token in unsigned.items()
-            ]
-            if operation.scope not in unscoped_keys:
-                missing = [operation.scope] if operation.scope else []
-                unscoped_keys[operation.scope] = await machine_without(shop, *missing)
-            unscoped = unscoped_keys[operation.scope]
-            expected.append(("machine without the scope", unscoped, 403))
-            for who, token in (("learner", learner.token), ("instructor", instructor.token)):
-                if operation.roles and who not in operation.roles:
-                    expected.append((f"other {who}", token, 403))
-                elif operation.names_object:
-                    expected.append((f"other {who}", token, 404))
-            for who, token, status in expected:
-                tried += 1
-                found, text = await http.status(operation, entry, token)
-                if found != status:
-                    wrong.append(f"{operation.id} as {who}: {found}, not {status}: {text[:120]}")
+        wrong, tried = await wrong_answers(http, document, entries, unsigned, persons)
         assert wrong == []
         assert tried > 300
 
@@ -369,3 +388,25 @@ def test_the_forger_of_these_tests_can_make_a_good_token(shop: Shop, owner: Shop
     keys = parse_signing_keys(shop.stack.env["JWT_SIGNING_KEYS"])
     issuer = TokenIssuer(keys, issuer=shop.stack.env["PUBLIC_URL"], audience="commerce")
     assert issuer.verify(forged(shop, owner.user["id"])).sub == owner.user["id"]
+
+
+async def test_planted_a_route_without_its_ownership_check_is_named(
+    shop: Shop, document: list[Operation], entries: dict[str, Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same matrix, over a gateway in which one route forgot to ask whose the order is."""
+
+    async def anybodys(session: Session, caller: Principal, order_id: str) -> OrderRow | None:
+        return await orders.get(session, order_id)
+
+    learner = await shop.learner("curious")
+    environment = {name.lower(): value for name, value in shop.stack.env.items()}
+    app = create_app(Settings.model_validate(environment))
+    of_orders = [found for found in document if found.method == "GET" and "{order_id}" in found.path]
+    assert len(of_orders) > 3
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport) as client:
+        matrix = (Http(shop, client), of_orders, entries, {"nobody": None}, {"learner": learner.token})
+        assert (await wrong_answers(*matrix))[0] == []
+        monkeypatch.setattr("api.routes.order_money.own_order", anybodys)
+        (wrong,) = (await wrong_answers(*matrix))[0]
+    assert wrong.startswith("get_order_money as other learner: 200, not 404")

@@ -1,4 +1,4 @@
-"""The bench of the workflow tests, and one on a database that a test may spoil."""
+"""The benches of workflow and API tests, and one on a database that a test may spoil."""
 
 from collections.abc import AsyncIterator
 
@@ -6,12 +6,22 @@ import psycopg
 import pytest
 from temporalio.testing import TimeSkipper
 
+from tests.api.conftest import credentials, environment, gateway, lms_process
 from tests.harness.servers import Servers
 from tests.workflows.bench import Bench
 from tests.workflows.conftest import bench, no_faults, patient_skipper, standins
 from tests.workflows.running import Standins, running_bench
 
-__all__ = ["bench", "no_faults", "patient_skipper", "standins"]
+__all__ = [
+    "bench",
+    "credentials",
+    "environment",
+    "gateway",
+    "lms_process",
+    "no_faults",
+    "patient_skipper",
+    "standins",
+]
 
 
 class Owner:

@@ -1,5 +1,6 @@
 """Settings from the environment or `.env`: read here, handed on as values, refused when unsafe."""
 
+import re
 from functools import cached_property
 from typing import Literal, Self
 
@@ -10,6 +11,9 @@ from integrations.lms import LmsAccess
 from integrations.lms.tokens import LmsTokenSettings
 
 DEVELOPMENT_STRIPE_KEY = "sk_test_commerce_development"
+# As `devstack/credentials.py` names its keys.
+_DEVELOPMENT_KID = re.compile(r'"kid"\s*:\s*"dev-')
+_SHORTEST_SECRET = 16
 
 
 def _split(value: str) -> tuple[str, ...]:
@@ -169,22 +173,49 @@ class Settings(LmsSettings):
     def _refuse_unsafe_production(self) -> Self:
         if self.commerce_env != "production":
             return self
-        unsafe = []
-        if self.stripe_secret_key.get_secret_value().startswith(("sk_test_", "rk_test_")):
-            unsafe.append("STRIPE_SECRET_KEY is a test key")
-        if self.stripe_api_base is not None:
-            unsafe.append("STRIPE_API_BASE points away from Stripe")
-        if self.vies_api_base is not None:
-            unsafe.append("VIES_API_BASE points away from VIES")
-        if self.lms_kind == "standin":
-            unsafe.append("LMS_KIND is the stand-in")
-        if self.rate_limit_factor == 0:
-            unsafe.append("RATE_LIMIT_FACTOR is 0")
-        if not self.public_url.startswith("https://"):
-            unsafe.append("PUBLIC_URL is not https")
+        unsafe = _unsafe_in_production(self)
         if unsafe:
             raise ValueError("refusing to start in production: " + "; ".join(unsafe))
         return self
+
+
+def _unsafe_in_production(settings: Settings) -> list[str]:
+    """What names a test key, a stand-in, a secret of the embedded stack or one that can be guessed."""
+    stripe_key, keys = settings.stripe_secret_key.get_secret_value(), settings.secrets_key.get_secret_value()
+    senders = {
+        "STRIPE_WEBHOOK_SECRET": settings.stripe_webhook_secrets,
+        "LMS_WEBHOOK_SECRET": settings.lms_webhook_secrets,
+        "PAYOUT_WEBHOOK_SECRET": settings.payout_webhook_secrets,
+    }
+    given = [secret for secrets in senders.values() for secret in secrets]
+    found = {
+        "STRIPE_SECRET_KEY is a test key": stripe_key.startswith(("sk_test_", "rk_test_")),
+        "STRIPE_PUBLISHABLE_KEY is a test key": settings.stripe_publishable_key.startswith("pk_test_"),
+        "STRIPE_API_BASE points away from Stripe": settings.stripe_api_base is not None,
+        "VIES_API_BASE points away from VIES": settings.vies_api_base is not None,
+        "LMS_KIND is the stand-in": settings.lms_kind == "standin",
+        "LMS_JWKS_URL is not https": settings.lms_jwks_url.startswith("http://"),
+        "RATE_LIMIT_FACTOR is 0": settings.rate_limit_factor == 0,
+        "PUBLIC_URL is not https": not settings.public_url.startswith("https://"),
+        "JWT_SIGNING_KEYS holds a key of the embedded stack": _DEVELOPMENT_KID.search(
+            settings.jwt_signing_keys.get_secret_value()
+        ),
+        "SECRETS_KEY holds a key of the embedded stack": any(key.startswith("dev") for key in _split(keys)),
+        "CORS_ORIGINS names an origin without https": not all(
+            origin.startswith("https://") for origin in settings.cors_origin_list
+        ),
+        "two senders of webhooks share a secret": len(set(given)) < len(given),
+    }
+    return [
+        *(reason for reason, applies in found.items() if applies),
+        *(f"{name} can be guessed" for name, secrets in senders.items() if any(map(_is_weak, secrets))),
+    ]
+
+
+def _is_weak(secret: str) -> bool:
+    """Shorter than any that a sender makes, or hardly random."""
+    secret = secret.removeprefix("whsec_")
+    return len(secret) < _SHORTEST_SECRET or len(set(secret)) < _SHORTEST_SECRET // 2
 
 
 class OwnerSettings(BaseSettings):

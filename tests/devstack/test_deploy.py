@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import os
 import re
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -101,7 +102,11 @@ def test_only_known_settings_are_given_and_none_is_forgotten() -> None:
 def test_settings_accept_what_production_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "STRIPE_SECRET_KEY": "sk_live_x",
+        "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_urlsafe(24)}",
+        "LMS_WEBHOOK_SECRET": f"whsec_{secrets.token_urlsafe(24)}",
+        "PAYOUT_WEBHOOK_SECRET": f"whsec_{secrets.token_urlsafe(24)}",
         "LMS_KIND": "moodle",
+        "CORS_ORIGINS": "https://learn.example.com",
         "PUBLIC_URL": "https://shop.example.com",
         "SELLER_COUNTRY": "GB",
     }

@@ -1,6 +1,7 @@
 """Asking workflows by update, and making our errors of their answers."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -43,86 +44,51 @@ _PATIENCE = timedelta(seconds=10)
 
 async def ask_checkout(services: Services, order_id: str) -> CheckoutAnswer:
     """Start the order's workflow, or find it, and wait until its payment can begin."""
-    start: WithStartWorkflowOperation[CheckoutWorkflow, str] = WithStartWorkflowOperation(
-        CheckoutWorkflow.run,
-        OrderInput(order_id),
-        id=ids.order_workflow_id(order_id),
-        task_queue=services.task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        static_summary=f"Order {order_id}",
+    answer: CheckoutAnswer = await _ask(
+        services,
+        _Start(
+            CheckoutWorkflow.run,
+            OrderInput(order_id),
+            ids.order_workflow_id(order_id),
+            f"Order {order_id}",
+        ),
+        CheckoutWorkflow.checkout,
+        ids.CHECKOUT_UPDATE_ID,
     )
-    return await _translated(
-        lambda: services.temporal.execute_update_with_start_workflow(
-            CheckoutWorkflow.checkout,
-            start_workflow_operation=start,
-            id=ids.CHECKOUT_UPDATE_ID,
-            rpc_timeout=_PATIENCE,
-        )
-    )
+    return answer
 
 
 async def ask_refund(services: Services, refund_id: str) -> str:
     """Start the refund's workflow, or find it, and wait until the money is reserved."""
-    start: WithStartWorkflowOperation[RefundWorkflow, str] = WithStartWorkflowOperation(
+    start = _Start(
         RefundWorkflow.run,
         RefundInput(refund_id),
-        id=ids.refund_workflow_id(refund_id),
-        task_queue=services.task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        static_summary=f"Refund {refund_id}",
+        ids.refund_workflow_id(refund_id),
+        f"Refund {refund_id}",
     )
-    return await _translated(
-        lambda: services.temporal.execute_update_with_start_workflow(
-            RefundWorkflow.request,
-            start_workflow_operation=start,
-            id=ids.REFUND_UPDATE_ID,
-            rpc_timeout=_PATIENCE,
-        )
-    )
+    return str(await _ask(services, start, RefundWorkflow.request, ids.REFUND_UPDATE_ID))
 
 
 async def ask_correction(services: Services, correction_id: str) -> str:
     """Start a correction of a payee's money, or find it, and wait until it is done."""
-    start: WithStartWorkflowOperation[CorrectionWorkflow, str] = WithStartWorkflowOperation(
+    start = _Start(
         CorrectionWorkflow.run,
         CorrectionInput(correction_id),
-        id=ids.correction_workflow_id(correction_id),
-        task_queue=services.task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        static_summary=f"Correction {correction_id}",
+        ids.correction_workflow_id(correction_id),
+        f"Correction {correction_id}",
     )
-    return await _translated(
-        lambda: services.temporal.execute_update_with_start_workflow(
-            CorrectionWorkflow.request,
-            start_workflow_operation=start,
-            id=ids.CORRECTION_UPDATE_ID,
-            rpc_timeout=_PATIENCE,
-        )
-    )
+    return str(await _ask(services, start, CorrectionWorkflow.request, ids.CORRECTION_UPDATE_ID))
 
 
 async def ask_store_credit(services: Services, grant_id: str) -> str:
     """Start the gift of store credit, or find it, and wait until it is in the books."""
-    start: WithStartWorkflowOperation[StoreCreditWorkflow, str] = WithStartWorkflowOperation(
+    start = _Start(
         StoreCreditWorkflow.run,
         StoreCreditInput(grant_id),
-        id=ids.store_credit_workflow_id(grant_id),
-        task_queue=services.task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        static_summary=f"Store credit {grant_id}",
+        ids.store_credit_workflow_id(grant_id),
+        f"Store credit {grant_id}",
     )
-    return await _translated(
-        lambda: services.temporal.execute_update_with_start_workflow(
-            StoreCreditWorkflow.request,
-            start_workflow_operation=start,
-            id=ids.STORE_CREDIT_UPDATE_ID,
-            rpc_timeout=_PATIENCE,
-        )
-    )
+    return str(await _ask(services, start, StoreCreditWorkflow.request, ids.STORE_CREDIT_UPDATE_ID))
 
 
 async def ask_resolution(
@@ -136,23 +102,44 @@ async def ask_resolution(
     user_id: str,
 ) -> str:
     """Have a question's workflow carry a choice out; Conflict or InvalidInput when it can't be."""
-    start: WithStartWorkflowOperation[ResolutionWorkflow, str] = WithStartWorkflowOperation(
+    start = _Start(
         ResolutionWorkflow.run,
         ResolutionInput(resolution_id),
-        id=ids.resolution_workflow_id(resolution_id),
+        ids.resolution_workflow_id(resolution_id),
+        f"Question {resolution_id}",
+        # A run that has ended is started again: it finds its row, and answers from it.
+        WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    )
+    decision = ResolutionDecision(resolution_id, command_id, by, choice, item_id, user_id)
+    update_id = ids.resolve_update_id(command_id)
+    return str(await _ask(services, start, ResolutionWorkflow.resolve, update_id, decision))
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A workflow to start, or to find."""
+
+    run: Callable[..., Awaitable[Any]]
+    given: object
+    workflow_id: str
+    summary: str
+    reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE
+
+
+async def _ask(services: Services, start: _Start, update: Any, update_id: str, *given: object) -> Any:
+    """The answer of an update, by update-with-start: the same update id gets the same answer."""
+    operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+        start.run,
+        start.given,
+        id=start.workflow_id,
         task_queue=services.task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        # A run that has ended is started again: it finds its row, and answers from it.
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        static_summary=f"Question {resolution_id}",
+        id_reuse_policy=start.reuse,
+        static_summary=start.summary,
     )
     return await _translated(
         lambda: services.temporal.execute_update_with_start_workflow(
-            ResolutionWorkflow.resolve,
-            ResolutionDecision(resolution_id, command_id, by, choice, item_id, user_id),
-            start_workflow_operation=start,
-            id=ids.resolve_update_id(command_id),
-            rpc_timeout=_PATIENCE,
+            update, args=given, start_workflow_operation=operation, id=update_id, rpc_timeout=_PATIENCE
         )
     )
 

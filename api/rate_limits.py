@@ -14,8 +14,9 @@ from fastapi import Request, Response
 
 from api.dependencies import Principal, Services, authenticate
 from domain.errors import CommerceError, RateLimited
-from domain.limits import By, Limit
-from models.queries import rate_limits
+from domain.limits import DECLINES, By, Limit
+from models.database import Session
+from models.queries import inbox, rate_limits
 
 log = logging.getLogger("gateway")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,6 +74,17 @@ async def forgive(request: Request, services: Services, own: Sequence[Limit], re
             key = await _key(request, principal, limit)
             times = limit.times * services.rate_limit_factor
             await rate_limits.give_back(session, key, times=times, seconds=limit.seconds)
+
+
+async def refuse_after_declines(services: Services, session: Session, caller: Principal) -> None:
+    """RateLimited for somebody whose payments were declined often within the last hour: cards are tested."""
+    nth_last = math.ceil(DECLINES.times * services.rate_limit_factor)
+    if nth_last == 0 or caller.sees_all:
+        return
+    seconds = await inbox.seconds_since_decline(session, caller.user_id, nth_last)
+    if seconds is not None and seconds < DECLINES.seconds:
+        log.warning("rate limit %s reached", DECLINES.name)
+        raise RateLimited("too many declined payments", math.ceil(DECLINES.seconds - seconds))
 
 
 def _principal(request: Request) -> Principal | None:

@@ -42,7 +42,9 @@ REGISTER = (Limit("register", By.ADDRESS, 200, 3600),)
 PROMOTION = (Limit("promotion", By.USER, 20, 600), Limit("promotion_address", By.ADDRESS, 300, 600))
 # Testing of stolen cards: each checkout is a payment intent to try one with.
 CHECKOUT = (Limit("checkout", By.USER, 10, 600), Limit("checkout_address", By.ADDRESS, 300, 600))
+# The same, by what the processor tells: who is declined this often gets no further intent to try cards with.
+DECLINES = Limit("declines", By.USER, 20, 3600)
 # Buying and returning in circles.
 REFUND = (Limit("refund", By.USER, 10, 3600),)
 
-ALL = (*ANY, *LOGIN, *REGISTER, *PROMOTION, *CHECKOUT, *REFUND)
+ALL = (*ANY, *LOGIN, *REGISTER, *PROMOTION, *CHECKOUT, DECLINES, *REFUND)

@@ -148,6 +148,20 @@ async def succeeded_intent(session: Session, intent_id: str) -> dict[str, Any] |
     return None if value is None else dict(value)
 
 
+async def seconds_since_decline(session: Session, user_id: str, nth_last: int) -> float | None:
+    """How long ago the nth last payment of a user was declined; None when it never came to that."""
+    found = await session.execute(
+        text(
+            "SELECT extract(epoch FROM now() - e.received_at) FROM inbound_event e "
+            "JOIN orders o ON o.id = e.order_id WHERE o.user_id = :user AND e.source = 'stripe' "
+            "AND e.type = 'payment_intent.payment_failed' ORDER BY e.received_at DESC OFFSET :n LIMIT 1"
+        ),
+        {"user": user_id, "n": nth_last - 1},
+    )
+    seconds = found.scalar_one_or_none()
+    return None if seconds is None else float(seconds)
+
+
 async def unapplied_successes(session: Session, order_id: str) -> list[PaymentEvent]:
     """Stored successes of the order's intents that no payment row has taken in."""
     rows = await session.execute(

@@ -13,8 +13,10 @@ from sqlalchemy import text
 
 from api.main import create_app
 from config import Settings
-from domain.limits import ALL, CHECKOUT, LOGIN, PROMOTION
+from domain.limits import ALL, CHECKOUT, DECLINES, LOGIN, PROMOTION
+from models.queries import inbox
 from tests.api.callers import PASSWORD, Caller, Gateway
+from tests.api.test_reservations import order_of
 
 MakeHttp = Callable[..., Awaitable[httpx.AsyncClient]]
 
@@ -118,6 +120,38 @@ async def test_card_testing_is_slowed_and_the_key_stays_free(gateway: Gateway, m
     again = await learner.send("POST", "/v1/checkout", body, key=key)
     assert (again.status_code, again.json()["code"]) == (409, "cart_empty")
     assert "Idempotent-Replayed" not in again.headers
+
+
+async def test_who_is_declined_often_gets_no_further_intent(gateway: Gateway, make_http: MakeHttp) -> None:
+    person, other = await gateway.person(), await gateway.person()
+    http = await make_http()
+    body = {"billing_address": {"country": "US", "state": "NY", "postal_code": "10001"}}
+    checkout = ("POST", "/v1/checkout", body)
+    async with gateway.services.database.transaction() as session:
+        order_id = await order_of(session, person.user_id)
+    for number in range(DECLINES.times):
+        assert await Caller(http, person.token).refused(*checkout) == (409, "cart_empty")
+        await some_time_passes(gateway, CHECKOUT[0].seconds)
+        subject = {"id": "pi_x", "metadata": {"order_id": order_id}}
+        event = {
+            "id": f"evt_{order_id}_{number}",
+            "type": "payment_intent.payment_failed",
+            "data": {"object": subject},
+        }
+        async with gateway.services.database.transaction() as session:
+            await inbox.store(session, inbox.STRIPE, event, await inbox.resolve_order(session, subject))
+    answer = await Caller(http, person.token).send(*checkout)
+    assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+    assert DECLINES.seconds - 120 < int(answer.headers["Retry-After"]) <= DECLINES.seconds
+    assert await Caller(http, other.token).refused(*checkout) == (409, "cart_empty")
+    async with gateway.services.database.transaction() as session:
+        await session.execute(
+            text(
+                "UPDATE inbound_event SET received_at = received_at - interval '1 hour' WHERE order_id = :id"
+            ),
+            {"id": order_id},
+        )
+    assert await Caller(http, person.token).refused(*checkout) == (409, "cart_empty")
 
 
 async def test_of_a_rush_at_two_gateways_no_more_than_the_limit_get_through(

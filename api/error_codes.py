@@ -26,6 +26,7 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "forbidden": ErrorDoc(403, "Not allowed", "The caller's role may not do this."),
     "not_found": ErrorDoc(404, "Not found", "No such object, or one of another person."),
     "method_not_allowed": ErrorDoc(405, "Method not allowed", "The path does not take this method."),
+    "request_timeout": ErrorDoc(408, "Request too slow", "The whole body has to be here within 20 seconds."),
     "already_registered": ErrorDoc(409, "Already registered", "The LMS has an account with this email."),
     "cart_empty": ErrorDoc(409, "Cart is empty", "There is nothing to check out, or another tab did."),
     "price_changed": ErrorDoc(

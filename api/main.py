@@ -23,6 +23,9 @@ from integrations.temporal import connect
 from integrations.vat_registry import make_vat_registry
 from models.database import Database
 
+# No caller waits longer; what needs more is a workflow's.
+_STATEMENT_SECONDS = 60
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The app; its clients are opened when it starts and closed when it stops."""
@@ -31,8 +34,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = Database(settings.database_url.get_secret_value(), pool_size=30)
-        commands = Database(settings.database_url.get_secret_value(), pool_size=10)
+        database_url = settings.database_url.get_secret_value()
+        database = Database(database_url, pool_size=30, statement_timeout_seconds=_STATEMENT_SECONDS)
+        commands = Database(database_url, pool_size=10, statement_timeout_seconds=_STATEMENT_SECONDS)
         http = make_http_client()
         sealer = Sealer(settings.secrets_key.get_secret_value())
         payments = StripePayments(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)

@@ -46,7 +46,7 @@ _SECURITY: dict[str, Any] = {
     },
 }
 _READ_PROBLEMS = {"400", "401", "403", "404", "422", "429", "503"}
-_WRITE_PROBLEMS = _READ_PROBLEMS | {"409", "412", "413"}
+_WRITE_PROBLEMS = _READ_PROBLEMS | {"408", "409", "412", "413"}
 _KEY_HEADER: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",

@@ -1,5 +1,6 @@
 """Errors as `application/problem+json` (RFC 9457), request ids, and the limit of a body's size."""
 
+import asyncio
 import logging
 import re
 import time
@@ -37,6 +38,8 @@ MEDIA_TYPE = "application/problem+json"
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _BODY_LIMIT = 256 * 1024
 _WEBHOOK_BODY_LIMIT = 1024 * 1024
+# Who sends slower than this holds a connection, and means to.
+_BODY_SECONDS = 20
 _STATUS_BY_CLASS: tuple[tuple[type[CommerceError], int], ...] = (
     (InvalidInput, 422),
     (NotFound, 404),
@@ -192,9 +195,16 @@ class RequestEnvelope:
             await send(message)
 
         limit = _WEBHOOK_BODY_LIMIT if scope["path"].startswith("/v1/webhooks/") else _BODY_LIMIT
-        body = await _read_body(receive, limit)
+        refusal = None
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                body = await _read_body(receive, limit)
+        except TimeoutError:
+            body = None
+            refusal = (408, "request_timeout", f"the body was not here within {_BODY_SECONDS} seconds")
         if body is None:
-            answer = problem(Request(scope), 413, "body_too_large", f"a body has at most {limit} bytes")
+            refusal = refusal or (413, "body_too_large", f"a body has at most {limit} bytes")
+            answer = problem(Request(scope), *refusal, headers={"Connection": "close"})
             await answer(scope, receive, send_with_id)
             return
         sent = False

@@ -12,7 +12,13 @@ Session = AsyncSession
 class Database:
     """A pool of connections as the application role."""
 
-    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 20, statement_timeout_seconds: float | None = None
+    ) -> None:
+        """Without a time-out a statement may take as long as it needs."""
+        options = "-c timezone=UTC"
+        if statement_timeout_seconds is not None:
+            options += f" -c statement_timeout={round(statement_timeout_seconds * 1000)}"
         self._engine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -20,7 +26,7 @@ class Database:
             pool_timeout=10,
             pool_pre_ping=True,
             hide_parameters=True,  # names and addresses stand in them
-            connect_args={"options": "-c timezone=UTC", "connect_timeout": 5},
+            connect_args={"options": options, "connect_timeout": 5},
         )
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 

@@ -1,12 +1,15 @@
 """What answers tell browsers, and which sites may ask."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from api.main import create_app
 from config import Settings
+from models.database import Session
 
 FRONT = "https://learn.example.com"
 
@@ -81,3 +84,57 @@ async def test_a_method_that_is_not_allowed_is_told_which_are(http: httpx.AsyncC
         answer = await http.request("TRACE", path)
         assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
         assert set(answer.headers["Allow"].split(", ")) == methods
+
+
+async def test_a_body_that_never_comes_ends_the_wait(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.problems._BODY_SECONDS", 0.05)
+    never = asyncio.Event()
+
+    async def trickle() -> AsyncIterator[bytes]:
+        yield b'{"username": '
+        await never.wait()
+
+    answer = await asyncio.wait_for(http.post("/v1/auth/login", content=trickle()), 30)
+    assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
+    assert answer.headers["Connection"] == "close"
+
+
+async def test_a_statement_that_takes_too_long_is_503(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.main._STATEMENT_SECONDS", 0.2)
+    app = create_app(Settings.model_validate({name.lower(): value for name, value in environment.items()}))
+
+    async def slow(session: Session, *_: object, **__: object) -> None:
+        await session.execute(text("SELECT pg_sleep(30)"))
+
+    monkeypatch.setattr("models.queries.people.spend_refresh_token", slow)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            answer = await client.post("/v1/auth/refresh", json={"refresh_token": "any"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert "pg_sleep" not in answer.text
+
+
+@pytest.mark.parametrize(("path", "limit"), [("/v1/auth/login", 256), ("/v1/webhooks/stripe", 1024)])
+async def test_a_body_has_a_limit(http: httpx.AsyncClient, path: str, limit: int) -> None:
+    within = await http.post(path, content=b"x" * (limit * 1024))
+    assert within.status_code in (400, 422)  # what it says, not how long it is
+    beyond = await http.post(path, content=b"x" * (limit * 1024 + 1))
+    assert (beyond.status_code, beyond.json()["code"]) == (413, "body_too_large")
+
+
+async def test_an_error_of_ours_shows_nothing_of_us(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the password is hunter2")
+
+    monkeypatch.setattr("models.queries.people.spend_refresh_token", broken)
+    answer = await http.post("/v1/auth/refresh", json={"refresh_token": "any"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert not any(word in answer.text for word in ("hunter2", "Traceback", "RuntimeError", ".py"))
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"

@@ -202,7 +202,7 @@ async def test_everything_is_there_after_a_restart(http: OutboundHttp, payout: P
     if how == "kill":
         payout.process.kill()
     else:
-        assert payout.process.stop() < 2
+        assert payout.process.stop() < 5
     payout.sink.reset()
     payout.process.start()
     assert (await payout.control.events(), await payout.control.payees()) == before

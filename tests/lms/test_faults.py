@@ -87,14 +87,14 @@ async def test_retry_after_is_handed_on(
 
 
 async def test_latency_delays_the_call_and_no_other(lms: StandinLms, control: LmsControl) -> None:
-    await control.fault("grant", "latency", seconds=0.3)
+    await control.fault("grant", "latency", seconds=1.5)
     started = time.monotonic()
     slow = asyncio.create_task(lms.grant(LEARNER, COURSE))
     await asyncio.sleep(0.05)
     await lms.grant(LEARNER2, COURSE)
-    assert time.monotonic() - started < 0.25
+    assert not slow.done()
     await slow
-    assert time.monotonic() - started >= 0.3
+    assert time.monotonic() - started >= 1.5
 
 
 async def test_silence_is_unavailable_within_the_timeout(lms: StandinLms, control: LmsControl) -> None:
@@ -102,7 +102,7 @@ async def test_silence_is_unavailable_within_the_timeout(lms: StandinLms, contro
     started = time.monotonic()
     with pytest.raises(LmsUnavailable):
         await lms.grant(LEARNER, COURSE)
-    assert 0.3 < time.monotonic() - started < 1.5
+    assert 0.3 < time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("kind", ["reject", "error_200"])

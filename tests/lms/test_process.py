@@ -57,7 +57,7 @@ async def test_everything_answered_is_there_after_the_end(
         if how == "kill":
             process.kill()
         else:
-            assert process.stop() < 2
+            assert process.stop() < 5
         with pytest.raises(LmsUnavailable):
             await lms.get_user(user.id)
         sink.reset()
@@ -103,8 +103,8 @@ async def test_it_starts_answers_and_stops_quickly(process: StandinProcess, http
         started = time.monotonic()
         await lms.grant(LEARNER, COURSE)
         times.append(time.monotonic() - started)
-    # Generous beside the 2 ms measured: other tests share the machine.
-    assert statistics.median(times) < 0.015
+    # Very generous beside the 2 ms measured: other tests share the machine.
+    assert statistics.median(times) < 0.1
     async with LmsControl(process.base_url) as control:
         await control.fault("grant", "latency", seconds=30)
         hanging = asyncio.create_task(lms.grant(LEARNER, COURSE))

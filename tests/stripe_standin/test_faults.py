@@ -74,7 +74,7 @@ async def test_latency_and_a_timeout(api: Api, control: StripeControl) -> None:
     await control.fault("GET", INTENTS, "latency", seconds=0.3)
     began = time.monotonic()
     await api.v1.payment_intents.list_async()
-    assert 0.3 <= time.monotonic() - began < 2
+    assert 0.3 <= time.monotonic() - began < 5
     key = f"timeout-{uuid.uuid4()}"
     await control.fault("POST", INTENTS, "timeout", seconds=0.1)
     with pytest.raises(stripe.APIConnectionError):

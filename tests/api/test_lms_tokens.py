@@ -1,5 +1,9 @@
 """Tokens that the LMS issued open what its user may see; anything else about them opens nothing."""
 
+import base64
+import hashlib
+import hmac
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -7,13 +11,18 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import RSAAlgorithm
 
 from api.main import create_app
 from config import Settings
 from devstack.lms_standin.control import LmsControl
 from devstack.lms_standin.tokens import AUDIENCE, ISSUER
+from domain.errors import LmsUnavailable, Unauthenticated
+from integrations.lms.tokens import LmsTokens, LmsTokenSettings
 from tests.api.callers import Caller
+from tests.api.test_token_attacks import b64
 from tests.lms.processes import StandinProcess
 
 
@@ -106,6 +115,42 @@ async def _hmac_with_the_public_key(lms: LmsControl, user: str) -> str:
     return jwt.encode(claims, "the-public-key-as-a-shared-secret-of-32-bytes", "HS256", headers)
 
 
+async def _hmac_with_the_published_key(lms: LmsControl, user: str) -> str:
+    """By hand: the library itself refuses to sign so."""
+    head, body, _ = (await lms.token(user, headers={"typ": "JWT"})).split(".")
+    async with httpx.AsyncClient(base_url=lms.base_url) as http:
+        (jwk,) = (await http.get("/.well-known/jwks.json")).json()["keys"]
+    public = jwt.PyJWK(jwk).key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    header = json.loads(base64.urlsafe_b64decode(head + "==")) | {"alg": "HS256"}
+    signed = f"{b64(json.dumps(header).encode())}.{body}"
+    return f"{signed}.{b64(hmac.new(public, signed.encode(), hashlib.sha256).digest())}"
+
+
+async def _spliced(lms: LmsControl, user: str) -> str:
+    """An operator's claims with the signature over a learner's."""
+    (operator,) = [found for found in await lms.users() if found["email"] == "operator@example.com"]
+    head, _, signature = (await lms.token(user)).split(".")
+    return f"{head}.{(await lms.token(str(operator['id']))).split('.')[1]}.{signature}"
+
+
+async def _with_own_jwk(lms: LmsControl, user: str) -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    claims = jwt.decode(await lms.token(user), options={"verify_signature": False})
+    jwk = json.loads(RSAAlgorithm.to_jwk(key.public_key()))
+    return jwt.encode(claims, key, "RS256", {"kid": "mine", "jwk": jwk, "jku": "https://evil.example/jwks"})
+
+
+async def _another_curve(lms: LmsControl, user: str) -> str:
+    good = await lms.token(user)
+    claims = jwt.decode(good, options={"verify_signature": False})
+    kid = jwt.get_unverified_header(good)["kid"]
+    return jwt.encode(claims, ec.generate_private_key(ec.SECP256R1()), "ES256", {"kid": kid})
+
+
+async def _cut(lms: LmsControl, user: str) -> str:
+    return (await lms.token(user)).rsplit(".", 1)[0] + "."
+
+
 async def _unsigned(lms: LmsControl, user: str) -> str:
     claims = jwt.decode(await lms.token(user), options={"verify_signature": False})
     return jwt.encode(claims, None, "none")
@@ -128,6 +173,24 @@ ATTACKS: dict[str, Forge] = {
     "nobody": lambda lms, _: lms.token("999999999"),
     "an empty subject": lambda lms, _: lms.token(""),
     "an email as the subject": lambda lms, _: lms.token("operator@example.com"),
+    "hmac with the published key": _hmac_with_the_published_key,
+    "spliced": _spliced,
+    "own jwk and jku": _with_own_jwk,
+    "another curve": _another_curve,
+    "without its signature": _cut,
+    "kid as a path": lambda lms, user: lms.token(user, headers={"kid": "../../dev/null"}),
+    "a refresh token": lambda lms, user: lms.token(user, headers={"typ": "rt+jwt"}),
+    "exp as text": lambda lms, user: lms.token(user, exp=str(NOW + 600)),
+    "exp as a fraction": lambda lms, user: lms.token(user, exp=NOW + 600.5),
+    "exp before iat": lambda lms, user: lms.token(user, iat=NOW, exp=NOW - 1),
+    "iat missing": lambda lms, user: lms.token(user, iat=None),
+    "audience missing": lambda lms, user: lms.token(user, aud=None),
+    "audience empty": lambda lms, user: lms.token(user, aud=""),
+    "issuer with a slash": lambda lms, user: lms.token(user, iss=f"{ISSUER}/"),
+    "subject missing": lambda lms, user: lms.token(user, sub=None),
+    "subject with SQL": lambda lms, user: lms.token(f"{user}' OR '1'='1"),
+    "subject of another path": lambda lms, user: lms.token(f"{user}/../1"),
+    "too long": lambda lms, user: lms.token(user, pad="x" * 9000),
     "own roles": lambda lms, user: lms.token(user, roles=["operator"]),
 }
 
@@ -150,3 +213,75 @@ def test_the_settings_go_together(environment: dict[str, str]) -> None:
         settings_of(
             environment, LMS_JWT_ISSUER="https://pay.example.com", PUBLIC_URL="https://pay.example.com"
         )
+
+
+class Publisher:
+    """An LMS's keys, as they stand at their address; counts how often somebody asked."""
+
+    def __init__(self, keys: Any, status: int = 200) -> None:
+        self.keys, self.status, self.asked = keys, status, 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        headers = {"Location": "https://evil.example/jwks"} if self.status == 302 else None
+        return httpx.Response(self.status, json=self.keys, headers=headers)
+
+
+def verifier(publisher: Publisher) -> LmsTokens:
+    http = httpx.AsyncClient(transport=httpx.MockTransport(publisher))
+    return LmsTokens(http, LmsTokenSettings("https://lms.example.com/jwks", ISSUER, AUDIENCE))
+
+
+def claims_now() -> dict[str, Any]:
+    return {"iss": ISSUER, "aud": AUDIENCE, "sub": "7", "iat": NOW, "exp": NOW + 600}
+
+
+def published(key: Any, kid: str, **more: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(RSAAlgorithm.to_jwk(key))
+    return found | {"kid": kid, "alg": "RS256"} | more
+
+
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+async def test_only_strong_public_keys_for_signatures_verify() -> None:
+    good, weak, sealing, private = (
+        rsa.generate_private_key(public_exponent=65537, key_size=bits) for bits in (2048, 1024, 2048, 2048)
+    )
+    secret = "a-shared-secret-in-a-public-place-01"
+    keys = {
+        "keys": [
+            published(good.public_key(), "good"),
+            published(weak.public_key(), "weak"),
+            published(sealing.public_key(), "sealing", use="enc"),
+            published(private, "private"),
+            {"kty": "oct", "kid": "shared", "alg": "HS256", "k": b64(secret.encode())},
+        ]
+    }
+    tokens = verifier(Publisher(keys))
+    assert await tokens.verify(jwt.encode(claims_now(), good, "RS256", {"kid": "good"})) == "7"
+    for kid, key in (("weak", weak), ("sealing", sealing), ("private", private)):
+        with pytest.raises(Unauthenticated):
+            await tokens.verify(jwt.encode(claims_now(), key, "RS256", {"kid": kid}))
+    with pytest.raises(Unauthenticated):
+        await tokens.verify(jwt.encode(claims_now(), secret, "HS256", {"kid": "shared"}))
+
+
+async def test_invented_key_ids_do_not_make_us_ask_again_and_again() -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    publisher = Publisher({"keys": [published(key.public_key(), "good")]})
+    tokens = verifier(publisher)
+    for number in range(20):
+        with pytest.raises(Unauthenticated):
+            await tokens.verify(jwt.encode(claims_now(), key, "RS256", {"kid": f"invented-{number}"}))
+    assert publisher.asked == 1
+    assert await tokens.verify(jwt.encode(claims_now(), key, "RS256", {"kid": "good"})) == "7"
+
+
+@pytest.mark.parametrize(
+    ("keys", "status"), [({"keys": []}, 302), ([], 200), ({}, 200), ({"keys": "none"}, 200), ({}, 500)]
+)
+async def test_what_is_no_list_of_keys_opens_nothing(keys: Any, status: int) -> None:
+    publisher = Publisher(keys, status)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    with pytest.raises(LmsUnavailable):
+        await verifier(publisher).verify(jwt.encode(claims_now(), key, "RS256", {"kid": "good"}))
+    assert publisher.asked == 1

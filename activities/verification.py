@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from activities.line_check import lines_off
 from activities.seals import Anchor, ChainCheck
 from domain import ids
 from domain.errors import Unavailable, UnknownCourse, UnknownUser
@@ -84,6 +85,13 @@ class Verifier:
                 found = await invariants.violations(session, invariant)
                 findings.append(Finding(invariant.name, invariant.meaning, found))
         findings.append(await self._documents_unchanged())
+        findings.append(
+            Finding(
+                "splits.lines_agree",
+                "every line's split rows are what its rule divides, and its state is what was posted for it",
+                await lines_off(self._database),
+            )
+        )
         chain = await self._chain.run(progress)
         findings.append(
             Finding(

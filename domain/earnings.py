@@ -22,14 +22,19 @@ def accrue(line: LineLedger, prior: Mapping[str, int] | None = None) -> Outcome:
     """
     if line.rows:
         return Outcome(lines=(line,))
-    basis = basis_of(line.net, line.split, platform_discount=line.platform_discount)
-    rows = tuple(
-        SplitRow(row.kind, row.amount, ((row.payee, row.amount),))
-        for row in allocate(basis, line.split, prior=prior)
-    )
+    rows = split_rows(line, prior)
     volumes = tuple((payee, (prior or {}).get(payee, 0)) for payee in line.split.tiered_payees)
     with_rows = replace(line, rows=rows, volumes=volumes)
     return settled(give(with_rows, EntryKind.SPLIT_ACCRUED, accrued_key(line.line)))
+
+
+def split_rows(line: LineLedger, prior: Mapping[str, int] | None = None) -> tuple[SplitRow, ...]:
+    """How the line's rule divides its basis; each payee holds its own row."""
+    basis = basis_of(line.net, line.split, platform_discount=line.platform_discount)
+    return tuple(
+        SplitRow(row.kind, row.amount, ((row.payee, row.amount),))
+        for row in allocate(basis, line.split, prior=prior)
+    )
 
 
 def volume_of(line: LineLedger) -> dict[str, int]:

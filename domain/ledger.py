@@ -14,7 +14,7 @@ from domain.cash import (
     write_off_payee,
 )
 from domain.disputes import lose_dispute, open_dispute, win_dispute
-from domain.earnings import accrue, reassign, release, volume_of
+from domain.earnings import accrue, reassign, release, settled, split_rows, volume_of
 from domain.line_ledger import LineLedger
 from domain.line_parts import PayeeEarning, Presentation, Recognition
 from domain.outcomes import Outcome
@@ -67,6 +67,8 @@ __all__ = [
     "release",
     "settle_payout",
     "settle_refund",
+    "settled",
+    "split_rows",
     "unapply_payment",
     "void_refund",
     "volume_of",

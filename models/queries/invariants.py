@@ -1,6 +1,8 @@
 """Each invariant as a query that returns its violations, in words; no row means it holds."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 
@@ -205,6 +207,48 @@ DATABASE_INVARIANTS = (
         "AND r.canceled_at IS NULL GROUP BY o.id HAVING sum(r.amount) > o.amount_paid",
     ),
     Invariant(
+        "refunds.as_posted",
+        "every refund is what the ledger promised for it, and what its lines come to",
+        "SELECT 'refund ' || r.id || ' of order ' || o.number || ' is ' || r.amount || ', posted ' || "
+        "coalesce(e.amount, 0) || ', by its lines ' || coalesce(l.amount, 0) "
+        "FROM refund r JOIN orders o ON o.id = r.order_id "
+        "LEFT JOIN LATERAL (SELECT -sum(p.amount) AS amount FROM journal_entry e JOIN posting p "
+        "ON p.entry_id = e.id AND p.account = '2310' WHERE e.order_id = r.order_id "
+        "AND e.event_key = 'refund:' || r.id || '\\:initiated') e ON true "
+        "LEFT JOIN LATERAL (SELECT sum(gross) AS amount FROM refund_line WHERE refund_id = r.id) l ON true "
+        "WHERE coalesce(e.amount, 0) <> r.amount "
+        "OR (r.kind <> 'unapplied' AND coalesce(l.amount, 0) <> r.amount)",
+    ),
+    Invariant(
+        "orders.lines_come_to_total",
+        "an order's lines come to its total",
+        "SELECT 'order ' || o.number || ' is ' || o.total || ', its lines ' || coalesce(sum(l.gross), 0) "
+        "FROM orders o LEFT JOIN order_line l ON l.order_id = o.id GROUP BY o.id "
+        "HAVING coalesce(sum(l.gross), 0) <> o.total",
+    ),
+    Invariant(
+        "splits.payees_as_posted",
+        "what each payee holds and was handed of a line is what was posted for it",
+        """
+        WITH said AS (SELECT l.id, p->>'payee' AS payee,
+                (p->>'accrued')::bigint - (p->>'released')::bigint - (p->>'reversed_held')::bigint AS held,
+                (p->>'released')::bigint - (p->>'reversed_released')::bigint AS released
+            FROM order_line l, jsonb_array_elements(l.ledger->'payees') p),
+        booked AS (SELECT l.id, p.sub AS payee,
+                coalesce(-sum(p.amount) FILTER (WHERE p.account = '2210'), 0) AS held,
+                coalesce(-sum(p.amount) FILTER (WHERE p.account = '2220'), 0) AS released
+            FROM order_line l JOIN journal_entry e ON e.order_id = l.order_id
+                AND (e.event_key LIKE 'line:' || l.id || ':%' OR e.event_key LIKE '%:line:' || l.id)
+            JOIN posting p ON p.entry_id = e.id AND p.account IN ('2210', '2220') GROUP BY 1, 2)
+        SELECT 'line ' || id || ': ' || payee || ' holds ' || coalesce(s.held, 0) || ' and was handed ' ||
+            coalesce(s.released, 0) || ', posted ' || coalesce(b.held, 0) || ' and ' ||
+            coalesce(b.released, 0)
+        FROM said s FULL JOIN booked b USING (id, payee)
+        WHERE (coalesce(s.held, 0), coalesce(s.released, 0))
+            <> (coalesce(b.held, 0), coalesce(b.released, 0))
+        """,
+    ),
+    Invariant(
         "refunds.counted_once",
         "an order's refunded amount is the sum of its succeeded refunds",
         "SELECT 'order ' || o.number || ' counts ' || o.amount_refunded || ' of ' "
@@ -343,6 +387,30 @@ async def violations(session: Session, invariant: Invariant, limit: int = 20) ->
     """What breaks the invariant, in words."""
     rows = await session.execute(text(invariant.query))
     return [str(row[0]) for row in rows.fetchmany(limit)]
+
+
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """What a line says of itself, and what is deferred for it in the ledger (debit > 0)."""
+
+    line_id: str
+    order_number: str
+    ledger: dict[str, Any]
+    deferred: int
+
+
+async def line_states(session: Session) -> AsyncIterator[LineState]:
+    """Every line of which something was posted."""
+    rows = await session.stream(
+        text(
+            "SELECT l.id, o.number, l.ledger, coalesce(p.amount, 0) AS deferred FROM order_line l "
+            "JOIN orders o ON o.id = l.order_id LEFT JOIN (SELECT sub, sum(amount) AS amount FROM posting "
+            "WHERE account = '2110' GROUP BY sub) p ON p.sub = l.id::text WHERE l.ledger IS NOT NULL "
+            "ORDER BY l.id"
+        )
+    )
+    async for row in rows:
+        yield LineState(str(row.id), row.number, row.ledger, int(row.deferred))
 
 
 async def cash(session: Session) -> dict[str, int]:

@@ -86,7 +86,8 @@ async def test_retry_after_is_handed_on(
         assert failed.value.retry_after_seconds == expected
 
 
-async def test_latency_delays_the_call_and_no_other(lms: StandinLms, control: LmsControl) -> None:
+async def test_latency_delays_the_call_and_no_other(http: httpx.AsyncClient, control: LmsControl) -> None:
+    lms = StandinLms(control.base_url, TOKEN, http, timeout_seconds=10)
     await control.fault("grant", "latency", seconds=1.5)
     started = time.monotonic()
     slow = asyncio.create_task(lms.grant(LEARNER, COURSE))

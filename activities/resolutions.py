@@ -113,8 +113,8 @@ class ResolutionActivities:
             return
         async with self._transactions.begin() as tx:
             change = await run_changes.get(tx.session, row.run_change_id)
-            left = None if change is None else await run_changes.outstanding(tx.session, change)
-        if change is not None and change.done_at is None and left is not None and left.unsettled == 0:
+            last = not await run_changes.any_unsettled(tx.session, row.run_change_id)
+        if change is not None and change.done_at is None and last:
             await self._dispatcher.wake_run_change(change.id)
 
 

@@ -195,6 +195,18 @@ async def outstanding(session: Session, change: RunChangeRow) -> Outstanding:
     return Outstanding(row.unasked, row.unsettled, tuple(row.pending), row.processing)
 
 
+async def any_unsettled(session: Session, change_id: str) -> bool:
+    """Whether a buyer who was asked has not decided, or is not told of it yet."""
+    found = await session.execute(
+        text(
+            "SELECT EXISTS (SELECT FROM resolution WHERE run_change_id = :id "
+            "AND state IN ('open', 'decided'))"
+        ),
+        {"id": change_id},
+    )
+    return bool(found.scalar_one())
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """How many of the buyers who were asked did what."""

@@ -39,6 +39,7 @@ from activities.identity import EarningsIdentityActivities
 from activities.inbox import InboxActivities
 from activities.late_failures import LateFailureActivities
 from activities.late_payments import LatePaymentActivities
+from activities.lms_gate import LmsGate
 from activities.orders import OrderActivities
 from activities.payees import PayeeActivities
 from activities.payments import PaymentActivities
@@ -161,6 +162,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         "country": settings.seller_country,
     }
     capture = Capture(seller)
+    gate = LmsGate(transactions, calls_per_second=settings.lms_calls_per_second)
     return [
         OrderActivities(
             transactions,
@@ -176,7 +178,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         TaxActivities(transactions, resources.taxes),
         LateFailureActivities(transactions, resources.payments, dispatcher, seller=seller),
         LatePaymentActivities(transactions, dispatcher, capture),
-        EntitlementActivities(transactions, resources.lms, dispatcher),
+        EntitlementActivities(transactions, resources.lms, dispatcher, gate),
         SplitActivities(transactions),
         DisputeActivities(
             transactions,
@@ -191,7 +193,11 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         DeliveryActivities(transactions, resources.outbound, resources.sealer, dispatcher),
         InboxActivities(transactions, dispatcher, resources.payments),
         *(
-            [CompletionActivities(transactions, resources.lms, dispatcher, at_once=settings.lms_poll_at_once)]
+            [
+                CompletionActivities(
+                    transactions, resources.lms, dispatcher, gate, at_once=settings.lms_poll_at_once
+                )
+            ]
             if isinstance(resources.lms, PollsCompletion)
             else []
         ),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from temporalio import activity
 
 from activities.boundary import Transactions, translated
+from activities.lms_gate import LmsGate
 from domain import ids
 from domain.errors import LmsRejected, LmsUnavailable
 from integrations.dispatch import Dispatcher
@@ -30,12 +31,19 @@ class CompletionActivities:
     """Steps of the completion polling, which a Schedule runs where the LMS sends no events."""
 
     def __init__(
-        self, transactions: Transactions, lms: PollsCompletion, dispatcher: Dispatcher, *, at_once: int
+        self,
+        transactions: Transactions,
+        lms: PollsCompletion,
+        dispatcher: Dispatcher,
+        gate: LmsGate,
+        *,
+        at_once: int,
     ) -> None:
         """`at_once` bounds the calls of one run."""
         self._transactions = transactions
         self._lms = lms
         self._dispatcher = dispatcher
+        self._gate = gate
         self._at_once = at_once
 
     @activity.defn
@@ -50,6 +58,7 @@ class CompletionActivities:
         completed = 0
         for asked, enrolment in enumerate(enrolments, start=1):
             try:
+                await self._gate.enter()
                 done = await self._lms.completed(enrolment.lms_user_id, enrolment.lms_course_id)
             except LmsUnavailable as error:
                 return Polled(asked, completed, error.detail)

@@ -1,12 +1,15 @@
 """Access at the LMS: what should be, asking for it, what came of it."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
+from activities.lms_gate import LmsGate, pause_seconds, waits_for
 from activities.orders import FulfilmentPlan
 from activities.resolutions import wake_questions
+from domain.errors import LmsUnavailable
 from domain.ids import entitlement_stream
 from domain.messages import EntitlementInput
 from domain.orders import EntitlementStatus
@@ -67,10 +70,11 @@ _EVENTS = {
 class EntitlementActivities:
     """Steps of the entitlement workflow."""
 
-    def __init__(self, transactions: Transactions, lms: Lms, dispatcher: Dispatcher) -> None:
+    def __init__(self, transactions: Transactions, lms: Lms, dispatcher: Dispatcher, gate: LmsGate) -> None:
         self._transactions = transactions
         self._lms = lms
         self._dispatcher = dispatcher
+        self._gate = gate
 
     @activity.defn
     @translated
@@ -111,13 +115,31 @@ class EntitlementActivities:
     @translated
     async def grant_access(self, plan: AccessPlan) -> None:
         """Have the user enrolled; already enrolled is success."""
-        await self._lms.grant(plan.lms_user_id, plan.course_id)
+        await self._ask(plan, self._lms.grant)
 
     @activity.defn
     @translated
     async def revoke_access(self, plan: AccessPlan) -> None:
         """Have the user unenrolled; not enrolled is success."""
-        await self._lms.revoke(plan.lms_user_id, plan.course_id)
+        await self._ask(plan, self._lms.revoke)
+
+    async def _ask(self, plan: AccessPlan, call: Callable[[str, str], Awaitable[None]]) -> None:
+        """One attempt, at its turn. When it is in vain, the learner can read when the next one comes."""
+        try:
+            await self._gate.enter()
+            await call(plan.lms_user_id, plan.course_id)
+        except LmsUnavailable as error:
+            attempt = activity.info().attempt
+            pause = pause_seconds(error, attempt)
+            async with self._transactions.begin() as tx:
+                await entitlements.waits(
+                    tx.session,
+                    plan.entitlement_id,
+                    attempts=attempt,
+                    pause_seconds=pause,
+                    waits_for=waits_for(error),
+                )
+            raise LmsUnavailable(error.detail, retry_after_seconds=pause) from error
 
     @activity.defn
     @translated

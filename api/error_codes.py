@@ -63,6 +63,7 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "tax_rate_exists": ErrorDoc(
         409, "Tax rate exists", "A version of the same place and kind of goods begins on that day."
     ),
+    "maintenance_invalid": ErrorDoc(422, "Maintenance invalid", "`until` lies in the next 14 days."),
     "tax_rate_invalid": ErrorDoc(
         422, "Tax rate invalid", "A version begins today (UTC) or later: what was sold keeps its tax."
     ),

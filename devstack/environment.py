@@ -85,6 +85,7 @@ def product_environment(
         "PUBLIC_URL": urls.gateway,
         # Tests, demo and bench are many people at one address.
         "RATE_LIMIT_FACTOR": "1000",
+        "LMS_CALLS_PER_SECOND": "200",
         "TEMPORAL_UI_ORIGINS": f"{urls.temporal_ui},{urls.temporal_ui.replace(LOOPBACK, 'localhost')}",
         "PAYOUT_WEBHOOK_SECRET": credentials.payout_webhook_secret,
         "JWT_SIGNING_KEYS": credentials.jwt_signing_keys,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, Index, Integer, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from models.columns import created, flag, moment, primary_key, reference, whole
@@ -19,6 +19,9 @@ class Entitlement(SQLModel, table=True):
             "status IN ('pending', 'granting', 'granted', 'failed', 'revoking', 'revoked')",
             name="entitlement_status",
         ),
+        CheckConstraint(
+            "waits_for IN ('lms_unavailable', 'lms_maintenance', 'lms_busy')", name="entitlement_waits_for"
+        ),
     )
 
     id: UUID = primary_key()
@@ -30,6 +33,10 @@ class Entitlement(SQLModel, table=True):
     failure_detail: str | None
     failed_action: str | None
     retry_asked: int = whole(default=0)
+    # How often the LMS was asked in vain for the present wish, when it is asked next, what that waits for.
+    attempts: int = whole(default=0)
+    next_try_at: datetime | None = moment()
+    waits_for: str | None
     # When an LMS that sends no events was last asked for the completion.
     polled_at: datetime | None = moment()
     created_at: datetime = created()
@@ -62,3 +69,16 @@ class Completion(SQLModel, table=True):
     completed_at: datetime = moment(nullable=False)
     received_at: datetime = created()
     relayed_at: datetime | None = moment()
+
+
+class LmsMaintenance(SQLModel, table=True):
+    """The one row of the maintenance switch: until then no grant and no revoke is asked of the LMS."""
+
+    __tablename__ = "lms_maintenance"
+    __table_args__ = (CheckConstraint("id = 1", name="lms_maintenance_only_one"),)
+
+    id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    reason: str
+    until: datetime = moment(nullable=False)
+    set_by: UUID = reference("commerce_user.id", index=False)
+    set_at: datetime = created()

@@ -1,6 +1,7 @@
 """Rows of the database as the API shows them."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from api.schemas.orders import (
     EntitlementView,
@@ -11,6 +12,7 @@ from api.schemas.orders import (
     money,
 )
 from api.schemas.resolutions import ResolutionSummary
+from domain.access import reason_in_words
 from domain.ids import order_workflow_id
 from domain.orders import EntitlementStatus
 from domain.resolutions import ResolutionChoice, choices_of, default_of
@@ -58,12 +60,23 @@ def refund_view(row: RefundRow) -> RefundSummary:
 def entitlement_view(row: EntitlementRow, course_url: Callable[[str], str]) -> EntitlementView:
     """One access; the deep link only when access is there."""
     granted = row.status is EntitlementStatus.GRANTED
+    to_come = row.next_try_at is not None and row.next_try_at > datetime.now(UTC)
+    next_try_at = row.next_try_at if to_come else None
     return EntitlementView(
         id=row.id,
         user_id=row.user_id,
         lms_course_id=row.lms_course_id,
         status=row.status.value,
         deep_link=course_url(row.lms_course_id) if granted else None,
+        reason=reason_in_words(
+            row.status,
+            justified=row.justified,
+            failed_action=row.failed_action,
+            waits_for=row.waits_for,
+            next_try_at=next_try_at,
+        ),
+        attempts=row.attempts,
+        next_try_at=next_try_at,
         failure_detail=row.failure_detail,
         version=row.version,
         created_at=row.created_at,

@@ -121,6 +121,11 @@ class EntitlementView(Output):
     lms_course_id: str
     status: Literal["pending", "granting", "granted", "failed", "revoking", "revoked"]
     deep_link: str | None
+    reason: Annotated[
+        str | None, Field(description="For the learner: why access is not there (yet), in words.")
+    ]
+    attempts: Annotated[int, Field(description="How often the LMS was asked in vain for the present wish.")]
+    next_try_at: Annotated[datetime | None, Field(description="When the LMS is asked again.")]
     failure_detail: str | None
     version: int
     created_at: datetime

@@ -1,7 +1,7 @@
 """Entitlements, their justifications, and completions."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -24,6 +24,9 @@ class EntitlementRow:
     failure_detail: str | None
     failed_action: str | None
     retry_asked: int
+    attempts: int
+    next_try_at: datetime | None
+    waits_for: str | None
     justified: bool
     created_at: datetime
     changed_at: datetime
@@ -58,6 +61,9 @@ def _entitlement(row: Row[Any]) -> EntitlementRow:
         failure_detail=row.failure_detail,
         failed_action=row.failed_action,
         retry_asked=row.retry_asked,
+        attempts=row.attempts,
+        next_try_at=row.next_try_at,
+        waits_for=row.waits_for,
         justified=row.justified,
         created_at=row.created_at,
         changed_at=row.changed_at,
@@ -179,6 +185,7 @@ async def set_status(
                 text(
                     "UPDATE entitlement SET status = :status, failure_code = :code, "
                     "failure_detail = :detail, failed_action = :action, changed_at = now(), "
+                    "attempts = 0, next_try_at = NULL, waits_for = NULL, "
                     "version = version + 1 "
                     "WHERE id = :id RETURNING version"
                 ),
@@ -191,6 +198,25 @@ async def set_status(
                 },
             )
         ).scalar_one()
+    )
+
+
+async def waits(
+    session: Session, entitlement_id: str, *, attempts: int, pause_seconds: float, waits_for: str
+) -> None:
+    """The LMS could not be asked, or did not answer: when the next try comes. No change that is published."""
+    await session.execute(
+        text(
+            "UPDATE entitlement SET attempts = :attempts, waits_for = :waits_for, "
+            "next_try_at = clock_timestamp() + :pause "
+            "WHERE id = :id AND status IN ('granting', 'revoking')"
+        ),
+        {
+            "id": entitlement_id,
+            "attempts": attempts,
+            "waits_for": waits_for,
+            "pause": timedelta(seconds=pause_seconds),
+        },
     )
 
 

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from activities.completions import CompletionActivities, Polled
+from activities.lms_gate import LmsGate
 from integrations.lms import LmsAccess, PollsCompletion, make_lms
 from tests.lms.wire import Moodle, serving, unavailable
 from tests.workflows.bench import Bench, Placed, until
@@ -50,7 +51,11 @@ def polling(bench: Bench, wire: Moodle, http: httpx.AsyncClient, at_once: int) -
     lms = make_lms(access, http)
     assert isinstance(lms, PollsCompletion)
     return CompletionActivities(
-        bench.resources.transactions, lms, bench.resources.dispatcher, at_once=at_once
+        bench.resources.transactions,
+        lms,
+        bench.resources.dispatcher,
+        LmsGate(bench.resources.transactions, calls_per_second=100),
+        at_once=at_once,
     )
 
 

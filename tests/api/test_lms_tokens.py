@@ -277,11 +277,12 @@ async def test_invented_key_ids_do_not_make_us_ask_again_and_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "status"), [({"keys": []}, 302), ([], 200), ({}, 200), ({"keys": "none"}, 200), ({}, 500)]
+    ("keys", "status"), [(None, 302), (None, 500), (None, 201), ([], 200), ({}, 200), ({"keys": "none"}, 200)]
 )
 async def test_what_is_no_list_of_keys_opens_nothing(keys: Any, status: int) -> None:
-    publisher = Publisher(keys, status)
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    good = {"keys": [published(key.public_key(), "good")]}
+    publisher = Publisher(good if keys is None else keys, status)
     with pytest.raises(LmsUnavailable):
         await verifier(publisher).verify(jwt.encode(claims_now(), key, "RS256", {"kid": "good"}))
     assert publisher.asked == 1

@@ -8,6 +8,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.completions import CompletionActivities
+from activities.lms_gate import LmsGate
 from integrations.lms import LmsAccess, PollsCompletion, make_lms
 from tests.e2e.conftest import Shop
 from tests.e2e.oracle import settings_of
@@ -47,7 +48,13 @@ class PollingPaths:
                 access = LmsAccess("moodle", wire.base_url, token=wire.token, login_service=wire.service)
                 lms = make_lms(access, http)
                 assert isinstance(lms, PollsCompletion)
-                polling = CompletionActivities(resources.transactions, lms, resources.dispatcher, at_once=10)
+                polling = CompletionActivities(
+                    resources.transactions,
+                    lms,
+                    resources.dispatcher,
+                    LmsGate(resources.transactions, calls_per_second=100),
+                    at_once=10,
+                )
                 async with Worker(
                     self._client,
                     task_queue=QUEUE,

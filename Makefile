@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ONCE ?=
 STAMP := $(VENV)/.installed
 
-.PHONY: env demo dev test check format lock bench chaos clean
+.PHONY: env demo dev test check format lock bench chaos fuzz clean
 
 env: $(STAMP)
 
@@ -44,6 +44,9 @@ bench: env
 
 chaos: env
 	@$(BIN)/commerce chaos
+
+fuzz: env
+	@FUZZ_OPERATIONS=1000 $(BIN)/python -m pytest tests/product/test_fuzz.py -s
 
 clean:
 	@if [ -x $(BIN)/commerce ]; then $(BIN)/commerce clean; else rm -rf .commerce; fi

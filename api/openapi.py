@@ -6,7 +6,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.dependencies import Access
+from api.error_codes import ERROR_CODES
+from api.examples import add_examples
 from api.idempotency import CommerceRoute
+from api.operation_errors import codes_of
 from api.routers import ALL_ROUTERS
 from domain.scopes import Scope
 
@@ -45,8 +48,64 @@ _SECURITY: dict[str, Any] = {
         + ".",
     },
 }
-_READ_PROBLEMS = {"400", "401", "403", "404", "422", "429", "503"}
-_WRITE_PROBLEMS = _READ_PROBLEMS | {"408", "409", "412", "413"}
+_DESCRIPTION = (
+    "Payments, orders and revenue of a learning platform. Every write takes an `Idempotency-Key`; errors are "
+    "problem documents (RFC 9457) whose `code` is stable: [all codes, event types and webhook settings]"
+    "(/docs/reference). What is to go says so in `Deprecation` and `Sunset` headers, half a year ahead."
+)
+_TAGS = {
+    "auth": "Sign-in at the LMS, access and refresh tokens, our signing keys.",
+    "catalog": "Courses, registrations and bundles with their prices.",
+    "promotions": "Promotion codes.",
+    "cart": "The caller's open cart.",
+    "checkout": "Quotes, and the order that a cart becomes.",
+    "orders": "Orders, what happened to them, their documents.",
+    "refunds": "Money that goes back, and adjustments.",
+    "disputes": "What banks take back, and evidence against it.",
+    "store credit": "Credit that pays for later orders.",
+    "payments": "Payments as the processor reports them.",
+    "entitlements": "Rights to courses, and how far the LMS is with them.",
+    "dashboard": "All of a learner in one answer.",
+    "people": "What is kept of a person.",
+    "runs": "Dated runs of a course that are cancelled or moved.",
+    "resolutions": "What learners are asked when their run changes, and what they choose.",
+    "tax": "Tax rates by place and day.",
+    "splits": "Who gets which share of a sale.",
+    "earnings": "What payees have accrued, and what was released.",
+    "ledger": "Journals, accounts, balances, closed months.",
+    "reconciliation": "Differences from the processor's books.",
+    "inbound webhooks": "Events of Stripe, the LMS and the payout system.",
+    "webhook endpoints": "Receivers of our events.",
+    "webhook deliveries": "What was sent to them, again if need be.",
+    "operations": "Health, metrics, the audit log.",
+}
+# What a stale `If-Match` is refused for, and what is answered 304.
+_VERSIONED = frozenset(
+    {
+        *("change_item", "change_promotion", "change_webhook_endpoint"),
+        *("add_cart_item", "change_cart_item", "remove_cart_item", "set_promo", "clear_promo"),
+    }
+)
+_TAGGED = _VERSIONED | {
+    *("get_item", "create_item", "get_promotion", "create_promotion", "get_cart", "get_webhook_endpoint"),
+    *("create_webhook_endpoint", "rotate_webhook_secret"),
+}
+_CACHED = frozenset({"get_document", "get_receipt", "get_credit_note"})
+_HEADER = {"in": "header", "required": False, "schema": {"type": "string", "minLength": 1, "maxLength": 500}}
+_IF_MATCH = _HEADER | {
+    "name": "If-Match",
+    "description": "The `ETag` that was read: 412 when the object has changed since.",
+}
+_IF_NONE_MATCH = _HEADER | {
+    "name": "If-None-Match",
+    "description": "The `ETag` of the copy at hand: 304 when it is still the document.",
+}
+_ETAG: dict[str, Any] = {
+    "ETag": {"description": "The version, for `If-Match`.", "schema": {"type": "string"}}
+}
+_RETRY_AFTER: dict[str, Any] = {
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}
+}
 _KEY_HEADER: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -64,14 +123,19 @@ def describe(app: FastAPI) -> None:
             schema = get_openapi(
                 title=app.title,
                 version=app.version,
-                description="Payments, orders and revenue of a learning platform.",
+                description=_DESCRIPTION,
                 routes=app.routes,
+                tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
             )
             components = schema.setdefault("components", {})
             components.setdefault("schemas", {})["Problem"] = _PROBLEM
             components["securitySchemes"] = _SECURITY
+            schema["servers"] = [{"url": app.state.public_url}]
             for route in product_routes():
-                _complete(schema, route)
+                _complete(schema, route, app.state.public_url)
+            for unused in ("HTTPValidationError", "ValidationError"):
+                components["schemas"].pop(unused, None)
+            add_examples(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 
@@ -90,17 +154,52 @@ def _security(access: Access | None) -> list[dict[str, list[str]]]:
     return [persons] if access.scope is None else [persons, {"machine": [access.scope.value]}]
 
 
-def _complete(schema: dict[str, Any], route: CommerceRoute) -> None:
+def _complete(schema: dict[str, Any], route: CommerceRoute, public_url: str) -> None:
     for method in route.methods or ():
         operation = schema["paths"][route.path_format].get(method.lower())
         if operation is None:
             continue
+        parameters = operation.setdefault("parameters", [])
         if route.takes_key:
-            operation.setdefault("parameters", []).append(_KEY_HEADER)
+            parameters.append(_KEY_HEADER)
+        if route.operation_id in _VERSIONED:
+            parameters.append(_IF_MATCH)
+        good = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
+        if route.operation_id in _TAGGED:
+            good["headers"] = _ETAG
+        if route.operation_id in _CACHED:
+            parameters.append(_IF_NONE_MATCH)
+            good["headers"] = _ETAG
+            operation["responses"]["304"] = {"description": "The copy at hand is the document."}
         operation["security"] = _security(route.access)
-        problems = _READ_PROBLEMS if method == "GET" else _WRITE_PROBLEMS
-        for status in sorted(problems | {"500"}):
-            operation["responses"][status] = {
-                "description": "A problem (RFC 9457)",
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        operation["responses"].pop("422", None)
+        for status, codes in codes_of(route, operation).items():
+            operation["responses"][str(status)] = _problem_answer(status, codes, public_url)
+
+
+def _problem_answer(status: int, codes: list[str], public_url: str) -> dict[str, Any]:
+    """One status: each of its codes is named, and shown by an example."""
+    answer: dict[str, Any] = {
+        "description": "; ".join(f"`{code}`: {ERROR_CODES[code].title}" for code in codes),
+        "content": {
+            "application/problem+json": {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "examples": {code: {"value": _problem_example(code, public_url)} for code in codes},
             }
+        },
+    }
+    if status in (429, 503):
+        answer["headers"] = _RETRY_AFTER
+    return answer
+
+
+def _problem_example(code: str, public_url: str) -> dict[str, Any]:
+    doc = ERROR_CODES[code]
+    return {
+        "type": f"{public_url}/docs/errors#{code}",
+        "title": doc.title,
+        "status": doc.status,
+        "detail": doc.meaning,
+        "code": code,
+        "request_id": "0f1b6a3e-6a53-4f5e-9a43-3a5c2f0d8b11",
+    }

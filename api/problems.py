@@ -50,7 +50,7 @@ _STATUS_BY_CLASS: tuple[tuple[type[CommerceError], int], ...] = (
     (Unavailable, 503),
     (LmsRejected, 422),
 )
-_CODE_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+_CODE_BY_STATUS = {400: "malformed_body", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.pages.errors import router as error_codes_page
+from api.pages.reference import router as reference_pages
 from api.routes import (
     adjustments,
     affiliates,
@@ -75,5 +75,5 @@ ALL_ROUTERS: tuple[APIRouter, ...] = (
     audit.router,
     health.router,
     codec.router,
-    error_codes_page,
+    reference_pages,
 )

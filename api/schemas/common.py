@@ -42,8 +42,16 @@ def _written_out(value: object) -> object:
     return value
 
 
+def _a_day(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+        return value
+    if type(value) is date:
+        return value
+    raise ValueError("write it as in RFC 3339, like 2026-11-23")
+
+
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
-Day = Annotated[date, BeforeValidator(_written_out)]
+Day = Annotated[date, BeforeValidator(_a_day)]
 Flag = StrictBool
 ShortText = Annotated[str, Field(max_length=500), AfterValidator(_no_control_characters)]
 LongText = Annotated[str, Field(max_length=10_000), AfterValidator(_no_control_characters)]

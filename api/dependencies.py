@@ -204,6 +204,8 @@ async def _recognize_person_of_lms(request: Request, lms_user_id: str) -> None:
                 full_name=found.full_name,
                 roles=list(found.roles),
             )
+    if user.gone:
+        raise Unauthenticated("this user is no longer known")
     request.state.principal = Principal(user.id, _roles(user.roles))
 
 

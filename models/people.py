@@ -11,7 +11,8 @@ from models.columns import created, flag, moment, primary_key, reference, text_l
 
 class CommerceUser(SQLModel, table=True):
     """A user of the LMS. `lms_user_id` is the identity; email and name are a cache, never matched on.
-    `roles` are those of the LMS, `given_roles` those that operators gave."""
+    `roles` are those of the LMS, `given_roles` those that operators gave. `lms_updated_at` is how new the
+    cache is, `lms_deleted_at` when the LMS told that the account is gone: its sign-ins have ended."""
 
     __tablename__ = "commerce_user"
     __table_args__ = (CheckConstraint("given_roles <@ ARRAY['instructor', 'operator']", name="given_roles"),)
@@ -24,6 +25,8 @@ class CommerceUser(SQLModel, table=True):
     roles: list[str] = text_list()
     given_roles: list[str] = text_list()
     created_at: datetime = created()
+    lms_updated_at: datetime | None = moment()
+    lms_deleted_at: datetime | None = moment()
 
 
 class RefreshToken(SQLModel, table=True):

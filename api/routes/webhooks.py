@@ -19,7 +19,7 @@ from api.schemas.common import Output
 from domain.errors import InvalidInput, Unavailable
 from domain.messages import StoredEvent
 from integrations.webhook_verification import BadSignature, verify_standard, verify_stripe
-from models.queries import completions, inbox
+from models.queries import completions, identity, inbox
 
 log = logging.getLogger(__name__)
 router = APIRouter(route_class=CommerceRoute, tags=["inbound webhooks"])
@@ -84,9 +84,10 @@ async def _store(
         async with services.commands.transaction() as session:
             if source == inbox.LMS:
                 await completions.take_in(session, event)
+                await identity.take_in(session, event)
             order_id = None if subject is None else await inbox.resolve_order(session, subject)
             return await inbox.store(session, source, event, order_id)
-    except (DataError, LookupError, TypeError, ValueError) as error:
+    except (DataError, InvalidInput, LookupError, TypeError, ValueError) as error:
         # Signed, but not what it should be: asking the sender to send it again would not mend it.
         raise BadSignature("the event can't be read") from error
     except SQLAlchemyError as error:

@@ -14,7 +14,7 @@ COMPLETED = "course.completed"
 
 
 async def take_in(session: Session, event: dict[str, Any]) -> None:
-    """Keep a completion with the event that told it; other types are only kept in the inbox."""
+    """Keep a completion with the event that told it; of other types nothing is kept here."""
     if event["type"] != COMPLETED:
         return
     data = event["data"]

@@ -12,7 +12,7 @@ REFRESH_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A commerce user; email and name are a cache of the LMS's."""
+    """A commerce user; email and name are a cache of the LMS's. `gone`: the account there was deleted."""
 
     id: str
     lms_user_id: str
@@ -21,6 +21,7 @@ class UserRow:
     full_name: str
     lms_roles: tuple[str, ...]
     given_roles: tuple[str, ...]
+    gone: bool
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -37,20 +38,23 @@ def _user(row: Row[Any]) -> UserRow:
         row.full_name,
         tuple(row.roles),
         tuple(row.given_roles),
+        row.lms_deleted_at is not None,
     )
 
 
 async def remember(
     session: Session, *, lms_user_id: str, username: str, email: str | None, full_name: str, roles: list[str]
 ) -> UserRow:
-    """The commerce user of an LMS user, made or brought up to date."""
+    """The commerce user of an LMS user as it is there now, made or brought up to date."""
     row = (
         await session.execute(
             text(
-                "INSERT INTO commerce_user (lms_user_id, username, email, full_name, roles) "
-                "VALUES (:lms_user_id, :username, :email, :full_name, :roles) "
+                "INSERT INTO commerce_user (lms_user_id, username, email, full_name, roles, lms_updated_at) "
+                "VALUES (:lms_user_id, :username, :email, :full_name, :roles, now()) "
                 "ON CONFLICT (lms_user_id) DO UPDATE SET username = excluded.username, "
-                "email = excluded.email, full_name = excluded.full_name, roles = excluded.roles RETURNING *"
+                "email = excluded.email, full_name = excluded.full_name, roles = excluded.roles, "
+                "lms_updated_at = greatest(commerce_user.lms_updated_at, now()), lms_deleted_at = NULL "
+                "RETURNING *"
             ),
             {
                 "lms_user_id": lms_user_id,
@@ -129,8 +133,10 @@ async def spend_refresh_token(session: Session, token_hash: str) -> SpentToken |
     row = (
         await session.execute(
             text(
-                "SELECT id, user_id, family_id, spent_at, revoked, expires_at < now() AS expired "
-                "FROM refresh_token WHERE token_hash = :hash FOR UPDATE"
+                "SELECT id, user_id, family_id, spent_at, revoked, expires_at < now() AS expired, "
+                # Also of one that was made while the deletion revoked those it saw.
+                "EXISTS (SELECT FROM commerce_user u WHERE u.id = user_id AND u.lms_deleted_at IS NOT NULL) "
+                "AS gone FROM refresh_token WHERE token_hash = :hash FOR UPDATE"
             ),
             {"hash": token_hash},
         )
@@ -139,7 +145,7 @@ async def spend_refresh_token(session: Session, token_hash: str) -> SpentToken |
         return None
     if row.spent_at is not None:
         await revoke_family(session, str(row.family_id))
-    good = row.spent_at is None and not row.revoked and not row.expired
+    good = row.spent_at is None and not row.revoked and not row.expired and not row.gone
     if good:
         await session.execute(
             text("UPDATE refresh_token SET spent_at = now() WHERE id = :id"), {"id": row.id}

@@ -1,0 +1,56 @@
+"""What the LMS tells of accounts, taken over in the transaction that stores its event."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from domain import identity
+from models.database import Session
+from models.queries import inbox
+
+
+async def take_in(session: Session, event: dict[str, Any]) -> None:
+    """Take over a changed account, or end the sign-ins of one that is gone. Raises InvalidInput.
+
+    Events may come twice, late and in any order: an older change leaves a newer one alone, and a deletion
+    counts once. Strangers are not made users by it.
+    """
+    if event["type"] == identity.UPDATED:
+        await _update(session, identity.change_of(event.get("data"), datetime.now(UTC)))
+    elif event["type"] == identity.DELETED:
+        lms_user_id = identity.person_of(event.get("data"))
+        if not await inbox.known(session, inbox.LMS, str(event["id"])):
+            await _end(session, lms_user_id)
+
+
+async def _update(session: Session, change: identity.AccountChange) -> None:
+    await session.execute(
+        text(
+            "UPDATE commerce_user SET username = coalesce(:username, username), "
+            "email = CASE WHEN CAST(:email AS text) IS NULL THEN email ELSE nullif(:email, '') END, "
+            "full_name = coalesce(:full_name, full_name), "
+            "roles = coalesce(CAST(:roles AS text[]), roles), lms_updated_at = :at "
+            "WHERE lms_user_id = :id AND lms_deleted_at IS NULL "
+            "AND (lms_updated_at IS NULL OR lms_updated_at < :at)"
+        ),
+        {
+            "id": change.lms_user_id,
+            "username": change.username,
+            "email": change.email,
+            "full_name": change.full_name,
+            "roles": None if change.roles is None else list(change.roles),
+            "at": change.at,
+        },
+    )
+
+
+async def _end(session: Session, lms_user_id: str) -> None:
+    await session.execute(
+        text(
+            "WITH ended AS (UPDATE commerce_user SET lms_deleted_at = coalesce(lms_deleted_at, now()) "
+            "WHERE lms_user_id = :id RETURNING id) "
+            "UPDATE refresh_token t SET revoked = true FROM ended WHERE t.user_id = ended.id"
+        ),
+        {"id": lms_user_id},
+    )

@@ -66,6 +66,7 @@ _TAGS = {
     "payments": "Payments as the processor reports them.",
     "entitlements": "Rights to courses, and how far the LMS is with them.",
     "dashboard": "All of a learner in one answer.",
+    "LMS": "Times in which the LMS is left alone.",
     "people": "What is kept of a person.",
     "runs": "Dated runs of a course that are cancelled or moved.",
     "resolutions": "What learners are asked when their run changes, and what they choose.",

@@ -78,6 +78,7 @@ OWN_CODES: dict[str, tuple[str, ...]] = {
     "receive_lms_event": ("bad_signature",),
     "receive_payout_event": ("bad_signature",),
     "take_role": ("role_of_lms",),
+    "set_lms_maintenance": ("maintenance_invalid",),
     "cancel_run": ("not_a_run", "run_cancelled", "conflict"),
     "reschedule_run": ("not_a_run", "date_has_passed", "run_cancelled", "conflict"),
     "resolve_line": ("resolution_closed", "choice_not_offered", "run_not_offered", *_REFUND),

@@ -13,8 +13,8 @@ from tests.workflows.bench import Bench, Placed, until
 from tests.workflows.running import Standins, running_bench
 
 COURSE = "python-101"
-ORDERS = 60
-PER_SECOND = 40.0
+ORDERS = 24
+PER_SECOND = 10.0
 
 
 @pytest.fixture(scope="module")

@@ -233,5 +233,12 @@ async def test_of_refunds_that_race_a_dispute_none_is_made_once_it_is_open(shop:
         assert (await operator.send("POST", path, {"reason": "late"})).json()["code"] == "dispute_open"
         assert len((await operator.order(order["id"]))["refunds"]) == won
         await shop.stripe.win_dispute(dispute["id"])
-        await operator.wait_for_status(order["id"], "refunded" if won else "fulfilled")
+        decided = await wait_for(
+            lambda order_id=order["id"]: operator.order(order_id),  # type: ignore[misc]
+            lambda o: o["dispute"] == "won" and all(r["status"] != "pending" for r in o["refunds"]),
+            what="the dispute and the refund",
+        )
+        # One that was reserved in time may still have met the dispute at the processor: then it is owed.
+        went_back = any(refund["status"] == "succeeded" for refund in decided["refunds"])
+        assert decided["status"] == ("refunded" if went_back else "fulfilled")
     await assert_clean(shop.stack)

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from temporalio.client import Client
@@ -17,7 +18,7 @@ from temporalio.worker import Worker
 from devstack.bare_workflow import LOCAL_STEPS, REMOTE_STEPS, BareWorkflow, nothing
 from devstack.inbound_load import send_events
 from devstack.logs import LogSink
-from devstack.shopper import Shopper
+from devstack.shopper import US_ADDRESS, ApiProblem, Shopper
 from devstack.stack import Stack, StackSettings
 from devstack.stripe_standin.control import StripeControl
 
@@ -67,6 +68,15 @@ async def _shoppers(stack: Stack, count: int) -> list[Shopper]:
     ]
 
 
+async def _checkout(shopper: Shopper) -> dict[str, Any]:
+    """As a front end does it: told to come back, it repeats with its key, and the wait counts."""
+    answer = await shopper.insist("POST", "/v1/checkout", {"billing_address": US_ADDRESS})
+    if answer.status_code != 201:
+        raise ApiProblem(answer)
+    found: dict[str, Any] = answer.json()
+    return found
+
+
 async def _measure_checkout(stack: Stack, callers: int, seconds: float) -> Figures:
     shoppers = await _shoppers(stack, callers)
 
@@ -74,7 +84,7 @@ async def _measure_checkout(stack: Stack, callers: int, seconds: float) -> Figur
         shopper = shoppers[number]
         await shopper.add("python-101")
         began = time.monotonic()
-        answer = await shopper.checkout()
+        answer = await _checkout(shopper)
         taken = time.monotonic() - began
         await shopper.call("POST", f"/v1/orders/{answer['order']['id']}/cancel", {})
         cart = await shopper.call("GET", "/v1/cart")
@@ -99,7 +109,7 @@ async def _measure_orders(stack: Stack, callers: int, seconds: float) -> Figures
             async with shopper:
                 await shopper.add("python-101")
                 began = time.monotonic()
-                answer = await shopper.checkout()
+                answer = await _checkout(shopper)
                 await stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_visa")
                 await shopper.wait_for_status(answer["order"]["id"], "fulfilled", seconds=60)
                 return time.monotonic() - began

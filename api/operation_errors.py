@@ -104,15 +104,26 @@ def _by_form(route: CommerceRoute, operation: dict[str, Any]) -> Iterator[str]:
     if route.access is not None:
         yield from ("unauthenticated", "forbidden")  # a role or, for machines, a scope is missing
     parameters = {(parameter["in"], parameter["name"]) for parameter in operation.get("parameters", ())}
-    if any(place == "path" for place, _ in parameters):
+    has_body = "requestBody" in operation
+    # Also what a body or a filter names may not be there.
+    names = any(place == "path" or (place == "query" and name.endswith("_id")) for place, name in parameters)
+    if names or (has_body and route.access is not None):
         yield "not_found"
-    if "requestBody" in operation or any(place == "query" for place, _ in parameters):
+    if has_body or any(place == "query" for place, _ in parameters) or _has_chosen_path(operation):
         yield "invalid_request"
     if ("query", "cursor") in parameters:
         yield "invalid_cursor"
-    if "requestBody" in operation:
+    if has_body:
         yield "malformed_body"
     if ("header", "If-Match") in parameters:
         yield "precondition_failed"
     if route.takes_key:
         yield from ("idempotency_key_required", "idempotency_key_in_use", "idempotency_key_reused")
+
+
+def _has_chosen_path(operation: dict[str, Any]) -> bool:
+    """Whether a part of the path is more than any text: one of some words, say."""
+    return any(
+        parameter["in"] == "path" and parameter["schema"].keys() - {"type", "title"}
+        for parameter in operation.get("parameters", ())
+    )

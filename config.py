@@ -119,6 +119,7 @@ class Settings(LmsSettings):
     rate_limit_factor: float = Field(default=1, ge=0)
     public_url: str = "http://127.0.0.1:8000"
     jwt_signing_keys: SecretStr
+    access_token_minutes: float = Field(default=15, ge=0.1, le=60)
     secrets_key: SecretStr
 
     @cached_property

@@ -33,6 +33,7 @@ from activities.completions import CompletionActivities
 from activities.deliveries import DeliveryActivities
 from activities.disputes import DisputeActivities
 from activities.entitlements import EntitlementActivities
+from activities.erasures import ErasureActivities
 from activities.foreign_refunds import ForeignRefundActivities
 from activities.heartbeats import Heartbeats
 from activities.identity import EarningsIdentityActivities
@@ -74,6 +75,7 @@ from workflows.checkout import CheckoutWorkflow
 from workflows.completion_polling import CompletionPollingWorkflow
 from workflows.dispute import DisputeWorkflow
 from workflows.entitlement import EntitlementWorkflow
+from workflows.erasure import PersonErasureWorkflow
 from workflows.late_failure import LateFailureWorkflow
 from workflows.late_payment import LatePaymentWorkflow
 from workflows.payees import CorrectionWorkflow, EarningsIdentityWorkflow, PayoutWorkflow
@@ -119,10 +121,13 @@ WORKFLOWS = [
     RetentionWorkflow,
     ResolutionWorkflow,
     RunChangeWorkflow,
+    PersonErasureWorkflow,
 ]
 _RECOVERY_EVERY = timedelta(seconds=30)
 _SEAL_EVERY = timedelta(minutes=1)
 _PURGE_EVERY = timedelta(hours=1)
+# Gateways, workers and the database.
+_CLOCKS_DIFFER_SECONDS = 5
 _SHUTDOWN_GRACE = timedelta(seconds=3)
 
 
@@ -215,6 +220,10 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         ),
         ResolutionActivities(transactions, dispatcher, days=settings.resolution_days),
         RunChangeActivities(transactions, dispatcher),
+        ErasureActivities(
+            transactions,
+            last_look_after_seconds=settings.access_token_minutes * 60 + _CLOCKS_DIFFER_SECONDS,
+        ),
     ]
 
 

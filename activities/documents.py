@@ -96,6 +96,12 @@ async def _buyer(session: Session, order: OrderRow) -> Party:
     )
 
 
+def _same_buyer(corrects: DocumentRow) -> Party:
+    """A paper that corrects another names whom that one named, whatever is known of them since."""
+    named = corrects.body["buyer"]
+    return Party(**{**named, "lines": tuple(named["lines"])})
+
+
 def _lines(address: str) -> tuple[str, ...]:
     """A seller's address as set in one line: its parts stand between commas or line breaks."""
     return tuple(part.strip() for part in re.split(r"[,\n]", address) if part.strip())
@@ -132,7 +138,7 @@ async def content_of(
         issued_at=now,
         order_number=order.number,
         seller=Party(seller["name"], _lines(seller["address"]), seller["vat_id"] or None, seller["country"]),
-        buyer=await _buyer(session, order),
+        buyer=await _buyer(session, order) if corrects is None else _same_buyer(corrects),
         currency=order.currency,
         exponent=currency_of(order.currency).exponent,
         locale=locale,

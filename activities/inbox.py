@@ -15,7 +15,7 @@ from domain.errors import Unavailable
 from domain.messages import StoredEvent
 from integrations.dispatch import Dispatcher
 from integrations.payments import StripePayments
-from models.queries import completions, inbox, recovery, webhook_deliveries
+from models.queries import completions, identity, inbox, recovery, webhook_deliveries
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +99,8 @@ class InboxActivities:
         else:
             async with self._transactions.begin() as tx:
                 concerned = await completions.concerned(tx.session, event)
-            for user_id, course_id in concerned:
-                await self._dispatcher.wake_entitlement(user_id, course_id)
-            outcome = f"{len(concerned)} entitlements woken"
+                to_erase = await identity.to_erase(tx.session, event)
+            outcome = await self._dispatcher.lms_event(concerned, to_erase)
         async with self._transactions.begin() as tx:
             await inbox.mark_dispatched(tx.session, event.inbox_id, f"recovered: {outcome}")
 
@@ -168,6 +167,7 @@ class InboxActivities:
                     (ids.run_change_workflow_id(c), partial(send.wake_run_change, c))
                     for c in unfinished.run_changes
                 ),
+                *((ids.erasure_workflow_id(u), partial(send.wake_erasure, u)) for u in unfinished.erasures),
             ]
         )
 

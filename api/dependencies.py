@@ -19,7 +19,7 @@ from domain.orders import Role
 from domain.scopes import Scope
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
-from integrations.lms.tokens import LmsTokens
+from integrations.lms.tokens import LmsClaims, LmsTokens
 from integrations.payments import StripePayments
 from integrations.sealing import Sealer
 from integrations.stripe_tax import StripeTax
@@ -186,13 +186,16 @@ async def recognize(request: Request) -> None:
             await _recognize_person_of_lms(request, await lms_tokens.verify(token))
 
 
-async def _recognize_person_of_lms(request: Request, lms_user_id: str) -> None:
-    """By the LMS's id alone; somebody new is asked for there."""
+async def _recognize_person_of_lms(request: Request, claims: LmsClaims) -> None:
+    """By the LMS's id alone; somebody new is asked for there, and who was erased and signs in again."""
     services = services_of(request)
     async with services.commands.transaction() as session:
-        user = await people.by_lms_id(session, lms_user_id)
-    if user is None:
-        found = await services.lms.get_user(lms_user_id)
+        user = await people.by_lms_id(session, claims.lms_user_id)
+    erased_at = None if user is None else user.erased_at
+    if erased_at is not None and claims.issued_at <= erased_at.timestamp():
+        raise Unauthenticated("this user is no longer known")
+    if user is None or erased_at is not None:
+        found = await services.lms.get_user(claims.lms_user_id)
         if found is None:
             raise Unauthenticated("the access token is not valid")
         async with services.commands.transaction() as session:

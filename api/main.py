@@ -71,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 parse_signing_keys(settings.jwt_signing_keys.get_secret_value()),
                 issuer=settings.public_url,
                 audience="commerce",
+                access_ttl_seconds=round(settings.access_token_minutes * 60),
             ),
             lms_tokens=(None if settings.lms_tokens is None else LmsTokens(http, settings.lms_tokens)),
             sealer=sealer,

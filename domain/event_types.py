@@ -50,5 +50,7 @@ class EventType(StrEnum):
     """Nothing is left to choose: access came after all, or all was paid back."""
     COURSE_COMPLETED = "course.completed"
     """A learner completed a course: the LMS's event, relayed to the payout system."""
+    PERSON_ERASED = "person.erased"
+    """What was held of a person is gone; whoever has copies is to erase them, too."""
     WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
     """A receiver gets nothing any more, because it said so or took nothing."""

@@ -43,6 +43,13 @@ def change_of(data: Any, received_at: datetime) -> AccountChange:
     )
 
 
+def stored_form(event: Mapping[str, Any]) -> dict[str, Any]:
+    """An event as it is stored: what it told of an account was taken over, and is kept nowhere else."""
+    if event.get("type") != UPDATED:
+        return dict(event)
+    return {**event, "data": {"user_id": person_of(event.get("data"))}}
+
+
 def person_of(data: Any) -> str:
     """The LMS's id of whom an event is about; raises InvalidInput."""
     found = data.get("user_id") if isinstance(data, Mapping) else None

@@ -50,6 +50,11 @@ def run_change_workflow_id(change_id: str) -> str:
     return f"run-change/{change_id}"
 
 
+def erasure_workflow_id(user_id: str) -> str:
+    """Wipes what is held of a person, once nothing of theirs is open any more."""
+    return f"erasure/{user_id}"
+
+
 def store_credit_workflow_id(grant_id: str) -> str:
     """Store credit given to somebody."""
     return f"store-credit/{grant_id}"
@@ -183,6 +188,11 @@ def entitlement_stream(entitlement_id: str) -> str:
 def payee_stream(payee: str, currency: str) -> str:
     """Earning events of one payee in one currency, in order."""
     return f"payee/{payee}/{currency}"
+
+
+def person_stream(user_id: str) -> str:
+    """Events about a person, for those who hold copies of their data."""
+    return f"person/{user_id}"
 
 
 def endpoint_stream(endpoint_id: str) -> str:

@@ -32,6 +32,7 @@ LEDGER_SEAL = "LedgerSealWorkflow"
 RETENTION = "RetentionWorkflow"
 RESOLUTION = "ResolutionWorkflow"
 RUN_CHANGE = "RunChangeWorkflow"
+PERSON_ERASURE = "PersonErasureWorkflow"
 
 UPDATE_CANCEL = "cancel"
 
@@ -168,6 +169,15 @@ class RunChangeInput:
     """A dated run that was cancelled or rescheduled."""
 
     change_id: str
+
+
+@dataclass(frozen=True)
+class ErasureInput:
+    """A person to be erased, by the commerce user's id. `now` is told to the activity, in seconds since the
+    epoch."""
+
+    user_id: str
+    now: float = 0
 
 
 @dataclass(frozen=True)

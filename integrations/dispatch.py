@@ -95,12 +95,27 @@ class Dispatcher:
         await self._resume(messages.DISPUTE, messages.DisputeInput(subject["id"]), workflow_id)
         return "dispute taken in"
 
+    async def lms_event(self, concerned: list[tuple[str, str]], to_erase: str | None) -> str:
+        """Wake whom an event of the LMS concerns: (user, course) pairs, and a user who is to be erased."""
+        for user_id, course_id in concerned:
+            await self.wake_entitlement(user_id, course_id)
+        if to_erase is not None:
+            await self.wake_erasure(to_erase)
+            return "erasure woken"
+        return f"{len(concerned)} entitlements woken"
+
     async def wake_resolution(self, resolution_id: str) -> None:
         """Have a question to a buyer looked at again, or asked."""
         await self._signal_with_start(
             messages.RESOLUTION,
             messages.ResolutionInput(resolution_id),
             ids.resolution_workflow_id(resolution_id),
+        )
+
+    async def wake_erasure(self, user_id: str) -> None:
+        """Have a person erased who is to be, or what is still open of theirs looked at again."""
+        await self._signal_with_start(
+            messages.PERSON_ERASURE, messages.ErasureInput(user_id), ids.erasure_workflow_id(user_id)
         )
 
     async def wake_run_change(self, change_id: str) -> None:

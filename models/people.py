@@ -1,9 +1,9 @@
-"""Who buys: users of the LMS, and their refresh tokens."""
+"""Who buys: users of the LMS, their refresh tokens, and the end of what is held of them."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index, text
 from sqlmodel import Field, SQLModel
 
 from models.columns import created, flag, moment, primary_key, reference, text_list, uuid_column
@@ -12,7 +12,8 @@ from models.columns import created, flag, moment, primary_key, reference, text_l
 class CommerceUser(SQLModel, table=True):
     """A user of the LMS. `lms_user_id` is the identity; email and name are a cache, never matched on.
     `roles` are those of the LMS, `given_roles` those that operators gave. `lms_updated_at` is how new the
-    cache is, `lms_deleted_at` when the LMS told that the account is gone: its sign-ins have ended."""
+    cache is, `lms_deleted_at` when the LMS told that the account is gone: its sign-ins have ended.
+    `erased_at`: the cache was wiped, and only a new sign-in fills it again."""
 
     __tablename__ = "commerce_user"
     __table_args__ = (CheckConstraint("given_roles <@ ARRAY['instructor', 'operator']", name="given_roles"),)
@@ -27,6 +28,28 @@ class CommerceUser(SQLModel, table=True):
     created_at: datetime = created()
     lms_updated_at: datetime | None = moment()
     lms_deleted_at: datetime | None = moment()
+    erased_at: datetime | None = moment()
+
+
+class PersonErasure(SQLModel, table=True):
+    """A person is to be erased; their sign-ins ended with this row. `waits_for` says in words what is still
+    open of theirs. `erased_at` is when all was wiped, `done_at` when a last look, after every access token
+    had expired, found nothing more."""
+
+    __tablename__ = "person_erasure"
+    __table_args__ = (
+        CheckConstraint("source IN ('person', 'operator', 'lms')", name="erasure_source"),
+        Index("one_open_erasure", "user_id", unique=True, postgresql_where=text("done_at IS NULL")),
+    )
+
+    id: UUID = uuid_column(primary=True)
+    user_id: UUID = reference("commerce_user.id")
+    source: str
+    requested_by: UUID | None = reference("commerce_user.id", nullable=True, index=False)
+    waits_for: list[str] = text_list()
+    created_at: datetime = created()
+    erased_at: datetime | None = moment()
+    done_at: datetime | None = moment()
 
 
 class RefreshToken(SQLModel, table=True):

@@ -17,6 +17,7 @@ from api.dependencies import Services, ServicesDep
 from api.idempotency import CommerceRoute, without_key
 from api.schemas.common import Output
 from domain.errors import InvalidInput, Unavailable
+from domain.identity import stored_form
 from domain.messages import StoredEvent
 from integrations.webhook_verification import BadSignature, verify_standard, verify_stripe
 from models.queries import completions, identity, inbox
@@ -86,7 +87,7 @@ async def _store(
                 await completions.take_in(session, event)
                 await identity.take_in(session, event)
             order_id = None if subject is None else await inbox.resolve_order(session, subject)
-            return await inbox.store(session, source, event, order_id)
+            return await inbox.store(session, source, stored_form(event), order_id)
     except (DataError, InvalidInput, LookupError, TypeError, ValueError) as error:
         # Signed, but not what it should be: asking the sender to send it again would not mend it.
         raise BadSignature("the event can't be read") from error
@@ -118,9 +119,8 @@ async def _dispatch_lms(services: Services, event: StoredEvent) -> None:
     try:
         async with services.commands.transaction() as session:
             concerned = await completions.concerned(session, event)
-        for user_id, course_id in concerned:
-            await services.dispatcher.wake_entitlement(user_id, course_id)
-        await _mark(services, event, f"{len(concerned)} entitlements woken")
+            to_erase = await identity.to_erase(session, event)
+        await _mark(services, event, await services.dispatcher.lms_event(concerned, to_erase))
     except (Unavailable, SQLAlchemyError):
         log.warning("event %s is stored, and left to the recovery", event.inbox_id)
 

@@ -33,6 +33,14 @@ class LmsTokenSettings:
     audience: str
 
 
+@dataclass(frozen=True, slots=True)
+class LmsClaims:
+    """Whom a good token names; `issued_at` in seconds since the epoch."""
+
+    lms_user_id: str
+    issued_at: int
+
+
 class LmsTokens:
     """Verifies tokens; its copy of the LMS's keys is renewed every ten minutes, and survives its absence."""
 
@@ -54,8 +62,8 @@ class LmsTokens:
             return False
         return said.get("iss") == self._settings.issuer
 
-    async def verify(self, token: str) -> str:
-        """The LMS's id of the user; Unauthenticated for a bad token, LmsUnavailable without any keys."""
+    async def verify(self, token: str) -> LmsClaims:
+        """Whom a token names; Unauthenticated for a bad token, LmsUnavailable without any keys."""
         try:
             header = jwt.get_unverified_header(token)
             kid, algorithm = header.get("kid"), header.get("alg")
@@ -81,7 +89,7 @@ class LmsTokens:
             raise _bad()
         if not isinstance(subject, str) or not 0 < len(subject) <= 100:
             raise _bad()
-        return subject
+        return LmsClaims(subject, issued)
 
     async def _key(self, kid: str) -> jwt.PyJWK | None:
         now = time.monotonic()

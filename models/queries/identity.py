@@ -6,12 +6,14 @@ from typing import Any
 from sqlalchemy import text
 
 from domain import identity
+from domain.erasure import ErasureSource
+from domain.messages import StoredEvent
 from models.database import Session
-from models.queries import inbox
+from models.queries import erasures, inbox
 
 
 async def take_in(session: Session, event: dict[str, Any]) -> None:
-    """Take over a changed account, or end the sign-ins of one that is gone. Raises InvalidInput.
+    """Take over a changed account, or have the person of one that is gone erased. Raises InvalidInput.
 
     Events may come twice, late and in any order: an older change leaves a newer one alone, and a deletion
     counts once. Strangers are not made users by it.
@@ -31,7 +33,7 @@ async def _update(session: Session, change: identity.AccountChange) -> None:
             "email = CASE WHEN CAST(:email AS text) IS NULL THEN email ELSE nullif(:email, '') END, "
             "full_name = coalesce(:full_name, full_name), "
             "roles = coalesce(CAST(:roles AS text[]), roles), lms_updated_at = :at "
-            "WHERE lms_user_id = :id AND lms_deleted_at IS NULL "
+            "WHERE lms_user_id = :id AND lms_deleted_at IS NULL AND erased_at IS NULL "
             "AND (lms_updated_at IS NULL OR lms_updated_at < :at)"
         ),
         {
@@ -46,11 +48,20 @@ async def _update(session: Session, change: identity.AccountChange) -> None:
 
 
 async def _end(session: Session, lms_user_id: str) -> None:
-    await session.execute(
+    ended = await session.execute(
         text(
-            "WITH ended AS (UPDATE commerce_user SET lms_deleted_at = coalesce(lms_deleted_at, now()) "
-            "WHERE lms_user_id = :id RETURNING id) "
-            "UPDATE refresh_token t SET revoked = true FROM ended WHERE t.user_id = ended.id"
+            "UPDATE commerce_user SET lms_deleted_at = coalesce(lms_deleted_at, now()) "
+            "WHERE lms_user_id = :id RETURNING id"
         ),
         {"id": lms_user_id},
     )
+    row = ended.one_or_none()
+    if row is not None:
+        await erasures.request(session, str(row.id), source=ErasureSource.LMS)
+
+
+async def to_erase(session: Session, event: StoredEvent) -> str | None:
+    """The user whom an event has erased, when that is still to be done."""
+    if event.type != identity.DELETED:
+        return None
+    return await erasures.open_of_lms_user(session, identity.person_of(event.payload.get("data")))

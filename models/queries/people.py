@@ -1,6 +1,7 @@
 """Users of the LMS as commerce knows them, and refresh tokens."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -12,7 +13,8 @@ REFRESH_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """A commerce user; email and name are a cache of the LMS's. `gone`: the account there was deleted."""
+    """A commerce user; email and name are a cache of the LMS's. `gone`: the account there was deleted;
+    `erased_at`: the cache was wiped, and nobody signed in since."""
 
     id: str
     lms_user_id: str
@@ -22,6 +24,7 @@ class UserRow:
     lms_roles: tuple[str, ...]
     given_roles: tuple[str, ...]
     gone: bool
+    erased_at: datetime | None
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -39,6 +42,7 @@ def _user(row: Row[Any]) -> UserRow:
         tuple(row.roles),
         tuple(row.given_roles),
         row.lms_deleted_at is not None,
+        row.erased_at,
     )
 
 
@@ -53,7 +57,8 @@ async def remember(
                 "VALUES (:lms_user_id, :username, :email, :full_name, :roles, now()) "
                 "ON CONFLICT (lms_user_id) DO UPDATE SET username = excluded.username, "
                 "email = excluded.email, full_name = excluded.full_name, roles = excluded.roles, "
-                "lms_updated_at = greatest(commerce_user.lms_updated_at, now()), lms_deleted_at = NULL "
+                "lms_updated_at = greatest(commerce_user.lms_updated_at, now()), lms_deleted_at = NULL, "
+                "erased_at = NULL "
                 "RETURNING *"
             ),
             {

@@ -28,6 +28,7 @@ class Unfinished:
     disputes: list[str]
     resolutions: list[str]
     run_changes: list[str]
+    erasures: list[str]
 
 
 _ORDERS = (
@@ -116,6 +117,10 @@ _RUN_CHANGES = (
     "SELECT id::text, NULL FROM run_change WHERE done_at IS NULL "
     f"AND created_at < now() - {_SETTLING} ORDER BY id"
 )
+_ERASURES = (
+    "SELECT user_id::text, NULL FROM person_erasure WHERE done_at IS NULL "
+    f"AND created_at < now() - {_SETTLING} ORDER BY id"
+)
 
 
 async def unfinished(session: Session, share: Share | None = None) -> Unfinished:
@@ -142,4 +147,5 @@ async def unfinished(session: Session, share: Share | None = None) -> Unfinished
         disputes=[first for first, _ in await pairs(_DISPUTES)],
         resolutions=[first for first, _ in await pairs(_RESOLUTIONS)],
         run_changes=[first for first, _ in await pairs(_RUN_CHANGES)],
+        erasures=[first for first, _ in await pairs(_ERASURES)],
     )

@@ -52,23 +52,42 @@ async def purge_attempts(session: Session, days: int) -> int:
     return int(done.scalar_one())
 
 
+_REDUCED = (
+    "UPDATE inbound_event SET purged_at = now(), payload = jsonb_strip_nulls(jsonb_build_object("
+    "'id', payload->'id', 'type', payload->'type', 'created', payload->'created', 'data', "
+    "CASE WHEN source = 'stripe' THEN jsonb_build_object('object', "
+    "(SELECT coalesce(jsonb_object_agg(key, CASE WHEN jsonb_typeof(value) = 'object' "
+    "THEN jsonb_build_object('id', value->'id') ELSE value END), '{}') "
+    "FROM jsonb_each(payload#>'{data,object}') WHERE key = ANY(:of_object)) || "
+    "jsonb_build_object('metadata', (SELECT coalesce(jsonb_object_agg(key, value), '{}') "
+    "FROM jsonb_each(CASE jsonb_typeof(payload#>'{data,object,metadata}') WHEN 'object' "
+    "THEN payload#>'{data,object,metadata}' ELSE '{}' END) WHERE key = ANY(:of_metadata)))) "
+    "ELSE (SELECT coalesce(jsonb_object_agg(key, value), '{}') "
+    "FROM jsonb_each(CASE jsonb_typeof(payload->'data') WHEN 'object' THEN payload->'data' "
+    "ELSE '{}' END) WHERE key = ANY(:of_data)) END)) "
+)
+_KEPT = {"of_object": _KEPT_OF_OBJECT, "of_metadata": _KEPT_OF_METADATA, "of_data": _KEPT_OF_DATA}
+
+
+async def purge_events_of(session: Session, user_id: str) -> None:
+    """Reduce the bodies of all dispatched events about a person and their orders."""
+    await session.execute(
+        text(
+            f"{_REDUCED} WHERE purged_at IS NULL AND dispatched_at IS NOT NULL AND (order_id IN "
+            "(SELECT id FROM orders WHERE user_id = CAST(:user AS uuid)) OR (source = 'lms' AND "
+            "payload #>> '{data,user_id}' = (SELECT lms_user_id FROM commerce_user "
+            "WHERE id = CAST(:user AS uuid))))"
+        ),
+        {"user": user_id, **_KEPT},
+    )
+
+
 async def purge_inbox(session: Session, days: int) -> int:
     """Reduce the bodies of dispatched events to the facts that may still be asked for. The rows stay: by
     them an event that comes once more is known."""
     done = await session.execute(
         text(
-            "UPDATE inbound_event SET purged_at = now(), payload = jsonb_strip_nulls(jsonb_build_object("
-            "'id', payload->'id', 'type', payload->'type', 'created', payload->'created', 'data', "
-            "CASE WHEN source = 'stripe' THEN jsonb_build_object('object', "
-            "(SELECT coalesce(jsonb_object_agg(key, CASE WHEN jsonb_typeof(value) = 'object' "
-            "THEN jsonb_build_object('id', value->'id') ELSE value END), '{}') "
-            "FROM jsonb_each(payload#>'{data,object}') WHERE key = ANY(:of_object)) || "
-            "jsonb_build_object('metadata', (SELECT coalesce(jsonb_object_agg(key, value), '{}') "
-            "FROM jsonb_each(CASE jsonb_typeof(payload#>'{data,object,metadata}') WHEN 'object' "
-            "THEN payload#>'{data,object,metadata}' ELSE '{}' END) WHERE key = ANY(:of_metadata)))) "
-            "ELSE (SELECT coalesce(jsonb_object_agg(key, value), '{}') "
-            "FROM jsonb_each(CASE jsonb_typeof(payload->'data') WHEN 'object' THEN payload->'data' "
-            "ELSE '{}' END) WHERE key = ANY(:of_data)) END)) "
+            f"{_REDUCED} "
             "WHERE id IN (SELECT id FROM inbound_event WHERE purged_at IS NULL AND dispatched_at IS NOT NULL "
             "AND received_at < now() - make_interval(days => :days) "
             "ORDER BY received_at LIMIT :batch FOR UPDATE SKIP LOCKED) RETURNING id"
@@ -76,9 +95,7 @@ async def purge_inbox(session: Session, days: int) -> int:
         {
             "days": days,
             "batch": BATCH,
-            "of_object": _KEPT_OF_OBJECT,
-            "of_metadata": _KEPT_OF_METADATA,
-            "of_data": _KEPT_OF_DATA,
+            **_KEPT,
         },
     )
     return len(done.all())

@@ -28,6 +28,7 @@ from tests.e2e.processor import pay_behind_our_back
 from tests.histories.credit import CreditPaths
 from tests.histories.disputes import DisputePaths
 from tests.histories.earnings import EarningPaths
+from tests.histories.erasure import ErasurePaths, record_erasures
 from tests.histories.late_failures import LateFailurePaths
 from tests.histories.polling import PollingPaths
 from tests.histories.reconciliation import ReconciliationPaths
@@ -183,6 +184,10 @@ class Recorder:
         """Questions to buyers, and changes of runs."""
         await ResolutionPaths(self._shop, self.keep).record()
 
+    async def erasures(self) -> None:
+        """Persons who are erased."""
+        await ErasurePaths(self._shop, self.keep).record()
+
     async def taken_up_refunds(self) -> None:
         """Failed and taken up, and made at the processor."""
         await RefundPaths(self._shop, self.keep).record()
@@ -298,6 +303,7 @@ async def record() -> None:
         await recorder.reconciliations()
     await record_taxes()
     await record_resolutions()
+    await record_erasures()
 
 
 if __name__ == "__main__":

@@ -51,6 +51,8 @@ PATHS = {
     "refund-parked",
     "completion-polling",
     "completion-polling-lms-away",
+    "erasure-waited",
+    "erasure-deleted-at-lms",
     "refund-taken-by-our-own",
     "late-failure-undone",
     "late-payment-refunded",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
+from domain.erasure import ErasureSource
 from domain.ids import person_stream
 from domain.messages import ErasureInput
 from models.queries import erasures, people, wiping
@@ -43,6 +44,9 @@ class ErasureActivities:
             user = await people.get(tx.session, given.user_id)
             if row is None or user is None:
                 return ErasureReview("" if user is None else user.lms_user_id, [], 0, done=True)
+            if row.source is ErasureSource.LMS and row.erased_at is None and not user.gone:
+                await erasures.withdraw(tx.session, row.id)  # the LMS let them in again
+                return ErasureReview(user.lms_user_id, [], 0, done=True)
             waits_for = await erasures.stands_against(tx.session, given.user_id)
             came_back = row.erased_at is not None and user.erased_at is None
             if came_back:

@@ -39,7 +39,7 @@ class PersonErasureWorkflow:
             )
             self._show(review)
             if review.done:
-                return "erased"
+                return "done"
             await self._wait(review, pause)
             pause = min(pause * 2, _LONGEST)
             if workflow.info().is_continue_as_new_suggested():
@@ -61,7 +61,7 @@ class PersonErasureWorkflow:
     def _show(self, review: ErasureReview) -> None:
         workflow.upsert_search_attributes([search_attributes.LMS_USER_ID.value_set(review.lms_user_id)])
         if review.done:
-            said = "All that was held of them is wiped; the books and their documents stay."
+            said = "Nothing is left to be done; the books and their documents stay."
         elif review.waits_for:
             said = "Waits for:\n" + "\n".join(f"- {one}" for one in review.waits_for)
         else:

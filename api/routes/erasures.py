@@ -34,7 +34,9 @@ class ErasureView(Output):
     id: str
     user_id: str
     source: Annotated[str, Field(description="`person`, `operator` or `lms`")]
-    status: Annotated[str, Field(description="`waiting`, `erased` or `done`")]
+    status: Annotated[
+        str, Field(description="`waiting`, `erased`, `done`; `withdrawn`: the LMS let them in again")
+    ]
     waits_for: Annotated[list[str], Field(examples=[["a refund of order C-2026-000123 is under way"]])]
     created_at: datetime
     erased_at: datetime | None
@@ -130,7 +132,9 @@ async def _found(session: Session, user_id: str) -> ErasureView:
 
 
 def _view(row: ErasureRow) -> ErasureView:
-    status = "waiting" if row.erased_at is None else "erased" if row.done_at is None else "done"
+    status = "waiting" if row.done_at is None else "withdrawn"
+    if row.erased_at is not None:
+        status = "erased" if row.done_at is None else "done"
     return ErasureView(
         id=row.id,
         user_id=row.user_id,

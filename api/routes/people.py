@@ -24,7 +24,8 @@ class ExportBody(RequestBody):
 
 
 class PersonExport(Output):
-    """Everything by kind, oldest first; amounts are minor units of the currency beside them."""
+    """Everything by kind, oldest first; amounts are minor units of the currency beside them. `earnings` are an
+    instructor's, by course."""
 
     person: UserView
     orders: list[dict[str, Any]]
@@ -38,6 +39,7 @@ class PersonExport(Output):
     promotion_uses: list[dict[str, Any]]
     store_credit: list[dict[str, Any]]
     sign_ins: list[dict[str, Any]]
+    earnings: list[dict[str, Any]]
 
 
 @router.get("/v1/me/export", operation_id="export_me")

@@ -153,6 +153,13 @@ async def set_waits(session: Session, erasure_id: str, waits_for: list[str]) -> 
     )
 
 
+async def withdraw(session: Session, erasure_id: str) -> None:
+    """End a request with nothing erased."""
+    await session.execute(
+        text("UPDATE person_erasure SET done_at = now(), waits_for = '{}' WHERE id = :id"), {"id": erasure_id}
+    )
+
+
 async def set_erased(session: Session, erasure_id: str, *, done_if_before: float) -> ErasureRow:
     """All was wiped; done when that was so before a moment already, in seconds since the epoch."""
     row = (

@@ -1,10 +1,13 @@
 """Everything that is held of one person, by kind, in the database's own words."""
 
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import text
 
+from domain.ids import instructor_payee
 from models.database import Session
+from models.queries import earnings
 
 # Each gives rows as JSON, oldest first; `:user` is the person, `:lms_user` their id at the LMS.
 _SECTIONS: dict[str, str] = {
@@ -86,4 +89,6 @@ async def export(session: Session, user_id: str, lms_user_id: str) -> dict[str, 
     for name, query in _SECTIONS.items():
         bound = {key: value for key, value in values.items() if f":{key}" in query}
         found[name] = [dict(row) for row in (await session.execute(text(query), bound)).scalars()]
+    earned = await earnings.by_course(session, instructor_payee(lms_user_id))
+    found["earnings"] = [asdict(one) for one in earned]
     return found

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from models.queries import people
+from domain.erasure import ErasureSource
+from models.queries import erasures, people
 from models.queries.people import UserRow
 from tests.api.callers import PASSWORD, Gateway
 from tests.api.test_forged_events import standard_headers
@@ -90,6 +92,19 @@ async def test_sign_ins_end_with_the_account_and_come_back_only_by_the_lms(gatew
     assert await tell(gateway, "user.updated", changed) == 200
     gone = await known(gateway, user)
     assert (gone.gone, gone.full_name) == (True, "Ann E")
+    async with gateway.services.database.transaction() as session:
+        erasure = await erasures.of_user(session, user)
+        told = await session.execute(
+            text(
+                "SELECT payload->'data' FROM inbound_event WHERE type = 'user.updated' "
+                "AND payload#>>'{data,user_id}' = :id"
+            ),
+            {"id": lms_id},
+        )
+    assert erasure is not None
+    assert (erasure.source, erasure.erased_at) == (ErasureSource.LMS, None)
+    # What an event told of an account is taken over, and kept nowhere else.
+    assert list(told.scalars()) == [{"user_id": lms_id}]
     # The LMS lets them in again: the account is there, and the same deletion once more ends nothing.
     login = {"username": body["email"], "password": PASSWORD}
     again = await gateway.nobody().ok("POST", "/v1/auth/login", login)

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
+from sqlalchemy import text
 
 from api.main import create_app
 from config import Settings
@@ -21,6 +23,8 @@ from devstack.lms_standin.control import LmsControl
 from devstack.lms_standin.tokens import AUDIENCE, ISSUER
 from domain.errors import LmsUnavailable, Unauthenticated
 from integrations.lms.tokens import LmsTokens, LmsTokenSettings
+from models.database import Database
+from models.queries import wiping
 from tests.api.callers import Caller
 from tests.api.test_token_attacks import b64
 from tests.lms.processes import StandinProcess
@@ -70,6 +74,26 @@ async def test_a_user_of_the_lms_gets_in_and_is_the_same_as_after_a_login(
     learner = await user_of(lms, "learner@example.com")
     by_token = Caller(http, await lms.token(str(learner["id"])))
     assert await by_token.refused("GET", "/v1/ledger/accounts") == (403, "forbidden")
+
+
+async def test_who_was_erased_comes_back_by_a_token_of_after_it_only(
+    http: httpx.AsyncClient, lms: LmsControl, environment: dict[str, str]
+) -> None:
+    lms_id = await lms.add_user(f"back.{uuid.uuid4().hex}@example.com")
+    before = Caller(http, await lms.token(lms_id, iat=int(time.time()) - 60))
+    me = await before.ok("GET", "/v1/me")
+    database = Database(environment["DATABASE_URL"])
+    async with database.transaction() as session:
+        await wiping.wipe(session, me["id"])
+        await session.execute(
+            text("UPDATE commerce_user SET erased_at = now() - interval '30 seconds' WHERE id = :id"),
+            {"id": me["id"]},
+        )
+    await database.aclose()
+    assert (await before.refused("GET", "/v1/me"))[0] == 401
+    after = Caller(http, await lms.token(lms_id))
+    assert await after.ok("GET", "/v1/me") == me
+    await before.ok("GET", "/v1/me")
 
 
 async def test_a_new_key_is_found_and_the_old_one_is_forgotten(

@@ -229,6 +229,8 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
         "reschedule_run": Entry({"item_id": item["id"]}),
         "get_run_change": Entry({"change_id": await closed_run_change(shop, order)}),
         "export_person": Entry({"user_id": owner.user["id"]}, {"reason": "not mine"}),
+        "erase_person": Entry({"user_id": owner.user["id"]}, {"reason": "not mine"}),
+        "get_erasure": Entry({"user_id": owner.user["id"]}),
         "get_payment": Entry({"payment_id": order["payments"][0]["id"]}),
         "get_entitlement": Entry({"entitlement_id": order["entitlements"][0]["id"]}),
         "retry_entitlement": Entry({"entitlement_id": order["entitlements"][0]["id"]}),

@@ -1,6 +1,6 @@
 """All that is held of a person, for them and for operators who say why."""
 
-from devstack.shopper import wait_for
+from devstack.shopper import Shopper, wait_for
 from tests.e2e.conftest import Shop
 
 
@@ -34,6 +34,15 @@ async def test_a_person_gets_all_that_is_held_of_them_and_nobody_elses(shop: Sho
     assert [one["course"] for one in found["entitlements"]] == ["python-101"]
     assert {one["kind"] for one in found["documents"]} == {"receipt", "credit_note"}
     assert len(found["sign_ins"]) == 1
+    assert found["earnings"] == []
+    teacher = await operator.call("GET", "/v1/users?lms_user_id=102")
+    if not teacher["data"]:
+        await Shopper(shop.gateway).login("instructor@example.com")
+        teacher = await operator.call("GET", "/v1/users?lms_user_id=102")
+    earned = await operator.call(
+        "POST", f"/v1/users/{teacher['data'][0]['user_id']}/export", {"reason": "asked by letter"}
+    )
+    assert {one["course_id"] for one in earned["earnings"]} >= {"python-101"}
     text = str(found)
     assert other.user["email"] not in text
     assert other.user["id"] not in text

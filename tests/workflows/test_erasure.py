@@ -6,7 +6,7 @@ from typing import Any
 
 from domain import ids
 from domain.erasure import ErasureSource
-from models.queries import erasures, people
+from models.queries import erasures, identity, people
 from models.queries.erasures import ErasureRow
 from tests.workflows.bench import Bench, Buyer, until
 
@@ -64,7 +64,7 @@ async def test_what_came_with_a_token_of_before_goes_with_the_last_look(bench: B
     await bench.skipper.fast_forward(bench.order_workflow(late.id), timedelta(minutes=31))
     await asyncio.wait_for(bench.order_workflow(late.id).result(), 60)
     await bench.skipper.fast_forward(handle, timedelta(minutes=10))
-    assert await asyncio.wait_for(handle.result(), 60) == "erased"
+    assert await asyncio.wait_for(handle.result(), 60) == "done"
     assert await address(bench, late.id) == {"country": "DE"}
     done = await standing(bench, buyer)
     assert (done.done_at is not None, done.erased_at) == (True, erased.erased_at)
@@ -85,8 +85,24 @@ async def test_who_signs_in_again_is_left_alone(bench: Bench) -> None:
             roles=["learner"],
         )
     await bench.skipper.fast_forward(handle, timedelta(minutes=16))
-    assert await asyncio.wait_for(handle.result(), 60) == "erased"
+    assert await asyncio.wait_for(handle.result(), 60) == "done"
     async with bench.resources.database.transaction() as session:
         user = await people.get(session, buyer.user_id)
     assert user is not None
     assert (user.email, user.full_name) == ("ann.again@example.com", "Ann Again")
+
+
+async def test_who_is_let_in_again_by_the_lms_is_not_erased(bench: Bench) -> None:
+    order = await bench.place("python-101")
+    buyer = order.buyer
+    event = {"id": f"evt_{buyer.user_id}", "type": "user.deleted", "data": {"user_id": buyer.lms_user_id}}
+    async with bench.resources.database.transaction() as session:
+        await identity.take_in(session, event)
+    await bench.resources.dispatcher.wake_erasure(buyer.user_id)
+    handle = bench.workflow(ids.erasure_workflow_id(buyer.user_id))
+    await until(lambda: standing(bench, buyer), lambda row: bool(row.waits_for), "what it waits for")
+    await bench.query("UPDATE commerce_user SET lms_deleted_at = NULL WHERE id = %s", buyer.user_id)
+    await bench.resources.dispatcher.wake_erasure(buyer.user_id)
+    assert await asyncio.wait_for(handle.result(), 60) == "done"
+    assert (await standing(bench, buyer)).erased_at is None
+    assert (await address(bench, order.id))["line1"]

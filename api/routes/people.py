@@ -24,8 +24,8 @@ class ExportBody(RequestBody):
 
 
 class PersonExport(Output):
-    """Everything by kind, oldest first; amounts are minor units of the currency beside them. `earnings` are an
-    instructor's, by course."""
+    """Everything by kind, oldest first; amounts are minor units of the currency beside them. `earnings`
+    are an instructor's, by course."""
 
     person: UserView
     orders: list[dict[str, Any]]

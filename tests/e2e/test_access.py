@@ -177,6 +177,7 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
         lambda: owner.order(order["id"]), lambda found: found["refunds"][0]["status"] == "succeeded"
     )
     documents = (await owner.call("GET", f"/v1/orders/{order['id']}/documents"))["data"]
+    somebody = await shop.learner("somebody")
     cart = await owner.add("live-workshop-2027")
     item = await owner.item("python-101")
     promotion = await operator.call(
@@ -229,8 +230,8 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
         "reschedule_run": Entry({"item_id": item["id"]}),
         "get_run_change": Entry({"change_id": await closed_run_change(shop, order)}),
         "export_person": Entry({"user_id": owner.user["id"]}, {"reason": "not mine"}),
-        "erase_person": Entry({"user_id": owner.user["id"]}, {"reason": "not mine"}),
-        "get_erasure": Entry({"user_id": owner.user["id"]}),
+        "erase_person": Entry({"user_id": somebody.user["id"]}, {"reason": "not mine"}),
+        "get_erasure": Entry({"user_id": somebody.user["id"]}),
         "get_payment": Entry({"payment_id": order["payments"][0]["id"]}),
         "get_entitlement": Entry({"entitlement_id": order["entitlements"][0]["id"]}),
         "retry_entitlement": Entry({"entitlement_id": order["entitlements"][0]["id"]}),

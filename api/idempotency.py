@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 
 from api.audit import log_action
 from api.dependencies import Access, Services, authenticate, recognize, services_of
+from api.etags import add_digest, is_current, not_modified
 from api.problems import problem_response
 from api.rate_limits import forgive, limits_of, take_attempt
 from domain.errors import CommerceError, Conflict, InvalidInput
@@ -86,6 +87,9 @@ class CommerceRoute(APIRoute):
         general = () if self.path.startswith(_INBOUND) else ANY
         reruns = getattr(self.endpoint, "__dict__", {}).get("rerun_on_replay", False)
 
+        async def tagged(request: Request) -> Response:
+            return add_digest(await original(request))
+
         async def handle(request: Request) -> Response:
             services = services_of(request)
             await recognize(request)
@@ -93,10 +97,13 @@ class CommerceRoute(APIRoute):
             async with services.database.session() as session:
                 request.state.session = session
                 if takes_key:
-                    return await _run_once(request, services, session, original, self, reruns=reruns)
-                response = await original(request)
+                    return await _run_once(request, services, session, tagged, self, reruns=reruns)
+                response = await tagged(request)
                 await session.commit()
             await forgive(request, services, own_limits, response)
+            etag = response.headers.get("etag")
+            if request.method == "GET" and etag is not None and is_current(request, etag):
+                return not_modified(response)
             return response
 
         return handle

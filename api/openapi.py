@@ -83,15 +83,20 @@ _TAGS = {
 # What a stale `If-Match` is refused for, and what is answered 304.
 _VERSIONED = frozenset(
     {
-        *("change_item", "change_promotion", "change_webhook_endpoint"),
+        *("change_item", "change_promotion", "change_affiliate", "change_webhook_endpoint"),
+        *("delete_webhook_endpoint", "rotate_webhook_secret"),
         *("add_cart_item", "change_cart_item", "remove_cart_item", "set_promo", "clear_promo"),
     }
 )
-_TAGGED = _VERSIONED | {
-    *("get_item", "create_item", "get_promotion", "create_promotion", "get_cart", "get_webhook_endpoint"),
-    *("create_webhook_endpoint", "rotate_webhook_secret"),
+_CACHED = frozenset(
+    {
+        *("get_item", "get_promotion", "get_affiliate", "get_cart", "get_webhook_endpoint"),
+        *("get_document", "get_receipt", "get_credit_note"),
+    }
+)
+_TAGGED = (_VERSIONED | _CACHED) - {"delete_webhook_endpoint"} | {
+    *("create_item", "create_promotion", "create_affiliate", "create_webhook_endpoint"),
 }
-_CACHED = frozenset({"get_document", "get_receipt", "get_credit_note"})
 _HEADER = {"in": "header", "required": False, "schema": {"type": "string", "minLength": 1, "maxLength": 500}}
 _IF_MATCH = _HEADER | {
     "name": "If-Match",
@@ -99,10 +104,13 @@ _IF_MATCH = _HEADER | {
 }
 _IF_NONE_MATCH = _HEADER | {
     "name": "If-None-Match",
-    "description": "The `ETag` of the copy at hand: 304 when it is still the document.",
+    "description": "The `ETag` of the copy at hand: 304 when it is still current.",
 }
 _ETAG: dict[str, Any] = {
-    "ETag": {"description": "The version, for `If-Match`.", "schema": {"type": "string"}}
+    "ETag": {
+        "description": "For `If-Match` of a change and `If-None-Match` of a read.",
+        "schema": {"type": "string"},
+    }
 }
 _RETRY_AFTER: dict[str, Any] = {
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}
@@ -170,8 +178,7 @@ def _complete(schema: dict[str, Any], route: CommerceRoute, public_url: str) -> 
             good["headers"] = _ETAG
         if route.operation_id in _CACHED:
             parameters.append(_IF_NONE_MATCH)
-            good["headers"] = _ETAG
-            operation["responses"]["304"] = {"description": "The copy at hand is the document."}
+            operation["responses"]["304"] = {"description": "The copy at hand is current."}
         operation["security"] = _security(route.access)
         operation["responses"].pop("422", None)
         for status, codes in codes_of(route, operation).items():

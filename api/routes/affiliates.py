@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Request, Response
 
 from api.dependencies import NewObjectId, Operator, SessionDep
+from api.etags import check_match
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
 from api.schemas.revenue import AffiliateList, AffiliatePatch, AffiliateView, NewAffiliateBody
@@ -22,11 +23,22 @@ def _view(row: AffiliateRow) -> AffiliateView:
     )
 
 
-async def _require(session: Session, affiliate_id: str) -> AffiliateRow:
-    row = await affiliates.get(session, affiliate_id)
+async def _require(session: Session, affiliate_id: str, *, lock: bool = False) -> AffiliateRow:
+    row = await affiliates.get(session, affiliate_id, lock=lock)
     if row is None:
         raise NotFound("no such affiliate")
     return row
+
+
+def _etag(row: AffiliateRow) -> str:
+    """Nothing else of an affiliate changes."""
+    return '"active"' if row.active else '"inactive"'
+
+
+async def _answer(session: Session, affiliate_id: str, response: Response) -> AffiliateView:
+    row = await _require(session, affiliate_id)
+    response.headers["ETag"] = _etag(row)
+    return _view(row)
 
 
 @router.post("/v1/affiliates", status_code=201, operation_id="create_affiliate")
@@ -35,10 +47,11 @@ async def create_affiliate(
     caller: Operator,
     session: SessionDep,
     affiliate_id: NewObjectId,
+    response: Response,
 ) -> AffiliateView:
     """Add an affiliate. What a sale pays them stands in the split rules."""
     await affiliates.insert(session, affiliate_id, code=body.code, payee=body.payee_ref)
-    return _view(await _require(session, affiliate_id))
+    return await _answer(session, affiliate_id, response)
 
 
 @router.get("/v1/affiliates", operation_id="list_affiliates")
@@ -52,11 +65,25 @@ async def list_affiliates(
     )
 
 
+@router.get("/v1/affiliates/{affiliate_id}", operation_id="get_affiliate")
+async def get_affiliate(
+    affiliate_id: str, caller: Operator, session: SessionDep, response: Response
+) -> AffiliateView:
+    """One affiliate."""
+    return await _answer(session, parse_id(affiliate_id), response)
+
+
 @router.patch("/v1/affiliates/{affiliate_id}", operation_id="change_affiliate")
 async def change_affiliate(
-    affiliate_id: str, body: Annotated[AffiliatePatch, Body()], caller: Operator, session: SessionDep
+    affiliate_id: str,
+    body: Annotated[AffiliatePatch, Body()],
+    request: Request,
+    caller: Operator,
+    session: SessionDep,
+    response: Response,
 ) -> AffiliateView:
-    """Switch an affiliate off or on; orders keep their snapshots."""
-    row = await _require(session, parse_id(affiliate_id))
+    """Switch an affiliate off or on; orders keep their snapshots. A stale If-Match is 412."""
+    row = await _require(session, parse_id(affiliate_id), lock=True)
+    check_match(request, _etag(row))
     await affiliates.set_active(session, row.id, active=body.active)
-    return _view(await _require(session, row.id))
+    return await _answer(session, row.id, response)

@@ -167,9 +167,12 @@ async def _send_what_waits(services: Services, endpoint_id: str, version: int) -
 
 
 @router.delete("/v1/webhook-endpoints/{endpoint_id}", status_code=204, operation_id="delete_webhook_endpoint")
-async def delete_endpoint(endpoint_id: str, caller: WebhooksWriter, session: SessionDep) -> Response:
-    """Send nothing more there; the log stays."""
+async def delete_endpoint(
+    endpoint_id: str, request: Request, caller: WebhooksWriter, session: SessionDep
+) -> Response:
+    """Send nothing more there; the log stays. A stale If-Match is 412."""
     row = await require_endpoint(session, endpoint_id)
+    check_match(request, etag_of(row.version))
     await webhook_endpoints.delete(session, row.id)
     return Response(status_code=204)
 
@@ -177,6 +180,7 @@ async def delete_endpoint(endpoint_id: str, caller: WebhooksWriter, session: Ses
 @router.post("/v1/webhook-endpoints/{endpoint_id}/rotate-secret", operation_id="rotate_webhook_secret")
 async def rotate_secret(
     endpoint_id: str,
+    request: Request,
     caller: WebhooksWriter,
     services: ServicesDep,
     session: SessionDep,
@@ -185,6 +189,7 @@ async def rotate_secret(
 ) -> EndpointWithSecret:
     """A new secret; the one before signs beside it for 24 hours, or as long as `overlap_hours` says."""
     row = await _for_change(session, endpoint_id)
+    check_match(request, etag_of(row.version))
     overlap = timedelta(hours=(body or RotationBody()).overlap_hours)
     newest, *older = json.loads(services.sealer.open(row.secret_sealed, f"webhook-endpoint/{row.id}"))
     now = datetime.now(UTC)

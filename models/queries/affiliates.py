@@ -47,11 +47,10 @@ async def set_active(session: Session, affiliate_id: str, *, active: bool) -> No
     )
 
 
-async def get(session: Session, affiliate_id: str) -> AffiliateRow | None:
-    """One affiliate."""
-    row = (
-        await session.execute(text("SELECT * FROM affiliate WHERE id = :id"), {"id": affiliate_id})
-    ).one_or_none()
+async def get(session: Session, affiliate_id: str, *, lock: bool = False) -> AffiliateRow | None:
+    """One affiliate; locked for a change."""
+    statement = "SELECT * FROM affiliate WHERE id = :id" + (" FOR UPDATE" if lock else "")
+    row = (await session.execute(text(statement), {"id": affiliate_id})).one_or_none()
     return None if row is None else _affiliate(row)
 
 

@@ -240,6 +240,7 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
         "change_item": Entry({"item_id": item["id"]}, {}),
         "get_promotion": Entry({"promotion_id": promotion["id"]}),
         "change_promotion": Entry({"promotion_id": promotion["id"]}, {}),
+        "get_affiliate": Entry({"affiliate_id": affiliate["id"]}),
         "change_affiliate": Entry({"affiliate_id": affiliate["id"]}, {}),
         "close_period": Entry({"period_id": datetime.now(UTC).strftime("%Y-%m")}, {"kind": "soft"}),
         "reopen_period": Entry({"period_id": datetime.now(UTC).strftime("%Y-%m")}),

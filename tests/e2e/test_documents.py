@@ -94,8 +94,11 @@ async def test_a_document_is_the_same_bytes_every_time_and_known_by_its_etag(sho
     again = await fetch(learner, f"/v1/orders/{order['id']}/receipt.pdf")
     assert first.content == again.content
     assert first.headers["ETag"] == again.headers["ETag"]
-    known = await fetch(learner, receipt["pdf_url"], **{"If-None-Match": first.headers["ETag"]})
-    assert (known.status_code, known.content) == (304, b"")
+    tag = first.headers["ETag"]
+    for known in (tag, f"W/{tag}", f'"x,y" , W/"z",{tag}', "*"):
+        unchanged = await fetch(learner, receipt["pdf_url"], **{"If-None-Match": known})
+        assert (unchanged.status_code, unchanged.content, unchanged.headers["ETag"]) == (304, b"", tag)
+        assert unchanged.headers["Cache-Control"] == first.headers["Cache-Control"]
     stale = await fetch(learner, receipt["pdf_url"], **{"If-None-Match": '"another"'})
     assert stale.status_code == 200
     text = text_of(first.content)

@@ -25,6 +25,7 @@ def recovery(bench: Bench) -> InboxActivities:
 
 
 async def test_a_backlog_is_dispatched_in_order_of_arrival_around_what_cannot_be(bench: Bench) -> None:
+    await bench.query("DELETE FROM inbound_event")  # what other modules left
     events = [foreign(number) for number in range(BACKLOG)]
     poison = {"id": "evt_poison", "type": "payment_intent.succeeded", "data": {}}
     for event in [poison, *events]:
@@ -46,6 +47,7 @@ async def test_a_backlog_is_dispatched_in_order_of_arrival_around_what_cannot_be
 
 
 async def test_missed_events_are_stored_as_they_happened(bench: Bench) -> None:
+    await bench.query("DELETE FROM inbound_event")
     order = await bench.place("python-101")
     assert order.intent_id is not None
     await bench.stripe.confirm(order.intent_id, "pm_card_chargeDeclined")

@@ -13,18 +13,20 @@ from domain.errors import LmsRejected, LmsUnavailable
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import PollsCompletion
 from models.queries import completions, entitlements
-from models.queries.completions import OpenEnrolment
+from models.queries.completions import OpenEnrolment, RecentCompletion
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Polled:
-    """How many enrolments were asked for, how many were completed, and why it ended early."""
+    """How many enrolments were asked for, how many were completed, and why it ended early; how many
+    completions the LMS no longer knew."""
 
     asked: int
     completed: int
     stopped_by: str | None = None
+    taken_back: int = 0
 
 
 class CompletionActivities:
@@ -49,32 +51,58 @@ class CompletionActivities:
     @activity.defn
     @translated
     async def poll_completions(self) -> Polled:
-        """Ask for the enrolments that were not asked for longest; store and tell what was completed.
+        """Ask for the enrolments that were not asked for longest; store and tell what was completed. Calls
+        that are left over ask, once a day, whether what was completed lately still is.
 
         An LMS that is away ends the run: the next one asks again. What it refuses concerns one enrolment.
         """
         async with self._transactions.begin() as tx:
             enrolments = await completions.take_to_poll(tx.session, self._at_once)
-        completed = 0
-        for asked, enrolment in enumerate(enrolments, start=1):
-            try:
-                await self._gate.enter()
-                done = await self._lms.completed(enrolment.lms_user_id, enrolment.lms_course_id)
-            except LmsUnavailable as error:
-                return Polled(asked, completed, error.detail)
-            except LmsRejected as error:
-                log.warning("completion of course %s can't be read: %s", enrolment.lms_course_id, error.code)
-                continue
-            if done:
-                await self._take_in(enrolment)
-                completed += 1
-        return Polled(len(enrolments), completed)
+            spare = self._at_once - len(enrolments)
+            recent = await completions.take_to_ask_again(tx.session, spare) if spare else []
+        asked = completed = taken_back = 0
+        try:
+            for enrolment in enrolments:
+                asked += 1
+                if await self._is_completed(enrolment.lms_user_id, enrolment.lms_course_id):
+                    await self._take_in(enrolment)
+                    completed += 1
+            for one in recent:
+                asked += 1
+                if await self._is_completed(one.lms_user_id, one.lms_course_id) is False:
+                    await self._take_back(one)
+                    taken_back += 1
+        except LmsUnavailable as error:
+            return Polled(asked, completed, error.detail, taken_back)
+        return Polled(asked, completed, None, taken_back)
+
+    async def _is_completed(self, lms_user_id: str, lms_course_id: str) -> bool | None:
+        """None when the LMS refuses to say; raises LmsUnavailable."""
+        try:
+            await self._gate.enter()
+            return await self._lms.completed(lms_user_id, lms_course_id)
+        except LmsRejected as error:
+            log.warning("completion of course %s can't be read: %s", lms_course_id, error.code)
+            return None
+
+    async def _take_back(self, recent: RecentCompletion) -> None:
+        async with self._transactions.begin() as tx:
+            await completions.take_back(
+                tx.session,
+                lms_event_id=ids.polled_revocation_id(recent.completion_id),
+                lms_user_id=recent.lms_user_id,
+                lms_course_id=recent.lms_course_id,
+                revoked_at=datetime.now(UTC),
+            )
 
     async def _take_in(self, enrolment: OpenEnrolment) -> None:
         async with self._transactions.begin() as tx:
+            times = await completions.times_taken_back(
+                tx.session, enrolment.lms_user_id, enrolment.lms_course_id
+            )
             await entitlements.store_completion(
                 tx.session,
-                lms_event_id=ids.polled_completion_id(enrolment.lms_user_id, enrolment.lms_course_id),
+                lms_event_id=ids.polled_completion_id(enrolment.lms_user_id, enrolment.lms_course_id, times),
                 lms_user_id=enrolment.lms_user_id,
                 lms_course_id=enrolment.lms_course_id,
                 completed_at=datetime.now(UTC),

@@ -34,6 +34,7 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     ),
     "sold_out": ErrorDoc(409, "Sold out", "No seat is left."),
     "item_unavailable": ErrorDoc(409, "Item unavailable", "The item is not on sale now."),
+    "task_closed": ErrorDoc(409, "Task closed", "Somebody decided it before."),
     "already_owned": ErrorDoc(409, "Already owned", "The learner has a right to this course already."),
     "promo_used_up": ErrorDoc(
         409, "Promotion used up", "The last use of the promotion went to somebody else."

@@ -57,6 +57,7 @@ OWN_CODES: dict[str, tuple[str, ...]] = {
         *("order_not_cancelable", "currency_mismatch", "conflict"),
     ),
     "retry_entitlement": ("entitlement_not_failed", "conflict", "order_not_cancelable"),
+    "close_task": ("task_closed",),
     "create_tax_rate": ("tax_rate_exists", "tax_rate_invalid"),
     "create_split_rule": (
         *("split_rule_overlap", "split_rule_invalid", "already_accrued", "unknown_currency"),

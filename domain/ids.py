@@ -226,9 +226,15 @@ def instructor_payee(lms_user_id: str) -> str:
     return f"lms:{lms_user_id}"
 
 
-def polled_completion_id(lms_user_id: str, lms_course_id: str) -> str:
+def polled_completion_id(lms_user_id: str, lms_course_id: str, times_taken_back: int = 0) -> str:
     """In the place of an event's id, for a completion that the LMS was asked for."""
-    return f"polled/{lms_user_id}/{lms_course_id}"
+    again = f"/{times_taken_back}" if times_taken_back else ""
+    return f"polled/{lms_user_id}/{lms_course_id}{again}"
+
+
+def polled_revocation_id(completion_id: str) -> str:
+    """In the place of an event's id, for a completion that the LMS no longer knows when it is asked again."""
+    return f"polled-back/{completion_id}"
 
 
 def foreign_refund_id(provider_refund_id: str, created: int) -> str:

@@ -69,6 +69,21 @@ class Completion(SQLModel, table=True):
     completed_at: datetime = moment(nullable=False)
     received_at: datetime = created()
     relayed_at: datetime | None = moment()
+    taken_back_at: datetime | None = moment()
+
+
+class CompletionRevocation(SQLModel, table=True):
+    """The LMS took back what was completed until then; also before the completion itself arrives."""
+
+    __tablename__ = "completion_revocation"
+    __table_args__ = (Index("completion_revocation_of", "lms_user_id", "lms_course_id"),)
+
+    id: UUID = primary_key()
+    lms_event_id: str = Field(unique=True)
+    lms_user_id: str
+    lms_course_id: str
+    revoked_at: datetime = moment(nullable=False)
+    received_at: datetime = created()
 
 
 class LmsMaintenance(SQLModel, table=True):

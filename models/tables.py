@@ -16,6 +16,7 @@ from models import (
     reconciliation,
     resolutions,
     sales,
+    tasks,
 )
 
 metadata = SQLModel.metadata
@@ -35,4 +36,5 @@ __all__ = [
     "reconciliation",
     "resolutions",
     "sales",
+    "tasks",
 ]

@@ -21,4 +21,6 @@ class CompletionPollingWorkflow:
             **options.RECOVERY,
         )
         said = f"{polled.asked} enrolments asked for, {polled.completed} completed"
+        if polled.taken_back:
+            said += f", {polled.taken_back} taken back"
         return said if polled.stopped_by is None else f"{said}; ended early: {polled.stopped_by}"

@@ -151,6 +151,13 @@ class LmsControl(ControlClient):
             **await self._call("POST", "complete", user=user, course_id=course_id, completed_at=completed_at)
         )
 
+    async def take_back(self, user: str, course_id: str) -> str | None:
+        """Say that a course is not completed after all; the event's id, None when it never was."""
+        event_id: str | None = (await self._call("POST", "take-back", user=user, course_id=course_id))[
+            "event_id"
+        ]
+        return event_id
+
     async def set_progress(self, user: str, course_id: str, progress: float) -> None:
         """Set the progress, from 0 to 1."""
         await self._call("POST", "progress", user=user, course_id=course_id, progress=progress)

@@ -6,6 +6,7 @@
     POST /_test/users {email, username?, password?, first_name?, last_name?, role?}
     POST /_test/courses {id, title}; DELETE /_test/courses/{id}
     POST /_test/complete {user, course_id, completed_at?}   sends course.completed, the first time
+    POST /_test/take-back {user, course_id}                 sends course.completion_revoked
     POST /_test/progress {user, course_id, progress}
     POST /_test/suspend {user, suspended?}; POST /_test/unconfirm {user, confirmed?}
     POST /_test/rename {user, email?, username?, first_name?, last_name?, role?}   sends user.updated
@@ -50,6 +51,7 @@ class Controls:
             ("GET", "enrolments", self._enrolments),
             ("GET", "log", self._log),
             ("POST", "complete", self._complete),
+            ("POST", "take-back", self._take_back),
             ("POST", "progress", self._progress),
             ("POST", "suspend", self._suspend),
             ("POST", "unconfirm", self._unconfirm),
@@ -116,6 +118,11 @@ class Controls:
         return JSONResponse(
             {"event_id": study.event_id, "completed_at": study.completed_at, "changed": changed}
         )
+
+    async def _take_back(self, request: Request) -> Response:
+        body = await json_object(request)
+        user = self._lms.users.find(str(body["user"]))
+        return JSONResponse({"event_id": self._lms.take_back(user, str(body["course_id"]))})
 
     async def _progress(self, request: Request) -> Response:
         body = await json_object(request)

@@ -163,6 +163,16 @@ class Enrolments:
             )
         return self.study(str(user.id), course_id), True
 
+    def take_back(self, user: User, course_id: str) -> bool:
+        """A course is not completed after all; whether it had been."""
+        with transaction(self._db):
+            done = self._db.execute(
+                "UPDATE study SET completed_at = NULL, event_id = NULL WHERE user_id = ? AND course_id = ? "
+                "AND completed_at IS NOT NULL",
+                (str(user.id), course_id),
+            )
+        return done.rowcount > 0
+
     def forget_user(self, user_id: int) -> None:
         """Erase what belongs to a deleted user; the log stays."""
         with transaction(self._db):

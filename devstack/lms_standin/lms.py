@@ -40,6 +40,14 @@ class Lms:
                 self.deliveries.enqueue(study.event_id, "course.completed", data)
         return study, changed
 
+    def take_back(self, user: User, course_id: str) -> str | None:
+        """A course is not completed after all: sends `course.completion_revoked`; returns the event's id."""
+        with transaction(self._db):
+            if not self.enrolments.take_back(user, course_id):
+                return None
+            data = {"user_id": str(user.id), "course_id": course_id, "revoked_at": utc_text()}
+            return self._send("course.completion_revoked", data)
+
     def rename(self, user: User, **columns: str | bool) -> tuple[User, str]:
         """Change an account and send `user.updated`; returns the account and the event's id."""
         with transaction(self._db):

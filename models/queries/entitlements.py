@@ -287,8 +287,13 @@ async def store_completion(
     """Keep a completion, unique by the LMS's event id, also for somebody who has bought nothing yet."""
     await session.execute(
         text(
-            "INSERT INTO completion (lms_event_id, lms_user_id, lms_course_id, completed_at) "
-            "VALUES (:event_id, :user_id, :course_id, :completed_at) ON CONFLICT DO NOTHING"
+            "INSERT INTO completion (lms_event_id, lms_user_id, lms_course_id, completed_at, taken_back_at) "
+            "SELECT :event_id, given.user_id, given.course_id, :completed_at, (SELECT max(revoked_at) "
+            "FROM completion_revocation r WHERE r.lms_user_id = given.user_id "
+            "AND r.lms_course_id = given.course_id AND r.revoked_at >= :completed_at) "
+            "FROM (SELECT CAST(:user_id AS varchar) AS user_id, "
+            "CAST(:course_id AS varchar) AS course_id) AS given "
+            "ON CONFLICT DO NOTHING"
         ),
         {
             "event_id": lms_event_id,
@@ -306,7 +311,7 @@ async def unrelayed_completions(
     rows = await session.execute(
         text(
             "SELECT * FROM completion WHERE lms_user_id = :user_id AND lms_course_id = :course_id "
-            "AND relayed_at IS NULL ORDER BY id FOR UPDATE"
+            "AND relayed_at IS NULL AND taken_back_at IS NULL ORDER BY id FOR UPDATE"
         ),
         {"user_id": lms_user_id, "course_id": lms_course_id},
     )
@@ -323,12 +328,12 @@ async def mark_relayed(session: Session, completion_id: str) -> None:
 
 
 async def completed_at(session: Session, lms_user_id: str, lms_course_id: str) -> datetime | None:
-    """When the user first completed the course; None when not (yet)."""
+    """When the user first completed the course; None when not (yet), or not any more."""
     found: datetime | None = (
         await session.execute(
             text(
                 "SELECT min(completed_at) FROM completion "
-                "WHERE lms_user_id = :user_id AND lms_course_id = :course_id"
+                "WHERE lms_user_id = :user_id AND lms_course_id = :course_id AND taken_back_at IS NULL"
             ),
             {"user_id": lms_user_id, "course_id": lms_course_id},
         )

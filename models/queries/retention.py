@@ -15,7 +15,16 @@ _KEPT_OF_OBJECT = [
     *("payment_intent", "charge", "latest_charge", "balance_transaction", "failure_balance_transaction"),
 ]
 _KEPT_OF_METADATA = ["order_id", "refund_id"]
-_KEPT_OF_DATA = ["payout_id", "payee_ref", "currency", "amount", "user_id", "course_id", "completed_at"]
+_KEPT_OF_DATA = [
+    "payout_id",
+    "payee_ref",
+    "currency",
+    "amount",
+    "user_id",
+    "course_id",
+    "completed_at",
+    "revoked_at",
+]
 
 
 async def purge_answers(session: Session) -> int:

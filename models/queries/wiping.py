@@ -70,6 +70,7 @@ STEPS: dict[str, str] = {
     "store credit": (
         f"UPDATE store_credit_grant SET {_scrubbed('reason')} WHERE user_id = :user AND reason ~* :pattern"
     ),
+    "tasks": f"UPDATE operator_task SET {_scrubbed('note')} WHERE user_id = :user AND note ~* :pattern",
     "deliveries": (
         f"UPDATE webhook_delivery SET {_scrubbed('last_response')}, {_scrubbed('last_error')} "
         f"WHERE id IN {_DELIVERIES} AND (last_response ~* :pattern OR last_error ~* :pattern)"

@@ -165,6 +165,17 @@ async def owner(shop: Shop) -> Shopper:
     return await shop.learner("owner")
 
 
+async def a_task(shop: Shop, learner: Shopper) -> str:
+    """A task that nobody has closed."""
+    (row,) = await shop.query(
+        "INSERT INTO operator_task (task_key, kind, user_id, what) "
+        "VALUES (%s, 'completion_taken_back', %s, 'a test') RETURNING id",
+        f"test/{uuid.uuid4()}",
+        learner.user["id"],
+    )
+    return str(row["id"])
+
+
 @pytest.fixture(scope="module")
 async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
     """An object of somebody else for every operation that names one."""
@@ -178,6 +189,7 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
     )
     documents = (await owner.call("GET", f"/v1/orders/{order['id']}/documents"))["data"]
     somebody = await shop.learner("somebody")
+    task = await a_task(shop, owner)
     cart = await owner.add("live-workshop-2027")
     item = await owner.item("python-101")
     promotion = await operator.call(
@@ -232,6 +244,8 @@ async def entries(shop: Shop, owner: Shopper) -> dict[str, Entry]:
         "export_person": Entry({"user_id": owner.user["id"]}, {"reason": "not mine"}),
         "erase_person": Entry({"user_id": somebody.user["id"]}, {"reason": "not mine"}),
         "get_erasure": Entry({"user_id": somebody.user["id"]}),
+        "get_task": Entry({"task_id": task}),
+        "close_task": Entry({"task_id": task}, {"note": "not mine"}),
         "get_payment": Entry({"payment_id": order["payments"][0]["id"]}),
         "get_entitlement": Entry({"entitlement_id": order["entitlements"][0]["id"]}),
         "retry_entitlement": Entry({"entitlement_id": order["entitlements"][0]["id"]}),

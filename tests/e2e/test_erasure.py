@@ -100,6 +100,9 @@ async def lived(shop: Shop, person: Person) -> Shopper:
 
 
 PLANTED = (
+    "INSERT INTO operator_task (task_key, kind, user_id, what, note, closed_at, closed_by) "
+    "SELECT 'planted', 'completion_taken_back', u.id, '', 'asked ' || CAST(:name AS text), now(), u.id "
+    "FROM commerce_user u WHERE u.id = :user",
     "UPDATE entitlement SET failure_detail = :name WHERE user_id = :user",
     "INSERT INTO resolution (line_id, lms_course_id, cause, reason, state) SELECT l.id, l.lms_course_id, "
     "'lms_refused', :name, 'withdrawn' FROM order_line l JOIN orders o ON o.id = l.order_id "

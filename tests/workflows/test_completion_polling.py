@@ -110,3 +110,21 @@ async def test_a_completion_is_stored_relayed_and_recognized_once(
     # Nobody who has completed is asked for again, and the other one is.
     assert await activities.poll_completions() == Polled(1, 0)
     assert await relayed() == told
+
+
+async def test_what_the_lms_no_longer_knows_is_asked_for_once_a_day_and_becomes_a_task(
+    bench: Bench, sold: list[Placed], moodle: Moodle, http: httpx.AsyncClient
+) -> None:
+    """After the test before: one of the two has completed, and the LMS forgets it."""
+    done, _ = sold
+    activities = polling(bench, moodle, http, at_once=2)
+    assert await activities.poll_completions() == Polled(1, 0)
+    await bench.query("UPDATE entitlement SET polled_at = polled_at - interval '25 hours'")
+    assert await activities.poll_completions() == Polled(2, 0, taken_back=1)
+    task = await bench.one("SELECT kind, order_id FROM operator_task")
+    assert (task["kind"], str(task["order_id"])) == ("completion_taken_back", done.id)
+    # It counts as open again: what is completed anew is taken in.
+    moodle.completed = {(int(done.buyer.lms_user_id), COURSE)}
+    assert await activities.poll_completions() == Polled(2, 1)
+    rows = await bench.query("SELECT taken_back_at IS NULL AS stands FROM completion ORDER BY received_at")
+    assert [row["stands"] for row in rows] == [False, True]

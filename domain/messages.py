@@ -173,11 +173,11 @@ class RunChangeInput:
 
 @dataclass(frozen=True)
 class ErasureInput:
-    """A person to be erased, by the commerce user's id. `now` is told to the activity, in seconds since the
-    epoch."""
+    """A person to be erased, by the commerce user's id. `now` is told to the activity, in whole seconds
+    since the epoch."""
 
     user_id: str
-    now: float = 0
+    now: int = 0
 
 
 @dataclass(frozen=True)

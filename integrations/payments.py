@@ -235,7 +235,8 @@ def _uuid_of(value: Any) -> str | None:
 
 
 class StripePayments:
-    """One client per process. Retries belong to Temporal: each call here is one request."""
+    """One client per process. Retries belong to Temporal: each call here is one request, but for what the
+    gateway reads."""
 
     def __init__(self, secret_key: str, api_base: str | None = None, timeout_seconds: float = 20) -> None:
         self._http = stripe.HTTPXClient(timeout=timeout_seconds)
@@ -279,8 +280,15 @@ class StripePayments:
         )
 
     async def get_intent(self, intent_id: str) -> PaymentIntent:
-        """The intent as it stands now."""
-        return _intent(await _call(self._client.v1.payment_intents.retrieve_async(intent_id)))
+        """The intent as it stands now.
+
+        The gateway reads it too, where nobody above asks again: a connection that Stripe closed while it was
+        idle is tried once more.
+        """
+        once_more: Any = {"max_network_retries": 1}
+        return _intent(
+            await _call(self._client.v1.payment_intents.retrieve_async(intent_id, options=once_more))
+        )
 
     async def get_charge_of(self, intent_id: str) -> Charge | None:
         """The intent's newest charge as it stands now; None when nobody has tried to pay."""

@@ -34,7 +34,7 @@ class PersonErasureWorkflow:
             self._woken = False
             review = await workflow.execute_local_activity_method(
                 ErasureActivities.erase_person,
-                replace(given, now=workflow.time()),
+                replace(given, now=int(workflow.time())),
                 **options.DATABASE,
             )
             self._show(review)

@@ -41,6 +41,14 @@ async def test_a_paid_course_is_granted_and_booked(shop: Shop) -> None:
     assert kinds[-1] == "order_fulfilled"
 
 
+async def test_a_connection_that_breaks_while_the_intent_is_read_is_tried_again(shop: Shop) -> None:
+    learner = await shop.learner()
+    await shop.stripe.fault("GET", "/v1/payment_intents/*", "cut_before", count=1)
+    answer = await shop.place(learner)
+    assert answer["payment"]["client_secret"]
+    assert await shop.stripe.faults() == []
+
+
 async def test_three_d_secure_and_its_failure(shop: Shop) -> None:
     learner = await shop.learner()
     answer = await shop.place(learner)

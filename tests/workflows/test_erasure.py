@@ -41,7 +41,11 @@ async def test_a_refund_on_its_way_is_waited_for(bench: Bench) -> None:
         lambda: standing(bench, order.buyer), lambda row: row.waits_for == wanted, "what it waits for"
     )
     assert (await address(bench, order.id))["line1"]
-    provider = await bench.one("SELECT provider_refund_id AS id FROM refund WHERE id = %s", refund_id)
+    provider = await until(
+        lambda: bench.one("SELECT provider_refund_id AS id FROM refund WHERE id = %s", refund_id),
+        lambda row: row["id"] is not None,
+        "the refund at the processor",
+    )
     await bench.stripe.settle_refund(provider["id"])
     await bench.take_events_in()
     await bench.resources.dispatcher.wake_erasure(order.buyer.user_id)

@@ -41,6 +41,7 @@ from activities.inbox import InboxActivities
 from activities.late_failures import LateFailureActivities
 from activities.late_payments import LatePaymentActivities
 from activities.lms_gate import LmsGate
+from activities.merges import MergeActivities
 from activities.orders import OrderActivities
 from activities.payees import PayeeActivities
 from activities.payments import PaymentActivities
@@ -78,6 +79,7 @@ from workflows.entitlement import EntitlementWorkflow
 from workflows.erasure import PersonErasureWorkflow
 from workflows.late_failure import LateFailureWorkflow
 from workflows.late_payment import LatePaymentWorkflow
+from workflows.merge import PersonMergeWorkflow
 from workflows.payees import CorrectionWorkflow, EarningsIdentityWorkflow, PayoutWorkflow
 from workflows.reconciliation import (
     BalanceTransactionWorkflow,
@@ -122,6 +124,7 @@ WORKFLOWS = [
     ResolutionWorkflow,
     RunChangeWorkflow,
     PersonErasureWorkflow,
+    PersonMergeWorkflow,
 ]
 _RECOVERY_EVERY = timedelta(seconds=30)
 _SEAL_EVERY = timedelta(minutes=1)
@@ -167,6 +170,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         "country": settings.seller_country,
     }
     capture = Capture(seller)
+    last_look_after_seconds = settings.access_token_minutes * 60 + _CLOCKS_DIFFER_SECONDS
     gate = LmsGate(transactions, calls_per_second=settings.lms_calls_per_second)
     return [
         OrderActivities(
@@ -220,10 +224,8 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         ),
         ResolutionActivities(transactions, dispatcher, days=settings.resolution_days),
         RunChangeActivities(transactions, dispatcher),
-        ErasureActivities(
-            transactions,
-            last_look_after_seconds=settings.access_token_minutes * 60 + _CLOCKS_DIFFER_SECONDS,
-        ),
+        ErasureActivities(transactions, last_look_after_seconds=last_look_after_seconds),
+        MergeActivities(transactions, dispatcher, last_look_after_seconds=last_look_after_seconds),
     ]
 
 

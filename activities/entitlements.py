@@ -99,8 +99,8 @@ class EntitlementActivities:
                 await entitlements.set_status(tx.session, row.id, EntitlementStatus.GRANTING)
             elif action == "revoke" and row.status is not EntitlementStatus.REVOKING:
                 await entitlements.set_status(tx.session, row.id, EntitlementStatus.REVOKING)
-            elif action == "forget":  # paid back before anything was asked of the LMS
-                await entitlements.set_status(tx.session, row.id, EntitlementStatus.REVOKED)
+            elif action == "forget":
+                await self._forget(tx, row)
                 action = "none"
             return AccessPlan(
                 row.id,
@@ -110,6 +110,14 @@ class EntitlementActivities:
                 str(row.status),
                 completions=bool(unrelayed),
             )
+
+    async def _forget(self, tx: Transaction, row: EntitlementRow) -> None:
+        """Ended without asking the LMS: paid back before anything was asked of it, or it has no such account
+        any more. Receivers are told of an end of what they were told of."""
+        if row.status is EntitlementStatus.PENDING:
+            await entitlements.set_status(tx.session, row.id, EntitlementStatus.REVOKED)
+        else:
+            await self._change(tx, row, AccessOutcome(row.id, EntitlementStatus.REVOKED))
 
     @activity.defn
     @translated
@@ -234,6 +242,8 @@ class EntitlementActivities:
 
 def _action(row: EntitlementRow) -> str:
     """What to ask of the LMS. What it refused for good waits for a person, not for another try."""
+    if row.moved and not row.justified:
+        return "none" if row.status is EntitlementStatus.REVOKED else "forget"
     if row.status is EntitlementStatus.FAILED:
         refused = row.failed_action or "grant"
         wanted = "grant" if row.justified else "revoke"

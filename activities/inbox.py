@@ -15,7 +15,7 @@ from domain.errors import Unavailable
 from domain.messages import StoredEvent
 from integrations.dispatch import Dispatcher
 from integrations.payments import StripePayments
-from models.queries import completions, identity, inbox, recovery, webhook_deliveries
+from models.queries import inbox, lms_events, recovery, webhook_deliveries
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +98,8 @@ class InboxActivities:
             outcome = await self._dispatcher.payout_event(event)
         else:
             async with self._transactions.begin() as tx:
-                concerned = await completions.concerned(tx.session, event)
-                to_erase = await identity.to_erase(tx.session, event)
-            outcome = await self._dispatcher.lms_event(concerned, to_erase)
+                concerned = await lms_events.concerned(tx.session, event)
+            outcome = await self._dispatcher.lms_event(concerned)
         async with self._transactions.begin() as tx:
             await inbox.mark_dispatched(tx.session, event.inbox_id, f"recovered: {outcome}")
 
@@ -168,6 +167,7 @@ class InboxActivities:
                     for c in unfinished.run_changes
                 ),
                 *((ids.erasure_workflow_id(u), partial(send.wake_erasure, u)) for u in unfinished.erasures),
+                *((ids.merge_workflow_id(m), partial(send.wake_merge, m)) for m in unfinished.merges),
             ]
         )
 

@@ -224,6 +224,7 @@ _WHY = {
     ResolutionCause.LMS_REFUSED: "The LMS refused access",
     ResolutionCause.RUN_CANCELLED: "The run was cancelled",
     ResolutionCause.RUN_RESCHEDULED: "The run has another date",
+    ResolutionCause.BOUGHT_TWICE: "The course was bought twice",
 }
 
 

@@ -52,5 +52,7 @@ class EventType(StrEnum):
     """A learner completed a course: the LMS's event, relayed to the payout system."""
     PERSON_ERASED = "person.erased"
     """What was held of a person is gone; whoever has copies is to erase them, too."""
+    PERSON_MERGED = "person.merged"
+    """The LMS made one of two accounts: what was the one's is the other's now."""
     WEBHOOK_ENDPOINT_DISABLED = "webhook_endpoint.disabled"
     """A receiver gets nothing any more, because it said so or took nothing."""

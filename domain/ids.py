@@ -55,6 +55,11 @@ def erasure_workflow_id(user_id: str) -> str:
     return f"erasure/{user_id}"
 
 
+def merge_workflow_id(merge_id: str) -> str:
+    """Moves what was one account's to the one that the LMS merged it into."""
+    return f"merge/{merge_id}"
+
+
 def store_credit_workflow_id(grant_id: str) -> str:
     """Store credit given to somebody."""
     return f"store-credit/{grant_id}"

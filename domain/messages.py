@@ -33,6 +33,7 @@ RETENTION = "RetentionWorkflow"
 RESOLUTION = "ResolutionWorkflow"
 RUN_CHANGE = "RunChangeWorkflow"
 PERSON_ERASURE = "PersonErasureWorkflow"
+PERSON_MERGE = "PersonMergeWorkflow"
 
 UPDATE_CANCEL = "cancel"
 
@@ -177,6 +178,23 @@ class ErasureInput:
     since the epoch."""
 
     user_id: str
+    now: int = 0
+
+
+@dataclass(frozen=True)
+class LmsConcern:
+    """Whom an event of the LMS concerns: accesses as (user, course), a user to be erased, a merge."""
+
+    accesses: list[tuple[str, str]]
+    erasure_of: str | None
+    merge_id: str | None
+
+
+@dataclass(frozen=True)
+class MergeInput:
+    """Two accounts that are one person's. `now` is told to the activity, in whole seconds since the epoch."""
+
+    merge_id: str
     now: int = 0
 
 

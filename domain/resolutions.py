@@ -9,6 +9,7 @@ class ResolutionCause(StrEnum):
     LMS_REFUSED = "lms_refused"  # the LMS refuses the access for good
     RUN_CANCELLED = "run_cancelled"  # the dated run does not take place
     RUN_RESCHEDULED = "run_rescheduled"  # the dated run has another date
+    BOUGHT_TWICE = "bought_twice"  # two accounts, which are one now, had bought the course
 
 
 class ResolutionChoice(StrEnum):
@@ -45,12 +46,14 @@ _INSTEAD = (ResolutionChoice.OTHER_RUN, ResolutionChoice.STORE_CREDIT, Resolutio
 
 
 def choices_of(cause: ResolutionCause) -> tuple[ResolutionChoice, ...]:
-    """What may be chosen: a run that only has another date may also be kept."""
+    """What may be chosen: a run that only has another date, and what was bought twice, may also be kept."""
+    if cause is ResolutionCause.BOUGHT_TWICE:
+        return (ResolutionChoice.KEEP, ResolutionChoice.STORE_CREDIT, ResolutionChoice.REFUND)
     return (ResolutionChoice.KEEP, *_INSTEAD) if cause is ResolutionCause.RUN_RESCHEDULED else _INSTEAD
 
 
 def default_of(cause: ResolutionCause) -> ResolutionChoice:
     """What is done when nobody chooses until the deadline."""
-    if cause is ResolutionCause.RUN_RESCHEDULED:
+    if cause in (ResolutionCause.RUN_RESCHEDULED, ResolutionCause.BOUGHT_TWICE):
         return ResolutionChoice.KEEP
     return ResolutionChoice.REFUND

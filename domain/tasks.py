@@ -8,3 +8,7 @@ class TaskKind(StrEnum):
 
     COMPLETION_TAKEN_BACK = "completion_taken_back"
     """The LMS takes a completion back after it had counted: revenue is recognized, payees are told."""
+    MERGED_STORE_CREDIT = "merged_store_credit"
+    """The LMS made one of two accounts, and the one that ended has store credit left."""
+    MERGED_PAYEE = "merged_payee"
+    """The LMS made one of two accounts, and the one that ended was paid, or is to be paid, shares."""

@@ -20,7 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain import ids, messages
 from domain.errors import Unavailable
-from domain.messages import StoredEvent
+from domain.messages import LmsConcern, StoredEvent
 from domain.payouts import SETTLED, settlement_of
 
 _RPC_TIMEOUT = timedelta(seconds=8)
@@ -95,14 +95,17 @@ class Dispatcher:
         await self._resume(messages.DISPUTE, messages.DisputeInput(subject["id"]), workflow_id)
         return "dispute taken in"
 
-    async def lms_event(self, concerned: list[tuple[str, str]], to_erase: str | None) -> str:
-        """Wake whom an event of the LMS concerns: (user, course) pairs, and a user who is to be erased."""
-        for user_id, course_id in concerned:
+    async def lms_event(self, concerned: LmsConcern) -> str:
+        """Wake whom an event of the LMS concerns; returns what was done, for the inbox row."""
+        for user_id, course_id in concerned.accesses:
             await self.wake_entitlement(user_id, course_id)
-        if to_erase is not None:
-            await self.wake_erasure(to_erase)
+        if concerned.erasure_of is not None:
+            await self.wake_erasure(concerned.erasure_of)
             return "erasure woken"
-        return f"{len(concerned)} entitlements woken"
+        if concerned.merge_id is not None:
+            await self.wake_merge(concerned.merge_id)
+            return "merge woken"
+        return f"{len(concerned.accesses)} entitlements woken"
 
     async def wake_resolution(self, resolution_id: str) -> None:
         """Have a question to a buyer looked at again, or asked."""
@@ -116,6 +119,12 @@ class Dispatcher:
         """Have a person erased who is to be, or what is still open of theirs looked at again."""
         await self._signal_with_start(
             messages.PERSON_ERASURE, messages.ErasureInput(user_id), ids.erasure_workflow_id(user_id)
+        )
+
+    async def wake_merge(self, merge_id: str) -> None:
+        """Have an account merged into another, or what stands against it looked at again."""
+        await self._signal_with_start(
+            messages.PERSON_MERGE, messages.MergeInput(merge_id), ids.merge_workflow_id(merge_id)
         )
 
     async def wake_run_change(self, change_id: str) -> None:

@@ -13,10 +13,14 @@ class CommerceUser(SQLModel, table=True):
     """A user of the LMS. `lms_user_id` is the identity; email and name are a cache, never matched on.
     `roles` are those of the LMS, `given_roles` those that operators gave. `lms_updated_at` is how new the
     cache is, `lms_deleted_at` when the LMS told that the account is gone: its sign-ins have ended.
-    `erased_at`: the cache was wiped, and only a new sign-in fills it again."""
+    `erased_at`: the cache was wiped, and only a new sign-in fills it again. `merged_into`: the LMS made one
+    of two accounts, and what was theirs is that user's now."""
 
     __tablename__ = "commerce_user"
-    __table_args__ = (CheckConstraint("given_roles <@ ARRAY['instructor', 'operator']", name="given_roles"),)
+    __table_args__ = (
+        CheckConstraint("given_roles <@ ARRAY['instructor', 'operator']", name="given_roles"),
+        Index("merged_users", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
+    )
 
     id: UUID = primary_key()
     lms_user_id: str = Field(unique=True)
@@ -29,6 +33,31 @@ class CommerceUser(SQLModel, table=True):
     lms_updated_at: datetime | None = moment()
     lms_deleted_at: datetime | None = moment()
     erased_at: datetime | None = moment()
+    merged_into: UUID | None = reference("commerce_user.id", nullable=True, index=False)
+
+
+class PersonMerge(SQLModel, table=True):
+    """The LMS made one of two accounts: `user_id` is whose ended. `into_user_id` is who has their orders
+    since `moved_at`, also when that account was merged into yet another one; `waits_for` says in words why
+    they were not moved yet. `done_at` is when a last look, after every access token of the account that
+    ended had expired, found nothing more."""
+
+    __tablename__ = "person_merge"
+    __table_args__ = (
+        CheckConstraint("(moved_at IS NULL) = (into_user_id IS NULL)", name="merge_moved"),
+        CheckConstraint("done_at IS NULL OR moved_at IS NOT NULL", name="merge_done"),
+        Index("open_merges", "id", postgresql_where=text("done_at IS NULL")),
+    )
+
+    id: UUID = primary_key()
+    lms_event_id: str = Field(unique=True)
+    user_id: UUID = reference("commerce_user.id")
+    into_lms_user_id: str
+    into_user_id: UUID | None = reference("commerce_user.id", nullable=True)
+    waits_for: list[str] = text_list()
+    created_at: datetime = created()
+    moved_at: datetime | None = moment()
+    done_at: datetime | None = moment()
 
 
 class PersonErasure(SQLModel, table=True):

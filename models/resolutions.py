@@ -45,7 +45,8 @@ class Resolution(SQLModel, table=True):
     __tablename__ = "resolution"
     __table_args__ = (
         CheckConstraint(
-            "cause IN ('lms_refused', 'run_cancelled', 'run_rescheduled')", name="resolution_cause"
+            "cause IN ('lms_refused', 'run_cancelled', 'run_rescheduled', 'bought_twice')",
+            name="resolution_cause",
         ),
         CheckConstraint("state IN ('open', 'decided', 'done', 'withdrawn')", name="resolution_state"),
         CheckConstraint(
@@ -56,7 +57,10 @@ class Resolution(SQLModel, table=True):
             name="resolution_decided",
         ),
         CheckConstraint("(choice = 'other_run') = (item_id IS NOT NULL)", name="resolution_run"),
-        CheckConstraint("(cause = 'lms_refused') = (run_change_id IS NULL)", name="resolution_of_change"),
+        CheckConstraint(
+            "(cause IN ('run_cancelled', 'run_rescheduled')) = (run_change_id IS NOT NULL)",
+            name="resolution_of_change",
+        ),
         UniqueConstraint("run_change_id", "line_id"),
         Index("one_open_resolution", "line_id", unique=True, postgresql_where=text("state = 'open'")),
         Index("unsettled_resolutions", "created_at", postgresql_where=text("state IN ('open', 'decided')")),

@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from temporalio.client import Client
@@ -25,6 +26,24 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the run's servers, when this process is the one that leads the run."""
     end_run()
+
+
+# Files that take longest begin first, so that no worker is left with one of them when the others are done.
+_LONG_FIRST = (
+    *("model/", "domain/test_refund_sequences", "e2e/test_idempotency", "planted/test_refund_races"),
+    *("e2e/", "workflows/", "planted/", "runs/", "product/", "reconciliation/", "devstack/"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first; within a file the order stays."""
+    root = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        name = item.path.relative_to(root).as_posix()
+        return next((n for n, start in enumerate(_LONG_FIRST) if name.startswith(start)), len(_LONG_FIRST))
+
+    items.sort(key=rank)
 
 
 _numbers = itertools.count(1)

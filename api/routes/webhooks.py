@@ -20,7 +20,7 @@ from domain.errors import InvalidInput, Unavailable
 from domain.identity import stored_form
 from domain.messages import StoredEvent
 from integrations.webhook_verification import BadSignature, verify_standard, verify_stripe
-from models.queries import completions, identity, inbox
+from models.queries import inbox, lms_events
 
 log = logging.getLogger(__name__)
 router = APIRouter(route_class=CommerceRoute, tags=["inbound webhooks"])
@@ -84,8 +84,7 @@ async def _store(
     try:
         async with services.commands.transaction() as session:
             if source == inbox.LMS:
-                await completions.take_in(session, event)
-                await identity.take_in(session, event)
+                await lms_events.take_in(session, event)
             order_id = None if subject is None else await inbox.resolve_order(session, subject)
             return await inbox.store(session, source, stored_form(event), order_id)
     except (DataError, InvalidInput, LookupError, TypeError, ValueError) as error:
@@ -118,9 +117,8 @@ async def _dispatch_stripe(services: Services, event: StoredEvent) -> None:
 async def _dispatch_lms(services: Services, event: StoredEvent) -> None:
     try:
         async with services.commands.transaction() as session:
-            concerned = await completions.concerned(session, event)
-            to_erase = await identity.to_erase(session, event)
-        await _mark(services, event, await services.dispatcher.lms_event(concerned, to_erase))
+            concerned = await lms_events.concerned(session, event)
+        await _mark(services, event, await services.dispatcher.lms_event(concerned))
     except (Unavailable, SQLAlchemyError):
         log.warning("event %s is stored, and left to the recovery", event.inbox_id)
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from api.schemas.common import Body, Moment, Output, ShortText
 
 ChoiceName = Literal["other_run", "store_credit", "refund", "keep"]
-CauseName = Literal["lms_refused", "run_cancelled", "run_rescheduled"]
+CauseName = Literal["lms_refused", "run_cancelled", "run_rescheduled", "bought_twice"]
 ResolutionStateName = Literal["open", "decided", "done", "withdrawn"]
 
 

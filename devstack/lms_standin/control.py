@@ -178,6 +178,10 @@ class LmsControl(ControlClient):
         """Erase an account; returns the id of `user.deleted`."""
         return str((await self._call("POST", "delete", user=user))["event_id"])
 
+    async def merge(self, user: str, into: str) -> str:
+        """Make two accounts one; `user` ends. Returns the id of `user.merged`."""
+        return str((await self._call("POST", "merge", user=user, into=into))["event_id"])
+
     async def fault(
         self,
         operation: str,

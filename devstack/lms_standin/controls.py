@@ -11,6 +11,7 @@
     POST /_test/suspend {user, suspended?}; POST /_test/unconfirm {user, confirmed?}
     POST /_test/rename {user, email?, username?, first_name?, last_name?, role?}   sends user.updated
     POST /_test/delete {user}                               sends user.deleted
+    POST /_test/merge {user, into}                          sends user.merged
     GET, POST, DELETE /_test/faults                         members as in `faults.Fault`
     GET, PUT /_test/chaos                                   members as in `deliveries.Chaos`
     GET  /_test/deliveries?event_id=
@@ -57,6 +58,7 @@ class Controls:
             ("POST", "unconfirm", self._unconfirm),
             ("POST", "rename", self._rename),
             ("POST", "delete", self._delete),
+            ("POST", "merge", self._merge),
             ("GET", "faults", self._list_faults),
             ("POST", "faults", self._add_fault),
             ("DELETE", "faults", self._clear_faults),
@@ -159,6 +161,12 @@ class Controls:
     async def _delete(self, request: Request) -> Response:
         body = await json_object(request)
         return JSONResponse({"event_id": self._lms.delete(self._lms.users.find(str(body["user"])))})
+
+    async def _merge(self, request: Request) -> Response:
+        body = await json_object(request)
+        users = self._lms.users
+        event_id = self._lms.merge(users.find(str(body["user"])), users.find(str(body["into"])))
+        return JSONResponse({"event_id": event_id})
 
     async def _list_faults(self, request: Request) -> Response:
         return JSONResponse({"data": self._lms.faults.listing()})

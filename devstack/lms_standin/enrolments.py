@@ -173,6 +173,15 @@ class Enrolments:
             )
         return done.rowcount > 0
 
+    def move_user(self, user_id: int, into: int) -> None:
+        """What a user has is another's; where both have it, theirs stays."""
+        with transaction(self._db):
+            for table in ("enrolment", "study"):
+                self._db.execute(
+                    f"UPDATE OR IGNORE {table} SET user_id = ? WHERE user_id = ?", (str(into), str(user_id))
+                )
+        self.forget_user(user_id)
+
     def forget_user(self, user_id: int) -> None:
         """Erase what belongs to a deleted user; the log stays."""
         with transaction(self._db):

@@ -69,6 +69,15 @@ class Lms:
             self.users.delete(user.id)
             return self._send("user.deleted", {"user_id": str(user.id), "deleted_at": utc_text()})
 
+    def merge(self, user: User, into: User) -> str:
+        """Make two accounts one, as Moodle's merge tools do: what `user` has is `into`'s, the account ends.
+        Sends `user.merged`; returns the event's id."""
+        with transaction(self._db):
+            self.enrolments.move_user(user.id, into.id)
+            self.users.delete(user.id)
+            data = {"user_id": str(user.id), "into_user_id": str(into.id), "merged_at": utc_text()}
+            return self._send("user.merged", data)
+
     def _send(self, event_type: str, data: dict[str, Any]) -> str:
         event_id = f"evt_{secrets.token_hex(12)}"
         self.deliveries.enqueue(event_id, event_type, data)

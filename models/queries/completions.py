@@ -9,7 +9,7 @@ from sqlalchemy import text
 from domain.messages import StoredEvent
 from domain.tasks import TaskKind
 from models.database import Session
-from models.queries import entitlements, orders, tasks
+from models.queries import entitlements, merges, orders, tasks
 
 COMPLETED = "course.completed"
 TAKEN_BACK = "course.completion_revoked"
@@ -23,7 +23,7 @@ async def take_in(session: Session, event: dict[str, Any]) -> None:
         await take_back(
             session,
             lms_event_id=str(event["id"]),
-            lms_user_id=str(data["user_id"]),
+            lms_user_id=await merges.current_lms_user(session, data),
             lms_course_id=str(data["course_id"]),
             revoked_at=_moment(data.get("revoked_at")),
         )
@@ -32,7 +32,7 @@ async def take_in(session: Session, event: dict[str, Any]) -> None:
     await entitlements.store_completion(
         session,
         lms_event_id=str(event["id"]),
-        lms_user_id=str(data["user_id"]),
+        lms_user_id=await merges.current_lms_user(session, data),
         lms_course_id=str(data["course_id"]),
         completed_at=_moment(data.get("completed_at")),
     )
@@ -113,7 +113,7 @@ async def concerned(session: Session, event: StoredEvent) -> list[tuple[str, str
             "SELECT e.user_id, e.lms_course_id FROM entitlement e JOIN commerce_user u ON u.id = e.user_id "
             "WHERE u.lms_user_id = :user_id AND e.lms_course_id = :course_id"
         ),
-        {"user_id": str(data["user_id"]), "course_id": str(data["course_id"])},
+        {"user_id": await merges.current_lms_user(session, data), "course_id": str(data["course_id"])},
     )
     return [(str(row.user_id), row.lms_course_id) for row in rows]
 

@@ -12,7 +12,8 @@ from models.database import Session
 
 @dataclass(frozen=True, slots=True)
 class EntitlementRow:
-    """The access of one user to one course. `justified`: an active order line gives a right to it."""
+    """The access of one user to one course. `justified`: an active order line gives a right to it; `moved`:
+    the account was merged into another, which has the right now."""
 
     id: str
     user_id: str
@@ -28,6 +29,7 @@ class EntitlementRow:
     next_try_at: datetime | None
     waits_for: str | None
     justified: bool
+    moved: bool
     created_at: datetime
     changed_at: datetime
 
@@ -44,8 +46,9 @@ class EntitlementRow:
 
 
 _SELECT = (
-    "SELECT e.*, u.lms_user_id, EXISTS (SELECT FROM justification j WHERE j.entitlement_id = e.id "
-    "AND j.active) AS justified FROM entitlement e JOIN commerce_user u ON u.id = e.user_id "
+    "SELECT e.*, u.lms_user_id, u.merged_into IS NOT NULL AS moved, "
+    "EXISTS (SELECT FROM justification j WHERE j.entitlement_id = e.id AND j.active) AS justified "
+    "FROM entitlement e JOIN commerce_user u ON u.id = e.user_id "
 )
 
 
@@ -65,6 +68,7 @@ def _entitlement(row: Row[Any]) -> EntitlementRow:
         next_try_at=row.next_try_at,
         waits_for=row.waits_for,
         justified=row.justified,
+        moved=row.moved,
         created_at=row.created_at,
         changed_at=row.changed_at,
     )

@@ -133,7 +133,10 @@ _STANDS_AGAINST = (
     "FROM resolution q JOIN order_line l ON l.id = q.line_id JOIN orders o ON o.id = l.order_id "
     "WHERE o.user_id = :user AND q.state IN ('open', 'decided') UNION ALL "
     "SELECT 'an event about order ' || o.number || ' is not handled yet' FROM inbound_event i "
-    "JOIN orders o ON o.id = i.order_id WHERE o.user_id = :user AND i.dispatched_at IS NULL"
+    "JOIN orders o ON o.id = i.order_id WHERE o.user_id = :user AND i.dispatched_at IS NULL UNION ALL "
+    "SELECT 'a merge with another account is under way' FROM person_merge m "
+    "WHERE m.done_at IS NULL AND (m.user_id = :user OR m.into_user_id = :user OR m.into_lms_user_id = "
+    "(SELECT lms_user_id FROM commerce_user WHERE id = :user))"
 )
 
 

@@ -5,18 +5,19 @@ from typing import Any
 
 from sqlalchemy import text
 
-from domain import identity
+from domain import identity, merging
 from domain.erasure import ErasureSource
 from domain.messages import StoredEvent
 from models.database import Session
-from models.queries import erasures, inbox
+from models.queries import erasures, inbox, merges
 
 
 async def take_in(session: Session, event: dict[str, Any]) -> None:
-    """Take over a changed account, or have the person of one that is gone erased. Raises InvalidInput.
+    """Take over a changed account, have the person of one that is gone erased, or two that are one merged.
+    Raises InvalidInput.
 
-    Events may come twice, late and in any order: an older change leaves a newer one alone, and a deletion
-    counts once. Strangers are not made users by it.
+    Events may come twice, late and in any order: an older change leaves a newer one alone, a deletion and a
+    merge count once. Strangers are not made users by it.
     """
     if event["type"] == identity.UPDATED:
         await _update(session, identity.change_of(event.get("data"), datetime.now(UTC)))
@@ -24,6 +25,10 @@ async def take_in(session: Session, event: dict[str, Any]) -> None:
         lms_user_id = identity.person_of(event.get("data"))
         if not await inbox.known(session, inbox.LMS, str(event["id"])):
             await _end(session, lms_user_id)
+    elif event["type"] == merging.MERGED:
+        merge = merging.merge_of(event.get("data"))
+        if not await inbox.known(session, inbox.LMS, str(event["id"])):
+            await merges.take_in(session, str(event["id"]), merge)
 
 
 async def _update(session: Session, change: identity.AccountChange) -> None:

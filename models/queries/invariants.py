@@ -81,11 +81,13 @@ DATABASE_INVARIANTS = (
     ),
     Invariant(
         "ledger.credit_spent_as_reserved",
-        "the store credit that a paid order spent in the ledger is what it had reserved, of its own user",
+        "the store credit that a paid order spent in the ledger is what it had reserved, of its own user "
+        "or of one who was merged into them",
         "SELECT 'order ' || o.number || ' reserved ' || o.store_credit || ', spent ' || "
         "coalesce(c.amount, 0) "
         "FROM orders o LEFT JOIN LATERAL (SELECT sum(p.amount) AS amount FROM journal_entry e "
-        "JOIN posting p ON p.entry_id = e.id AND p.account = '2330' AND p.sub = o.user_id::text "
+        "JOIN posting p ON p.entry_id = e.id AND p.account = '2330' AND (p.sub = o.user_id::text "
+        "OR p.sub IN (SELECT m.user_id::text FROM person_merge m WHERE m.into_user_id = o.user_id)) "
         "WHERE e.order_id = o.id AND e.kind = 'payment_captured') c ON true "
         "WHERE o.payment_state = 'paid' AND coalesce(c.amount, 0) <> o.store_credit",
     ),

@@ -14,7 +14,8 @@ REFRESH_DAYS = 30
 @dataclass(frozen=True, slots=True)
 class UserRow:
     """A commerce user; email and name are a cache of the LMS's. `gone`: the account there was deleted;
-    `erased_at`: the cache was wiped, and nobody signed in since."""
+    `erased_at`: the cache was wiped, and nobody signed in since; `merged`: the LMS made the account one with
+    another, and nobody signed in with it since."""
 
     id: str
     lms_user_id: str
@@ -25,6 +26,7 @@ class UserRow:
     given_roles: tuple[str, ...]
     gone: bool
     erased_at: datetime | None
+    merged: bool
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -43,6 +45,7 @@ def _user(row: Row[Any]) -> UserRow:
         tuple(row.given_roles),
         row.lms_deleted_at is not None,
         row.erased_at,
+        row.merged_into is not None,
     )
 
 
@@ -58,7 +61,7 @@ async def remember(
                 "ON CONFLICT (lms_user_id) DO UPDATE SET username = excluded.username, "
                 "email = excluded.email, full_name = excluded.full_name, roles = excluded.roles, "
                 "lms_updated_at = greatest(commerce_user.lms_updated_at, now()), lms_deleted_at = NULL, "
-                "erased_at = NULL "
+                "erased_at = NULL, merged_into = NULL "
                 "RETURNING *"
             ),
             {

@@ -29,6 +29,7 @@ class Unfinished:
     resolutions: list[str]
     run_changes: list[str]
     erasures: list[str]
+    merges: list[str]
 
 
 _ORDERS = (
@@ -117,6 +118,10 @@ _RUN_CHANGES = (
     "SELECT id::text, NULL FROM run_change WHERE done_at IS NULL "
     f"AND created_at < now() - {_SETTLING} ORDER BY id"
 )
+_MERGES = (
+    "SELECT id::text, NULL FROM person_merge WHERE done_at IS NULL "
+    f"AND created_at < now() - {_SETTLING} ORDER BY id"
+)
 _ERASURES = (
     "SELECT user_id::text, NULL FROM person_erasure WHERE done_at IS NULL "
     f"AND created_at < now() - {_SETTLING} ORDER BY id"
@@ -148,4 +153,5 @@ async def unfinished(session: Session, share: Share | None = None) -> Unfinished
         resolutions=[first for first, _ in await pairs(_RESOLUTIONS)],
         run_changes=[first for first, _ in await pairs(_RUN_CHANGES)],
         erasures=[first for first, _ in await pairs(_ERASURES)],
+        merges=[first for first, _ in await pairs(_MERGES)],
     )

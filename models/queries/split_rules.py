@@ -148,6 +148,19 @@ async def get(session: Session, rule_id: str) -> SplitRuleRow | None:
     return None if row is None else _rule(row)
 
 
+async def names(session: Session, payee: str) -> bool:
+    """Whether a version that is valid now, or will be, pays shares to this payee."""
+    found = await session.execute(
+        text(
+            "SELECT EXISTS (SELECT FROM split_rule WHERE (valid_to IS NULL OR valid_to > now()) "
+            "AND jsonb_path_exists(rule, '$.** ? (@ == $payee)', jsonb_build_object('payee', "
+            "CAST(:payee AS text))))"
+        ),
+        {"payee": payee},
+    )
+    return bool(found.scalar_one())
+
+
 async def page(session: Session, *, before: str | None, limit: int) -> list[SplitRuleRow]:
     """Newest first, keyset."""
     rows = await session.execute(

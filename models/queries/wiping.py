@@ -110,7 +110,16 @@ STEPS: dict[str, str] = {
 
 
 async def wipe(session: Session, user_id: str) -> None:
-    """Wipe a person, in this transaction; again is harmless, and takes what came since."""
+    """Wipe a person, with the accounts that were merged into theirs, in this transaction; again is harmless,
+    and takes what came since."""
+    merged = await session.execute(
+        _bound("SELECT id FROM commerce_user WHERE merged_into = :user ORDER BY id", user=user_id)
+    )
+    for one in (*(str(found) for found in merged.scalars()), user_id):
+        await _wipe(session, one)
+
+
+async def _wipe(session: Session, user_id: str) -> None:
     names = (await session.execute(_bound(_NAMES, user=user_id))).scalars().all()
     sentences = (await session.execute(_bound(_SENTENCES, user=user_id))).scalars().all()
     texts = {"pattern": mentions(names, sentences), "instead": ERASED, "name": ERASED_NAME}

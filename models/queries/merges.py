@@ -1,0 +1,292 @@
+"""Two accounts that the LMS made one: kept, and all that was the one's moved to the other."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Uuid, bindparam, text
+
+from domain.identity import person_of
+from domain.merging import MERGED, AccountMerge, merge_of
+from domain.messages import StoredEvent
+from models.database import Session
+from models.queries import people
+from models.queries.people import UserRow
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRow:
+    """A merge of `user_id`, whose account ended; `into_user_id` once their orders were moved."""
+
+    id: str
+    user_id: str
+    into_lms_user_id: str
+    into_user_id: str | None
+    waits_for: tuple[str, ...]
+    created_at: datetime
+    moved_at: datetime | None
+    done_at: datetime | None
+
+
+def _merge(row: Row[Any]) -> MergeRow:
+    return MergeRow(
+        str(row.id),
+        str(row.user_id),
+        row.into_lms_user_id,
+        None if row.into_user_id is None else str(row.into_user_id),
+        tuple(row.waits_for),
+        row.created_at,
+        row.moved_at,
+        row.done_at,
+    )
+
+
+async def take_in(session: Session, event_id: str, merge: AccountMerge) -> None:
+    """Keep what the LMS told, once an event; the sign-ins of the account that ended end now. Of a stranger
+    only what they had completed is moved: there is nothing else."""
+    completed = {"ended": merge.lms_user_id, "into": merge.into_lms_user_id}
+    await _run(session, _COMPLETIONS, completed)
+    await _run(session, _REVOCATIONS, completed)
+    kept = await session.execute(
+        text(
+            "INSERT INTO person_merge (lms_event_id, user_id, into_lms_user_id) "
+            "SELECT :event_id, id, :into FROM commerce_user WHERE lms_user_id = :id "
+            "ON CONFLICT DO NOTHING RETURNING user_id"
+        ),
+        {"event_id": event_id, "id": merge.lms_user_id, "into": merge.into_lms_user_id},
+    )
+    row = kept.one_or_none()
+    if row is None:
+        return
+    await session.execute(
+        text("UPDATE commerce_user SET lms_deleted_at = coalesce(lms_deleted_at, now()) WHERE id = :id"),
+        {"id": row.user_id},
+    )
+    await session.execute(
+        text("UPDATE refresh_token SET revoked = true WHERE user_id = :id"), {"id": row.user_id}
+    )
+
+
+async def to_merge(session: Session, event: StoredEvent) -> str | None:
+    """The merge that an event told of, when it is still to be done."""
+    if event.type != MERGED:
+        return None
+    absorbed = merge_of(event.payload.get("data")).lms_user_id
+    found = await session.execute(
+        text(
+            "SELECT m.id FROM person_merge m JOIN commerce_user u ON u.id = m.user_id "
+            "WHERE u.lms_user_id = :id AND m.lms_event_id = :event_id AND m.done_at IS NULL"
+        ),
+        {"id": absorbed, "event_id": str(event.payload["id"])},
+    )
+    row = found.one_or_none()
+    return None if row is None else str(row.id)
+
+
+async def current_lms_user(session: Session, data: Any) -> str:
+    """The LMS's id of whom an event is about; of an account that ended in a merge, the one that goes on.
+    Raises InvalidInput."""
+    named = person_of(data)
+    found = await session.execute(
+        text(
+            "SELECT b.lms_user_id FROM commerce_user a JOIN commerce_user b ON b.id = a.merged_into "
+            "WHERE a.lms_user_id = :id"
+        ),
+        {"id": named},
+    )
+    row = found.one_or_none()
+    return named if row is None else str(row.lms_user_id)
+
+
+async def take(session: Session, merge_id: str) -> MergeRow | None:
+    """A merge, with the row of the person locked whose account ended: an order that is being placed for
+    them comes before or after what follows."""
+    await session.execute(
+        text(
+            "SELECT FROM commerce_user "
+            "WHERE id = (SELECT user_id FROM person_merge WHERE id = :id) FOR UPDATE"
+        ),
+        {"id": merge_id},
+    )
+    row = (
+        await session.execute(text("SELECT * FROM person_merge WHERE id = :id FOR UPDATE"), {"id": merge_id})
+    ).one_or_none()
+    return None if row is None else _merge(row)
+
+
+# What would be torn apart: an order reserves the credit of the account that it was placed by.
+_STANDS_AGAINST = (
+    "SELECT 'order ' || o.number || ' may still be paid' FROM orders o "
+    "WHERE o.user_id = :user AND o.payment_state IN ('pending', 'processing') ORDER BY 1"
+)
+
+
+async def stands_against(session: Session, user_id: str) -> list[str]:
+    """Why an account's orders can't be moved yet, in words."""
+    return list((await session.execute(text(_STANDS_AGAINST), {"user": user_id})).scalars())
+
+
+async def survivor(session: Session, merge: MergeRow) -> UserRow:
+    """The user whom the LMS merged into, or whom that one was merged into since. One who was never here
+    begins with what is known of the other: they are the same person."""
+    await session.execute(
+        text(
+            "INSERT INTO commerce_user (lms_user_id, username, email, full_name, roles, erased_at) "
+            "SELECT :into, username, email, full_name, '{}', erased_at FROM commerce_user WHERE id = :id "
+            "ON CONFLICT DO NOTHING"
+        ),
+        {"into": merge.into_lms_user_id, "id": merge.user_id},
+    )
+    found = await session.execute(
+        text(
+            # Of two that were merged into each other, the last word counts.
+            "SELECT CASE WHEN merged_into = :absorbed THEN id ELSE coalesce(merged_into, id) END "
+            "FROM commerce_user WHERE lms_user_id = :into"
+        ),
+        {"into": merge.into_lms_user_id, "absorbed": merge.user_id},
+    )
+    user = await people.get(session, str(found.scalar_one()))
+    assert user is not None
+    return user
+
+
+_ACCESS = (
+    "INSERT INTO entitlement (user_id, lms_course_id, status) "
+    "SELECT :survivor, e.lms_course_id, 'pending' FROM entitlement e WHERE e.user_id = :absorbed "
+    "AND EXISTS (SELECT FROM justification j WHERE j.entitlement_id = e.id) ON CONFLICT DO NOTHING"
+)
+# What the LMS refused the other account is asked anew.
+_ASK_ANEW = (
+    "UPDATE entitlement s SET status = 'pending', failure_code = NULL, failure_detail = NULL, "
+    "failed_action = NULL, changed_at = now(), version = s.version + 1 FROM entitlement a "
+    "WHERE s.user_id = :survivor AND a.user_id = :absorbed AND a.lms_course_id = s.lms_course_id "
+    "AND s.status = 'failed' "
+    "AND EXISTS (SELECT FROM justification j WHERE j.entitlement_id = a.id AND j.active)"
+)
+# Courses that both had paid for: of the lines that cost something, all but the first one bought.
+_BOUGHT_TWICE = (
+    "INSERT INTO resolution (line_id, lms_course_id, cause, reason) "
+    "SELECT line_id, lms_course_id, 'bought_twice', 'orders ' || first_number || ' and ' || number FROM ("
+    "SELECT l.id AS line_id, l.lms_course_id, o.number, "
+    "row_number() OVER bought AS place, first_value(o.number) OVER bought AS first_number, "
+    "count(*) FILTER (WHERE o.user_id = :absorbed) OVER course AS of_absorbed, "
+    "count(*) FILTER (WHERE o.user_id = :survivor) OVER course AS of_survivor "
+    "FROM justification j JOIN entitlement e ON e.id = j.entitlement_id "
+    "JOIN order_line l ON l.id = j.line_id JOIN orders o ON o.id = l.order_id "
+    "WHERE e.user_id IN (:absorbed, :survivor) AND j.active AND o.payment_state = 'paid' AND l.gross > 0 "
+    "WINDOW course AS (PARTITION BY l.lms_course_id), "
+    "bought AS (PARTITION BY l.lms_course_id ORDER BY o.paid_at, l.id)) b "
+    "WHERE place > 1 AND of_absorbed > 0 AND of_survivor > 0 ORDER BY line_id ON CONFLICT DO NOTHING"
+)
+_JUSTIFICATIONS = (
+    "UPDATE justification j SET entitlement_id = s.id FROM entitlement a JOIN entitlement s "
+    "ON s.lms_course_id = a.lms_course_id AND s.user_id = :survivor "
+    "WHERE a.user_id = :absorbed AND j.entitlement_id = a.id"
+)
+_TIMELINES = (
+    "INSERT INTO order_event (order_id, event_key, kind, detail) "
+    "SELECT id, :key, 'person_merged', :detail FROM orders WHERE user_id = :absorbed ON CONFLICT DO NOTHING"
+)
+_COMPLETIONS = "UPDATE completion SET lms_user_id = :into WHERE lms_user_id = :ended"
+_REVOCATIONS = "UPDATE completion_revocation SET lms_user_id = :into WHERE lms_user_id = :ended"
+# In this order: whose an order is, is asked until the orders themselves move.
+_STEPS = (
+    _ASK_ANEW,
+    _ACCESS,
+    _BOUGHT_TWICE,
+    _JUSTIFICATIONS,
+    _TIMELINES,
+    "UPDATE orders SET user_id = :survivor WHERE user_id = :absorbed",
+    "UPDATE promotion_use SET user_id = :survivor WHERE user_id = :absorbed",
+    _COMPLETIONS,
+    _REVOCATIONS,
+    # Earlier merges into the one that ends lead on.
+    "UPDATE person_merge SET into_user_id = :survivor "
+    "WHERE into_user_id = :absorbed AND user_id <> :survivor",
+    "UPDATE commerce_user SET merged_into = :survivor "
+    "WHERE id <> :survivor AND (id = :absorbed OR merged_into = :absorbed)",
+    "UPDATE commerce_user SET merged_into = NULL WHERE id = :survivor",
+    "UPDATE commerce_user SET given_roles = '{}' WHERE id = :absorbed",
+)
+
+
+async def move(session: Session, merge: MergeRow, absorbed: UserRow, survivor: UserRow) -> None:
+    """Make everything of the account that ended the survivor's, in this transaction; again is harmless, and
+    takes what came since. The ledger stays as it is. A role that an operator gave ends."""
+    values = {
+        "absorbed": absorbed.id,
+        "survivor": survivor.id,
+        "ended": absorbed.lms_user_id,
+        "into": survivor.lms_user_id,
+        "key": _timeline_key(merge.id),
+        "detail": f"The LMS merged user {absorbed.lms_user_id} into {survivor.lms_user_id}, who has it now.",
+    }
+    for statement in _STEPS:
+        await _run(session, statement, values)
+
+
+async def _run(session: Session, statement: str, values: dict[str, str]) -> None:
+    named = {name: value for name, value in values.items() if f":{name}" in statement}
+    ids = [bindparam(name, type_=Uuid(as_uuid=False)) for name in ("absorbed", "survivor") if name in named]
+    await session.execute(text(statement).bindparams(*ids), named)
+
+
+def _timeline_key(merge_id: str) -> str:
+    return f"merge/{merge_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """Whom a merge concerns, by what stands in the database: courses of either user, lines that were moved,
+    open questions about what was bought twice."""
+
+    courses: list[str]
+    line_ids: list[str]
+    question_ids: list[str]
+
+
+async def concerned(session: Session, merge: MergeRow) -> Concerned:
+    """Whom to tell, also when it was told before."""
+
+    async def found(statement: str, value: str | None) -> list[str]:
+        return [str(one) for one in (await session.execute(text(statement), {"given": value})).scalars()]
+
+    return Concerned(
+        await found("SELECT lms_course_id FROM entitlement WHERE user_id = :given ORDER BY 1", merge.user_id),
+        await found(
+            "SELECT l.id FROM order_line l JOIN order_event t ON t.order_id = l.order_id "
+            "WHERE t.event_key = :given ORDER BY 1",
+            _timeline_key(merge.id),
+        ),
+        await found(
+            "SELECT q.id FROM resolution q JOIN order_line l ON l.id = q.line_id "
+            "JOIN orders o ON o.id = l.order_id WHERE o.user_id = :given AND q.cause = 'bought_twice' "
+            "AND q.state = 'open' ORDER BY 1",
+            merge.into_user_id,
+        ),
+    )
+
+
+async def set_waits(session: Session, merge_id: str, waits_for: list[str]) -> None:
+    """Remember what is waited for."""
+    await session.execute(
+        text("UPDATE person_merge SET waits_for = :waits WHERE id = :id"),
+        {"id": merge_id, "waits": waits_for},
+    )
+
+
+async def set_moved(session: Session, merge_id: str, into_user_id: str) -> MergeRow:
+    """All was moved, now or before."""
+    row = await session.execute(
+        text(
+            "UPDATE person_merge SET waits_for = '{}', moved_at = coalesce(moved_at, now()), "
+            "into_user_id = :into WHERE id = :id RETURNING *"
+        ),
+        {"id": merge_id, "into": into_user_id},
+    )
+    return _merge(row.one())
+
+
+async def set_done(session: Session, merge_id: str) -> None:
+    """Nothing more can come in with a token of the account that ended."""
+    await session.execute(text("UPDATE person_merge SET done_at = now() WHERE id = :id"), {"id": merge_id})

@@ -1,0 +1,110 @@
+"""Merges of accounts: what comes in with a token of before moves with the last look; what was on its way at
+the LMS goes on for the account that is left."""
+
+import asyncio
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from domain import ids
+from domain.orders import EntitlementStatus
+from models.queries import entitlements, identity, people
+from tests.workflows.bench import Bench, Buyer, Placed, until
+
+COURSE = "python-101"
+
+
+async def merge(bench: Bench, ended: Buyer, survivor: Buyer) -> str:
+    """What the gateway does; the merge's id."""
+    data = {"user_id": ended.lms_user_id, "into_user_id": survivor.lms_user_id}
+    event = {"id": f"evt_{uuid.uuid4().hex}", "type": "user.merged", "data": data}
+    async with bench.resources.database.transaction() as session:
+        await identity.take_in(session, event)
+    row = await bench.one("SELECT id::text FROM person_merge WHERE lms_event_id = %s", event["id"])
+    await bench.resources.dispatcher.wake_merge(row["id"])
+    return str(row["id"])
+
+
+async def standing(bench: Bench, merge_id: str) -> dict[str, Any]:
+    return await bench.one("SELECT * FROM person_merge WHERE id = %s", merge_id)
+
+
+async def moved(bench: Bench, merge_id: str) -> dict[str, Any]:
+    return await until(
+        lambda: standing(bench, merge_id), lambda row: row["moved_at"] is not None, "what was moved"
+    )
+
+
+async def status_of(bench: Bench, buyer: Buyer, course: str = COURSE) -> EntitlementStatus | None:
+    async with bench.resources.database.transaction() as session:
+        row = await entitlements.of_user_course(session, buyer.user_id, course)
+    return None if row is None else row.status
+
+
+async def owner(bench: Bench, order: Placed) -> str:
+    return (await bench.order(order.id)).user_id
+
+
+async def test_what_came_with_a_token_of_before_moves_with_the_last_look(bench: Bench) -> None:
+    ended, survivor = await bench.buyer(), await bench.buyer()
+    merge_id = await merge(bench, ended, survivor)
+    handle = bench.workflow(ids.merge_workflow_id(merge_id))
+    await moved(bench, merge_id)
+    late = await bench.place(COURSE, buyer=ended)
+    await bench.pay(late)
+    await asyncio.wait_for(bench.order_workflow(late.id).result(), 60)
+    await bench.skipper.fast_forward(handle, timedelta(minutes=14))
+    assert (await standing(bench, merge_id))["done_at"] is None
+    assert await owner(bench, late) == ended.user_id
+    await bench.skipper.fast_forward(handle, timedelta(minutes=2))
+    assert await asyncio.wait_for(handle.result(), 60) == "done"
+    assert await owner(bench, late) == survivor.user_id
+    await until(
+        lambda: status_of(bench, survivor), lambda found: found is EntitlementStatus.GRANTED, "the access"
+    )
+    await until(
+        lambda: status_of(bench, ended), lambda found: found is EntitlementStatus.REVOKED, "the end of it"
+    )
+
+
+async def test_a_grant_on_its_way_goes_on_for_the_account_that_is_left(bench: Bench) -> None:
+    """The LMS is down when it happens, and knows the other account no longer when it is back."""
+    ended, survivor = await bench.buyer(), await bench.buyer()
+    await bench.lms.fault("grant", "server_error", count=None)
+    order = await bench.place(COURSE, buyer=ended)
+    await bench.pay(order)
+    await until(
+        lambda: status_of(bench, ended), lambda found: found is EntitlementStatus.GRANTING, "the grant"
+    )
+    merge_id = await merge(bench, ended, survivor)
+    await moved(bench, merge_id)
+    await until(
+        lambda: status_of(bench, ended), lambda found: found is EntitlementStatus.REVOKED, "the end of it"
+    )
+    await bench.lms.clear_faults()
+    await bench.resources.dispatcher.wake_entitlement(survivor.user_id, COURSE)
+    handle = bench.workflow(ids.entitlement_workflow_id(survivor.user_id, COURSE))
+    await bench.skipper.fast_forward(handle, timedelta(minutes=10))
+    await asyncio.wait_for(bench.order_workflow(order.id).result(), 60)
+    assert await status_of(bench, survivor) is EntitlementStatus.GRANTED
+    assert not [entry for entry in await bench.lms.log(ended.lms_user_id) if entry.changed]
+
+
+async def test_who_signs_in_again_with_it_is_somebody_of_their_own(bench: Bench) -> None:
+    ended, survivor = await bench.buyer(), await bench.buyer()
+    merge_id = await merge(bench, ended, survivor)
+    handle = bench.workflow(ids.merge_workflow_id(merge_id))
+    await moved(bench, merge_id)
+    async with bench.resources.database.transaction() as session:
+        await people.remember(
+            session,
+            lms_user_id=ended.lms_user_id,
+            username=f"again-{ended.lms_user_id}",
+            email=None,
+            full_name="Again",
+            roles=["learner"],
+        )
+    own = await bench.place(COURSE, buyer=ended)
+    await bench.skipper.fast_forward(handle, timedelta(minutes=16))
+    assert await asyncio.wait_for(handle.result(), 60) == "done"
+    assert await owner(bench, own) == ended.user_id

@@ -1,4 +1,4 @@
-"""Persons who are erased: `python -m tests.histories.erasure`."""
+"""Persons who are erased, or merged: `python -m tests.histories.erasure`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,6 +36,24 @@ class ErasurePaths:
         rows = "SELECT 1 FROM person_erasure WHERE user_id = %s AND erased_at IS NOT NULL"
         await wait_for(lambda: self._shop.query(rows, gone.user["id"]), bool, what="the erasure")
         await self._keep("erasure-deleted-at-lms", ids.erasure_workflow_id(gone.user["id"]))
+        await self._merge()
+
+    async def _merge(self) -> None:
+        """An unpaid order is waited for; the course is bought twice."""
+        ended, survivor = await self._shop.learner(), await self._shop.learner()
+        await self._shop.buy(ended)
+        await self._shop.buy(survivor)
+        unpaid = await self._shop.place(ended, "web-design")
+        await self._shop.lms.merge(ended.user["lms_user_id"], survivor.user["lms_user_id"])
+        rows = "SELECT id::text, waits_for FROM person_merge WHERE user_id = %s"
+        (merge,) = await wait_for(
+            lambda: self._shop.query(rows, ended.user["id"]),
+            lambda found: bool(found and found[0]["waits_for"]),
+            what="what is waited for",
+        )
+        operator = await self._shop.operator()
+        await operator.call("POST", f"/v1/orders/{unpaid['order']['id']}/cancel")
+        await self._keep("merge-waited", ids.merge_workflow_id(merge["id"]))
 
 
 async def record_erasures() -> None:

@@ -53,6 +53,7 @@ PATHS = {
     "completion-polling-lms-away",
     "erasure-waited",
     "erasure-deleted-at-lms",
+    "merge-waited",
     "refund-taken-by-our-own",
     "late-failure-undone",
     "late-payment-refunded",

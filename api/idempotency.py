@@ -6,6 +6,7 @@ then holds a row lock on that record for its whole length: a second caller finds
 is stored in the transaction of the effect.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Coroutine
@@ -19,7 +20,7 @@ from api.dependencies import Access, Services, authenticate, recognize, services
 from api.etags import add_digest, is_current, not_modified
 from api.problems import problem_response
 from api.rate_limits import forgive, limits_of, take_attempt
-from domain.errors import CommerceError, Conflict, InvalidInput
+from domain.errors import CommerceError, Conflict, InvalidInput, Unavailable
 from domain.ids import email_caller
 from domain.limits import ANY
 from models.database import Session
@@ -28,6 +29,8 @@ from models.queries import idempotency
 F = TypeVar("F", bound=Callable[..., Any])
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
+# Every step has its own time-out; together they end here, before a front end or a proxy gives up.
+REQUEST_SECONDS = 30.0
 _MAX_KEY_LENGTH = 255
 # Stripe, LMS and payout system send as fast as things happen; what they did not sign is not even stored.
 _INBOUND = "/v1/webhooks/"
@@ -91,6 +94,16 @@ class CommerceRoute(APIRoute):
             return add_digest(await original(request))
 
         async def handle(request: Request) -> Response:
+            try:
+                async with asyncio.timeout(REQUEST_SECONDS) as deadline:
+                    return await serve(request)
+            except TimeoutError as error:
+                if not deadline.expired():
+                    raise
+                # The session is closed with the rest: the key is free, and a repeat goes on.
+                raise Unavailable(f"not done within {REQUEST_SECONDS:g} seconds") from error
+
+        async def serve(request: Request) -> Response:
             services = services_of(request)
             await recognize(request)
             await take_attempt(request, services, general, own_limits)

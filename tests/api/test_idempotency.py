@@ -142,3 +142,20 @@ async def test_planted_a_key_that_is_looked_up_first_lets_two_callers_through(ga
     assert await asyncio.gather(look_then_act(), look_then_act()) == [True, True]
     claims = await asyncio.gather(*(idempotency.claim(database, caller, key, "f") for _ in range(8)))
     assert sorted(claims) == [False] * 7 + [True]
+
+
+async def test_a_request_that_takes_too_long_ends_and_its_repeat_goes_on(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, key = await endpoint(gateway), str(uuid.uuid4())
+    path = f"/v1/webhook-endpoints/{made}/rotate-secret"
+    async with gateway.services.database.transaction() as other:
+        await other.execute(text("SELECT FROM webhook_endpoint WHERE id = :id FOR UPDATE"), {"id": made})
+        monkeypatch.setattr(boundary, "REQUEST_SECONDS", 0.3)
+        late = await gateway.operator.send("POST", path, key=key)
+    assert (late.status_code, late.json()["code"]) == (503, "unavailable")
+    assert int(late.headers["Retry-After"]) >= 1
+    assert await rotations(gateway, made) == 0
+    monkeypatch.setattr(boundary, "REQUEST_SECONDS", 30)
+    assert (await gateway.operator.send("POST", path, key=key)).status_code == 200
+    assert await rotations(gateway, made) == 1

@@ -25,6 +25,7 @@ from devstack.stripe_standin.control import StripeControl
 from domain import messages
 from tests.e2e.conftest import Shop
 from tests.e2e.processor import pay_behind_our_back
+from tests.histories.access import AccessPaths, record_access
 from tests.histories.credit import CreditPaths
 from tests.histories.disputes import DisputePaths
 from tests.histories.earnings import EarningPaths
@@ -184,6 +185,10 @@ class Recorder:
         """Questions to buyers, and changes of runs."""
         await ResolutionPaths(self._shop, self.keep).record()
 
+    async def access(self) -> None:
+        """Access that the LMS refuses, lets wait, or that ends on its way."""
+        await AccessPaths(self._shop, self.keep).record()
+
     async def erasures(self) -> None:
         """Persons who are erased."""
         await ErasurePaths(self._shop, self.keep).record()
@@ -304,6 +309,7 @@ async def record() -> None:
     await record_taxes()
     await record_resolutions()
     await record_erasures()
+    await record_access()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
 """Many orders while the LMS is away, or under maintenance."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.testing import TimeSkipper
 
+from activities.boundary import Transactions
+from activities.lms_gate import LmsGate
 from domain import ids
+from models.database import Database
 from models.queries import lms_gate
 from tests.workflows.bench import Bench, Placed, until
 from tests.workflows.running import Standins, running_bench
@@ -80,6 +84,19 @@ async def test_after_three_days_every_paid_order_is_granted_once_and_no_faster_t
     )
     assert (granted[-1] - granted[0]).total_seconds() > 0.8 * (ORDERS - 1) / PER_SECOND
     assert await bench.query("SELECT id FROM entitlement WHERE attempts > 0 OR next_try_at IS NOT NULL") == []
+
+
+async def test_two_workers_keep_one_pace(bench: Bench, database_url: str) -> None:
+    """Each with a gate and connections of its own."""
+    database, turns = Database(database_url), 20
+    try:
+        transactions = Transactions(database, bench.resources.dispatcher)
+        gates = [LmsGate(one, calls_per_second=40) for one in (bench.resources.transactions, transactions)]
+        began = time.monotonic()
+        await asyncio.gather(*(gate.enter() for gate in gates * turns))
+        assert time.monotonic() - began >= (2 * turns - 1) / 40
+    finally:
+        await database.aclose()
 
 
 async def test_maintenance_lets_grants_wait_and_goes_on_selling(bench: Bench) -> None:

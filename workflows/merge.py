@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options, search_attributes
 
 # What is waited for ends without telling this workflow.
-_SHORTEST = timedelta(seconds=30)
+_SHORTEST = timedelta(seconds=5)
 _LONGEST = timedelta(hours=1)
 
 

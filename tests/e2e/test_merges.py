@@ -156,7 +156,7 @@ async def test_an_order_that_may_still_be_paid_is_waited_for(shop: Shop) -> None
 
 
 async def moved_after_wake(shop: Shop, ended: Shopper) -> None:
-    """The next look comes within half a minute."""
+    """The next look comes within seconds."""
 
     async def look() -> list[dict[str, Any]]:
         return await shop.query(

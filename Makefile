@@ -24,7 +24,7 @@ dev: env
 	@$(BIN)/commerce dev --reload
 
 test: env
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: env
 	@$(BIN)/ruff format --check .
@@ -46,7 +46,7 @@ chaos: env
 	@$(BIN)/commerce chaos
 
 fuzz: env
-	@FUZZ_SEED=$(or $(FUZZ_SEED),0) FUZZ_OPERATIONS=1000 $(BIN)/python -m pytest tests/product/test_fuzz.py -s
+	@FUZZ_SEED=$(or $(FUZZ_SEED),0) FUZZ_EXAMPLES=100 $(BIN)/python -m pytest tests/product/test_fuzz.py -s
 
 clean:
 	@if [ -x $(BIN)/commerce ]; then $(BIN)/commerce clean; else rm -rf .commerce; fi

@@ -105,6 +105,7 @@ _IF_MATCH = _HEADER | {
 _IF_NONE_MATCH = _HEADER | {
     "name": "If-None-Match",
     "description": "The `ETag` of the copy at hand: 304 when it is still current.",
+    "schema": {"type": "string"},  # what is no tag matches nothing
 }
 _ETAG: dict[str, Any] = {
     "ETag": {

@@ -45,6 +45,7 @@ OWN_CODES: dict[str, tuple[str, ...]] = {
         *("affiliate_unknown", "payment_refused", "order_not_cancelable", "unknown_currency", "conflict"),
     ),
     "cancel_order": ("order_not_cancelable", "payment_refused", "processor_unavailable"),
+    "get_my_erasure": ("not_found",),
     "get_receipt": ("not_paid",),
     "create_refund": (*_REFUND, "unknown_currency", *_LMS),
     "reissue_refund": (*_REFUND, "refund_not_failed"),

@@ -29,4 +29,4 @@ COPY deploy/temporal_namespace.py deploy/
 RUN python -m compileall -q /app
 USER 10001:10001
 EXPOSE 8000
-CMD ["uvicorn", "api.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8000", "--no-server-header", "--forwarded-allow-ips", "*", "--timeout-graceful-shutdown", "20"]
+CMD ["uvicorn", "api.main:create_app", "--factory", "--host", "0.0.0.0", "--port", "8000", "--no-server-header", "--forwarded-allow-ips", "*", "--timeout-graceful-shutdown", "20", "--timeout-keep-alive", "75"]

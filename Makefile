@@ -24,7 +24,7 @@ dev: env
 	@$(BIN)/commerce dev --reload
 
 test: env
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: env
 	@$(BIN)/ruff format --check .

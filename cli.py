@@ -137,7 +137,7 @@ def api(host: str = "127.0.0.1", port: int = 8000) -> None:
     """Run the gateway alone, from the environment."""
     import uvicorn  # noqa: PLC0415
 
-    uvicorn.run("api.main:create_app", factory=True, host=host, port=port)
+    uvicorn.run("api.main:create_app", factory=True, host=host, port=port, timeout_keep_alive=75)
 
 
 @app.command()

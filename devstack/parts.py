@@ -155,6 +155,8 @@ class PartsBuilder:
         uvicorn = (
             *(sys.executable, "-m", "uvicorn", "api.main:create_app", "--factory"),
             *("--host", LOOPBACK, "--port", str(port), "--timeout-graceful-shutdown", "2", "--no-use-colors"),
+            # A client that keeps a connection for less never finds it just closed.
+            *("--timeout-keep-alive", "75"),
         )
         worker = (sys.executable, str(self.settings.project / "worker.py"))
         needs = ("migrations", "temporal")

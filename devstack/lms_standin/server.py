@@ -45,6 +45,7 @@ def run_server(app: Starlette, port: int) -> None:
         access_log=False,
         lifespan="on",
         timeout_graceful_shutdown=1,
+        timeout_keep_alive=75,  # longer than clients keep a connection: none is used that was just closed
     )
     uvicorn.Server(config).run()
 

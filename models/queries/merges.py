@@ -206,7 +206,10 @@ _STEPS = (
     "UPDATE commerce_user SET merged_into = :survivor "
     "WHERE id <> :survivor AND (id = :absorbed OR merged_into = :absorbed)",
     "UPDATE commerce_user SET merged_into = NULL WHERE id = :survivor",
-    "UPDATE commerce_user SET given_roles = '{}' WHERE id = :absorbed",
+    "UPDATE commerce_user SET given_roles = '{}', lms_deleted_at = coalesce(lms_deleted_at, now()) "
+    "WHERE id = :absorbed",
+    # Also of a sign-in that the event crossed.
+    "UPDATE refresh_token SET revoked = true WHERE user_id = :absorbed",
 )
 
 

@@ -83,12 +83,18 @@ _SECTIONS: dict[str, str] = {
 
 
 async def export(session: Session, user_id: str, lms_user_id: str) -> dict[str, list[dict[str, Any]]]:
-    """All sections, each oldest first; amounts in minor units of the row's currency."""
-    values = {"user": user_id, "lms_user": lms_user_id}
-    found = {}
-    for name, query in _SECTIONS.items():
-        bound = {key: value for key, value in values.items() if f":{key}" in query}
-        found[name] = [dict(row) for row in (await session.execute(text(query), bound)).scalars()]
-    earned = await earnings.by_course(session, instructor_payee(lms_user_id))
-    found["earnings"] = [asdict(one) for one in earned]
+    """All sections, each oldest first; amounts in minor units of the row's currency. Of accounts that were
+    merged into this one, what stands by their name."""
+    merged = await session.execute(
+        text("SELECT id, lms_user_id FROM commerce_user WHERE merged_into = CAST(:user AS uuid) ORDER BY id"),
+        {"user": user_id},
+    )
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in (*_SECTIONS, "earnings")}
+    for one, lms_one in ((user_id, lms_user_id), *((str(row.id), row.lms_user_id) for row in merged)):
+        values = {"user": one, "lms_user": lms_one}
+        for name, query in _SECTIONS.items():
+            bound = {key: value for key, value in values.items() if f":{key}" in query}
+            found[name] += [dict(row) for row in (await session.execute(text(query), bound)).scalars()]
+        earned = await earnings.by_course(session, instructor_payee(lms_one))
+        found["earnings"] += [asdict(course) for course in earned]
     return found

@@ -188,6 +188,8 @@ async def test_money_by_name_is_left_to_operators(shop: Shop) -> None:
         found = (await operator.call("GET", f"/v1/tasks?status=open&kind={kind}&limit=100"))["data"]
         (task,) = [task for task in found if task["user_id"] == survivor.user["id"]]
         assert said in task["what"]
+    held = await survivor.call("GET", "/v1/me/export")
+    assert [grant["amount"] for grant in held["store_credit"]] == [700]
 
 
 async def test_who_was_merged_is_erased_with_the_survivor(shop: Shop) -> None:

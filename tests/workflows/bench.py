@@ -45,13 +45,14 @@ async def until(
     look: Callable[[], Awaitable[T]], good: Callable[[T], bool], what: str, seconds: float = 45
 ) -> T:
     """Look again until it is good; fail, with what was seen last, when it is not in time."""
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, 0.02
     while True:
         seen = await look()
         if good(seen):
             return seen
         assert time.monotonic() < end, f"not within {seconds:g} s: {what}; last seen: {seen}"
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.3, 0.2)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the LMS tells of a person's account: changed, or gone."""
+"""What the LMS tells of a person's account: changed, gone, or one with another."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from domain.errors import InvalidInput
 
 UPDATED = "user.updated"
 DELETED = "user.deleted"
+MERGED = "user.merged"
 _LONGEST = 320
 
 
@@ -41,6 +42,24 @@ def change_of(data: Any, received_at: datetime) -> AccountChange:
         None if roles is None else tuple(roles),
         min(_moment(data.get("updated_at"), received_at), received_at),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AccountMerge:
+    """Two ids of the LMS: the account that ends, and the one that has all of its own from then on."""
+
+    lms_user_id: str
+    into_lms_user_id: str
+
+
+def merge_of(data: Any) -> AccountMerge:
+    """Read the data of `user.merged`; raises InvalidInput."""
+    absorbed = person_of(data)
+    assert isinstance(data, Mapping)
+    survivor = person_of({"user_id": data.get("into_user_id")})
+    if absorbed == survivor:
+        raise InvalidInput("user.merged: an account can't be merged into itself")
+    return AccountMerge(absorbed, survivor)
 
 
 def stored_form(event: Mapping[str, Any]) -> dict[str, Any]:

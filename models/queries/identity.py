@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from domain import identity, merging
+from domain import identity
 from domain.erasure import ErasureSource
 from domain.messages import StoredEvent
 from models.database import Session
@@ -25,8 +25,8 @@ async def take_in(session: Session, event: dict[str, Any]) -> None:
         lms_user_id = identity.person_of(event.get("data"))
         if not await inbox.known(session, inbox.LMS, str(event["id"])):
             await _end(session, lms_user_id)
-    elif event["type"] == merging.MERGED:
-        merge = merging.merge_of(event.get("data"))
+    elif event["type"] == identity.MERGED:
+        merge = identity.merge_of(event.get("data"))
         if not await inbox.known(session, inbox.LMS, str(event["id"])):
             await merges.take_in(session, str(event["id"]), merge)
 

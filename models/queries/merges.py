@@ -6,8 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, Uuid, bindparam, text
 
-from domain.identity import person_of
-from domain.merging import MERGED, AccountMerge, merge_of
+from domain.identity import MERGED, AccountMerge, merge_of, person_of
 from domain.messages import StoredEvent
 from models.database import Session
 from models.queries import people

@@ -27,7 +27,7 @@ async def moved(shop: Shop, ended: Shopper) -> None:
             ended.user["id"],
         )
 
-    await wait_for(look, bool, what="the move")
+    await wait_for(look, bool, seconds=60, what="the move")
 
 
 async def access(shop: Shop, user_id: str) -> dict[str, str]:
@@ -149,21 +149,10 @@ async def test_an_order_that_may_still_be_paid_is_waited_for(shop: Shop) -> None
     await wait_for(waits, lambda found: found == [reason], what="what it waits for")
     # The LMS knows the account no longer, so access is refused; with the move it is asked anew.
     await shop.stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_visa")
-    await moved_after_wake(shop, ended)
+    await moved(shop, ended)
     order_id = answer["order"]["id"]
     await survivor.wait_for_status(order_id, "fulfilled")
     await wait_for(lambda: access(shop, survivor.user["id"]), lambda found: found == {COURSE: "granted"})
-
-
-async def moved_after_wake(shop: Shop, ended: Shopper) -> None:
-    """The next look comes within seconds."""
-
-    async def look() -> list[dict[str, Any]]:
-        return await shop.query(
-            "SELECT 1 FROM person_merge WHERE user_id = %s AND moved_at IS NOT NULL", ended.user["id"]
-        )
-
-    await wait_for(look, bool, seconds=60, what="the move")
 
 
 async def test_money_by_name_is_left_to_operators(shop: Shop) -> None:

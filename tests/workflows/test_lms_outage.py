@@ -23,7 +23,7 @@ PER_SECOND = 10.0
 
 @pytest.fixture(scope="module")
 async def bench(database_url: str, standins: Standins, patient_skipper: TimeSkipper) -> AsyncIterator[Bench]:
-    """A worker that may ask the LMS 40 times a second."""
+    """A worker that may ask the LMS ten times a second."""
     queue = f"bench-{__name__}"
     async with running_bench(
         database_url, standins, patient_skipper, queue, lms_calls_per_second=PER_SECOND

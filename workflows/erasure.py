@@ -1,6 +1,5 @@
 """A person is erased: not before their money and access are settled, and with a last look after it."""
 
-import contextlib
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from domain import messages
     from domain.messages import ErasureInput
     from workflows import options, search_attributes
+    from workflows.looks import until_next_look
 
 # Refunds and orders end soon, disputes after months; nobody tells this workflow.
 _SHORTEST = timedelta(seconds=2)
@@ -40,7 +40,13 @@ class PersonErasureWorkflow:
             self._show(review)
             if review.done:
                 return "done"
-            await self._wait(review, pause)
+            await until_next_look(
+                lambda: self._woken,
+                waits_for=review.waits_for,
+                pause=pause,
+                last_look_at=review.last_look_at,
+                last_look="A last look when every access token of theirs has expired",
+            )
             pause = min(pause * 2, _LONGEST)
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(given)
@@ -49,14 +55,6 @@ class PersonErasureWorkflow:
     def wake(self) -> None:
         """Look now."""
         self._woken = True
-
-    async def _wait(self, review: ErasureReview, pause: timedelta) -> None:
-        why = f"Waits: {'; '.join(review.waits_for)}"[:200]
-        if not review.waits_for:
-            why = "A last look when every access token of theirs has expired"
-            pause = timedelta(seconds=max(1.0, review.last_look_at - workflow.time()))
-        with contextlib.suppress(TimeoutError):
-            await workflow.wait_condition(lambda: self._woken, timeout=pause, timeout_summary=why)
 
     def _show(self, review: ErasureReview) -> None:
         workflow.upsert_search_attributes([search_attributes.LMS_USER_ID.value_set(review.lms_user_id)])

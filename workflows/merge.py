@@ -1,6 +1,5 @@
 """Makes two accounts one: what was the one's is moved to the other as soon as nothing stands against it."""
 
-import contextlib
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from domain import messages
     from domain.messages import MergeInput
     from workflows import options, search_attributes
+    from workflows.looks import until_next_look
 
 # What is waited for ends without telling this workflow.
 _SHORTEST = timedelta(seconds=5)
@@ -50,7 +50,13 @@ class PersonMergeWorkflow:
                     MergeActivities.end_merge, given, **options.DATABASE
                 )
                 return "done"
-            await self._wait(review, pause)
+            await until_next_look(
+                lambda: self._woken,
+                waits_for=review.waits_for,
+                pause=pause,
+                last_look_at=review.last_look_at,
+                last_look="A last look when every access token of the account that ended has expired",
+            )
             pause = min(pause * 2, _LONGEST)
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(given)
@@ -59,14 +65,6 @@ class PersonMergeWorkflow:
     def wake(self) -> None:
         """Look now."""
         self._woken = True
-
-    async def _wait(self, review: MergeReview, pause: timedelta) -> None:
-        why = f"Waits: {'; '.join(review.waits_for)}"[:200]
-        if not review.waits_for:
-            why = "A last look when every access token of the account that ended has expired"
-            pause = timedelta(seconds=max(1.0, review.last_look_at - workflow.time()))
-        with contextlib.suppress(TimeoutError):
-            await workflow.wait_condition(lambda: self._woken, timeout=pause, timeout_summary=why)
 
     def _show(self, review: MergeReview) -> None:
         if not review.lms_user_id:

@@ -9,7 +9,7 @@ from temporalio import activity
 
 from activities.boundary import Transactions, translated
 from domain.seals import GENESIS, EntryImage, block_hash, content_hash_of, leaf_of
-from models.database import Database, Session
+from models.database import Database, Session, see_one_moment
 from models.queries import seals
 from models.queries.seals import BlockRow, SealedRow
 
@@ -86,7 +86,7 @@ class ChainCheck:
     async def run(self, progress: Callable[[str], None] = lambda _: None) -> ChainReport:
         """Check the database at one moment."""
         async with self._database.transaction() as session:
-            await seals.hold_snapshot(session)
+            await see_one_moment(session)
             return await self.walk(session, progress)
 
     async def walk(self, session: Session, progress: Callable[[str], None] = lambda _: None) -> ChainReport:

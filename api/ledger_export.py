@@ -5,8 +5,8 @@ from datetime import datetime
 
 from domain.seals import PostingImage
 from integrations.journal_export import ExportFormat, export
-from models.database import Database
-from models.queries import balances, journals, seals
+from models.database import Database, see_one_moment
+from models.queries import balances, journals
 
 
 async def export_ledger(
@@ -14,7 +14,7 @@ async def export_ledger(
 ) -> AsyncIterator[str]:
     """Entries by effective time, `until` excluded, in pieces of text."""
     async with database.transaction() as session:
-        await seals.hold_snapshot(session)
+        await see_one_moment(session)
         carried = [] if since is None else await balances.before(session, since)
         opening = [
             PostingImage(number, balance.account, balance.sub, balance.currency, balance.amount)

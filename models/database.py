@@ -9,6 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 Session = AsyncSession
 
 
+async def see_one_moment(session: Session) -> None:
+    """Have all reads of this transaction see one moment, so that figures and lists agree. Comes first."""
+    await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+
+
 class Database:
     """A pool of connections as the application role."""
 

@@ -24,6 +24,7 @@ from api.schemas.order_money import (
 from api.schemas.orders import money
 from domain.accounts import Account
 from domain.orders import RefundKind
+from models.database import see_one_moment
 from models.queries import order_money
 from models.queries.balances import Balance
 from models.queries.order_money import LineMoney, OrderMoney
@@ -36,7 +37,7 @@ _ADJUSTMENTS = (RefundKind.GOODWILL, RefundKind.CORRECTION)
 @router.get("/v1/orders/{order_id}/money", operation_id="get_order_money")
 async def get_order_money(order_id: str, caller: SignedIn, session: SessionDep) -> OrderMoneyView:
     """Amounts, payments, refunds, adjustments and documents; for operators also the books."""
-    await order_money.one_snapshot(session)
+    await see_one_moment(session)
     row = await own_order(session, caller, order_id)
     story = await order_money.of_order(session, row)
     adjustments = [

@@ -19,7 +19,7 @@ from api.schemas.orders import OrderList, OrderView, Timeline, TimelineEvent
 from api.workflow_calls import ask_cancel
 from domain.errors import Conflict, NotFound
 from domain.orders import OrderStatus
-from models.database import Session
+from models.database import Session, see_one_moment
 from models.queries import entitlements, orders, payments, refunds, resolutions
 from models.queries.orders import OrderRow
 
@@ -66,6 +66,7 @@ async def list_orders(
 ) -> OrderList:
     """The caller's orders, newest first; an operator sees all, or one user's."""
     whose = (parse_id(user_id) if user_id else None) if caller.sees_all else caller.user_id
+    await see_one_moment(session)
     rows = await orders.page(session, user_id=whose, status=status, before=cursor, limit=limit + 1)
     return OrderList(
         data=[await view_of(session, services, row) for row in rows[:limit]],
@@ -78,6 +79,7 @@ async def get_order(
     order_id: str, caller: OrdersReader, services: ServicesDep, session: SessionDep
 ) -> OrderView:
     """One order."""
+    await see_one_moment(session)
     return await view_of(session, services, await own_order(session, caller, order_id))
 
 

@@ -17,6 +17,7 @@ from api.schemas.orders import (
 )
 from domain.errors import Conflict, NotFound
 from domain.orders import EntitlementStatus, PaymentState
+from models.database import see_one_moment
 from models.queries import entitlements, orders, payments
 
 router = APIRouter(route_class=CommerceRoute)
@@ -109,6 +110,7 @@ async def retry_entitlement(
 @router.get("/v1/dashboard", operation_id="get_dashboard", tags=["dashboard"])
 async def get_dashboard(caller: SignedIn, services: ServicesDep, session: SessionDep) -> Dashboard:
     """The learner's orders, payments and accesses, with deep links and receipt links."""
+    await see_one_moment(session)
     rows = await orders.page(session, user_id=caller.user_id, status=None, before=None, limit=_DASHBOARD_ROWS)
     shown = []
     for row in rows:

@@ -85,11 +85,6 @@ class OrderMoney:
         return sum(line.refundable for line in self.lines)
 
 
-async def one_snapshot(session: Session) -> None:
-    """Have all that follows in this transaction see one moment: figures and lists then agree. Comes first."""
-    await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-
-
 async def of_order(session: Session, order: OrderRow) -> OrderMoney:
     """The whole story; every part by the order's index."""
     entries = await journals.page(

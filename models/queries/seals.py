@@ -168,11 +168,6 @@ async def take_snapshot(session: Session, *, least: int = SNAPSHOT_ENTRIES) -> i
     return int(getattr(added, "rowcount", 0))
 
 
-async def hold_snapshot(session: Session) -> None:
-    """Have all reads of this transaction see one moment; the first statement of it."""
-    await session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-
-
 async def blocks(session: Session) -> AsyncIterator[BlockRow]:
     """All blocks by number."""
     rows = await session.stream(

@@ -59,8 +59,9 @@ class StripeControl(ControlClient):
         return await self._api("GET", f"{collection}/{object_id}")
 
     async def listing(self, collection: str, **query: str) -> list[dict[str, Any]]:
-        """The newest hundred objects of a collection, such as `events`, by the public API."""
-        found: list[dict[str, Any]] = (await self._api("GET", collection, limit="100", **query))["data"]
+        """A page of a collection, such as `events`: the newest hundred, unless `query` says otherwise."""
+        page = await self._api("GET", collection, **{"limit": "100", **query})
+        found: list[dict[str, Any]] = page["data"]
         return found
 
     async def _api(self, method: str, path: str, **given: str) -> dict[str, Any]:

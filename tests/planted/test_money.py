@@ -239,7 +239,7 @@ async def test_planted_a_workflow_that_was_killed_is_named(own_bench: Bench) -> 
 
 async def test_planted_cash_that_differs_is_named(own_bench: Bench) -> None:
     """Nothing but the fees and captures of this account may be in the ledger."""
-    await own_bench.stripe.reset()
+    await own_bench.reset_stripe()
     order = await own_bench.bought(COURSE)
     await own_bench.take_events_in()
     await settled_fees(own_bench)

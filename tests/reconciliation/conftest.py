@@ -18,6 +18,6 @@ async def office(own_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     """Books and account are empty; what happened a moment ago counts as settled."""
     monkeypatch.setattr(reconciliation, "SETTLE_SECONDS", -5)
     monkeypatch.setattr(reconciliation, "ENTRY_MARGIN_SECONDS", 0)
-    await own_bench.stripe.reset()
+    await own_bench.reset_stripe()
     yield Office(own_bench)
-    await own_bench.stripe.reset()
+    await own_bench.reset_stripe()

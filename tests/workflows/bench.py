@@ -5,7 +5,7 @@ import itertools
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -85,7 +85,7 @@ class Bench:
     lms_process: StandinProcess
     payout: PayoutControl
     payout_process: StandinProcess
-    seen_events: set[str] = field(default_factory=set)
+    newest_event: str | None = None
 
     # --- what a gateway does --------------------------------------------------------------------------
 
@@ -181,14 +181,26 @@ class Bench:
     async def take_events_in(self) -> int:
         """Store and dispatch each event of the processor that is not here yet, as its webhook would be."""
         found = []
-        async for event in self.resources.payments.list_events(created_gte=0):
-            if event["id"] in self.seen_events:
-                break  # the newest come first
-            found.append(event)
+        while newer := await self.stripe.listing("events", **self._after_newest()):
+            found += newer[::-1]
+            self.newest_event = newer[0]["id"]
         async with self.resources.database.transaction() as session:
             known_orders = await invariants.known_orders(session)
-        self.seen_events |= {event["id"] for event in found}
-        return await self.take_these_in(list(reversed(found)), known_orders)
+        return await self.take_these_in(found, known_orders)
+
+    async def skip_events(self) -> None:
+        """Take nothing in of what happened until now, as if its webhooks had been lost."""
+        newest = await self.stripe.listing("events", limit="1")
+        self.newest_event = newest[0]["id"] if newest else None
+
+    async def reset_stripe(self) -> None:
+        """An account in which nothing has happened."""
+        await self.stripe.reset()
+        self.newest_event = None
+
+    def _after_newest(self) -> dict[str, str]:
+        # From the first event on there is no id to start after: a page of the newest is all there is.
+        return {} if self.newest_event is None else {"ending_before": self.newest_event}
 
     async def take_these_in(self, events: list[dict[str, Any]], known_orders: set[str] | None = None) -> int:
         """Store and dispatch events in this order; a copy of one that is here is dispatched again."""

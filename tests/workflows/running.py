@@ -110,7 +110,7 @@ async def running_bench(
             PayoutControl(standins.payout.base_url) as payout,
             worker,
         ):
-            yield Bench(
+            bench = Bench(
                 settings,
                 resources,
                 skipper,
@@ -121,5 +121,8 @@ async def running_bench(
                 payout,
                 standins.payout,
             )
+            # What happened before is of benches with other databases.
+            await bench.skip_events()
+            yield bench
     finally:
         await resources.aclose()

@@ -47,7 +47,8 @@ class Shopper:
     """One signed-in caller of the gateway."""
 
     def __init__(self, base_url: str, *, http: httpx.AsyncClient | None = None) -> None:
-        self._http = http or httpx.AsyncClient(base_url=base_url, timeout=30)
+        # Plain http on loopback: no authorities to load.
+        self._http = http or httpx.AsyncClient(base_url=base_url, timeout=30, trust_env=False, verify=False)
         self.base_url = base_url
         self.token: str | None = None
         self.refresh_token: str | None = None

@@ -25,6 +25,7 @@ import httpx
 from standardwebhooks import Webhook
 
 from domain.errors import InvalidInput
+from integrations.http import tls_context
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -203,7 +204,7 @@ class OutboundHttp:
         self._allow_private = allow_private
         self._timeout_seconds = timeout_seconds
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl_context or httpx.create_ssl_context(trust_env=False),
+            ssl_context=ssl_context or tls_context(trust_env=False),
             max_connections=None,  # the caller bounds them: in a queue here one receiver would delay others
             max_keepalive_connections=0,
             network_backend=_GuardedBackend(resolver, allow_private=allow_private),

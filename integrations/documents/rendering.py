@@ -4,18 +4,11 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-import fpdf
-
 from integrations.documents.content import Party, ReceiptDocument, moment
 from integrations.documents.decoding import InvalidDocument
 from integrations.documents.line_table import draw_lines
 from integrations.documents.page import LEFT, QUIET, RIGHT, WIDTH, Pages
 from integrations.documents.wording import Wording
-
-# With a change of how documents look, so that no cache takes the old file for the new one.
-_LAYOUT = 2
-RENDERING = f"{_LAYOUT}-{fpdf.__version__}"
-"""Which files two renderings of the same content have in common: part of their ETag."""
 
 _BODY = 8.5
 _SMALL = 7.0
@@ -24,11 +17,8 @@ _COLUMN = 54.0
 _GAP = 4.0
 
 
-def render_receipt_pdf(document: ReceiptDocument) -> bytes:
-    """The document as a PDF: the same bytes for the same content, whenever it is asked for.
-
-    Raises InvalidDocument for content that breaks its rules, or has no number yet.
-    """
+def render(document: ReceiptDocument) -> bytes:
+    """The PDF; InvalidDocument as `receipt.render_receipt_pdf` says."""
     document.check()
     if not document.number.strip():
         raise InvalidDocument("document.number is empty: it has not been issued")

@@ -38,13 +38,14 @@ class StandinProcess:
         """Start it and wait until it is healthy; returns the seconds that took."""
         started = time.monotonic()
         self._process = subprocess.Popen(self._command, cwd=REPOSITORY)
-        while time.monotonic() - started < _START_WITHIN_SECONDS:
-            assert self._process.poll() is None, f"{self._command} ended with {self._process.returncode}"
-            try:
-                if httpx.get(f"{self.base_url}/healthz", trust_env=False).is_success:
-                    return time.monotonic() - started
-            except httpx.TransportError:
-                time.sleep(0.02)
+        with httpx.Client(base_url=self.base_url, trust_env=False, verify=False) as http:
+            while time.monotonic() - started < _START_WITHIN_SECONDS:
+                assert self._process.poll() is None, f"{self._command} ended with {self._process.returncode}"
+                try:
+                    if http.get("/healthz").is_success:
+                        return time.monotonic() - started
+                except httpx.TransportError:
+                    time.sleep(0.05)
         raise AssertionError(f"{self._command} was not healthy within {_START_WITHIN_SECONDS} s")
 
     def stop(self) -> float:

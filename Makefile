@@ -46,7 +46,7 @@ chaos: env
 	@$(BIN)/commerce chaos
 
 fuzz: env
-	@FUZZ_SEED=$(or $(FUZZ_SEED),0) FUZZ_EXAMPLES=100 $(BIN)/python -m pytest tests/product/test_fuzz.py -s
+	@FUZZ_SEED=$(or $(FUZZ_SEED),0) FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),1000) $(BIN)/python -m pytest tests/product/test_fuzz.py -s
 
 clean:
 	@if [ -x $(BIN)/commerce ]; then $(BIN)/commerce clean; else rm -rf .commerce; fi

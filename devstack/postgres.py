@@ -26,13 +26,15 @@ SUPERUSER = "postgres"
 # The line of `postmaster.pid` that holds the server's state, as pg_ctl reads it.
 _STATUS_LINE = 7
 
-# For tests only: all of this may be lost in a crash of the machine, and its passwords guard nothing, so
-# that a connection, of which tests open thousands, need not cost ten milliseconds of hashing.
+# For tests only: all of this may be lost in a crash of the machine, its passwords guard nothing, so that a
+# connection, of which tests open thousands, need not cost ten milliseconds of hashing, and its databases are
+# dropped before they want cleaning.
 _NOT_DURABLE = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "scram_iterations": "1",
+    "autovacuum": "off",
 }
 
 

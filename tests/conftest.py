@@ -30,7 +30,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 # Files that take longest begin first, so that no worker is left with one of them when the others are done.
 _LONG_FIRST = (
-    *("model/", "domain/test_refund_sequences", "e2e/test_idempotency", "planted/test_refund_races"),
+    *("product/test_fuzz", "model/", "e2e/test_idempotency", "planted/test_refund_races"),
     *("e2e/", "workflows/", "planted/", "runs/", "product/", "reconciliation/", "devstack/"),
 )
 

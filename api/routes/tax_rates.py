@@ -1,6 +1,6 @@
 """The built-in table of tax rates, for operators: versions by their first day, never edited."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Query
@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Query
 from api.dependencies import NewObjectId, Operator, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor
+from api.schemas.common import Day
 from api.schemas.tax import Country, NewTaxRateBody, TaxRateList, TaxRateView
 from domain.errors import InvalidInput
 from models.queries import tax_rates
@@ -62,7 +63,7 @@ async def list_tax_rates(
     session: SessionDep,
     cursor: Cursor,
     country: Country | None = None,
-    on: Annotated[date | None, Query(description="Only those that count on this day.")] = None,
+    on: Annotated[Day | None, Query(description="Only those that count on this day.")] = None,
     limit: Limit = 20,
 ) -> TaxRateList:
     """All versions, newest first; or with `on` those that are charged on a day."""

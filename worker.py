@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import uuid
@@ -59,6 +60,7 @@ from activities.verification import Report, Verifier
 from config import Settings
 from domain import ids
 from domain.errors import NotFound
+from domain.limits import DECLINES
 from domain.messages import ReconciliationInput, ReplayInput
 from integrations.dispatch import Dispatcher
 from integrations.http import make_http_client
@@ -180,7 +182,12 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
             refund_window_days=settings.refund_window_days,
             hold_seconds=round(settings.earnings_hold_days * 86400),
         ),
-        PaymentActivities(transactions, resources.payments),
+        PaymentActivities(
+            transactions,
+            resources.payments,
+            # 0 switches every limit off.
+            declines_allowed=math.ceil(DECLINES.times * settings.rate_limit_factor) or None,
+        ),
         BalanceActivities(transactions, resources.payments),
         ReconciliationActivities(transactions, resources.payments),
         RepairActivities(transactions, dispatcher, resources.payments),

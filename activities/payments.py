@@ -8,15 +8,18 @@ from temporalio import activity
 from activities.boundary import Transaction, Transactions, translated
 from domain import ids
 from domain.errors import CommerceError, ProcessorUnavailable
+from domain.limits import DECLINES
 from domain.messages import OrderInput
 from domain.orders import PaymentState
 from integrations.payments import IntentNotCancelable, PaymentIntent, StripePayments
-from models.queries import orders, payments
+from models.queries import inbox, orders, payments
 from models.queries.orders import OrderRow
 from models.queries.payments import PaymentRow
 
 # Stripe keeps an idempotency key for 24 hours at least: before a retry that may be older, look first.
 _KEY_LIFE = timedelta(hours=20)
+
+DECLINED_TOO_OFTEN = "the gateway, for too many declined payments,"
 
 # Intents in these states will not move again, and we know it.
 _DECIDED = frozenset({"succeeded", "canceled", payments.FAILED_LATE})
@@ -28,6 +31,8 @@ class IntentState:
 
     intent_id: str | None
     status: str
+    # Who ended it, when it was us, in words for the order's timeline.
+    ended_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,18 @@ class CancelIntentInput:
 
 
 class PaymentActivities:
-    """Steps that ask the payment processor."""
+    """Steps that ask the payment processor.
 
-    def __init__(self, transactions: Transactions, payments_api: StripePayments) -> None:
+    `declines_allowed`: so many payments of a user may be declined within the period of
+    `domain.limits.DECLINES` before their open intents are ended; None: no limit.
+    """
+
+    def __init__(
+        self, transactions: Transactions, payments_api: StripePayments, *, declines_allowed: int | None
+    ) -> None:
         self._transactions = transactions
         self._api = payments_api
+        self._declines_allowed = declines_allowed
 
     @activity.defn
     @translated
@@ -112,12 +124,14 @@ class PaymentActivities:
     async def refresh_payment(self, order: OrderInput) -> IntentState:
         """Follow intents that are not decided: events only say that something moved, not in which order.
 
-        Success is never taken from here: only a verified event posts money.
+        Success is never taken from here: only a verified event posts money. An intent that waits for yet
+        another card of somebody who was declined too often is ended: it is one to try stolen cards with.
         """
         async with self._transactions.begin() as tx:
             of_order = await payments.of_order(tx.session, order.order_id)
+            tests_cards = await self._tests_cards(tx, order.order_id)
         found = [
-            (payment, await self._api.get_intent(payment.intent_id))
+            (payment, await self._look(payment.intent_id, end_unpaid=tests_cards))
             for payment in of_order
             if payment.intent_id is not None and payment.status not in _DECIDED
         ]
@@ -131,7 +145,27 @@ class PaymentActivities:
         if not found:
             return IntentState(None, "unknown")
         first = found[0][1]
-        return IntentState(first.id, first.status)
+        return IntentState(first.id, first.status, DECLINED_TOO_OFTEN if tests_cards else None)
+
+    async def _tests_cards(self, tx: Transaction, order_id: str) -> bool:
+        """Whether the order's buyer was declined as often as the gateway lets nobody check out any more."""
+        if self._declines_allowed is None:
+            return False
+        row = await orders.get(tx.session, order_id)
+        if row is None:
+            return False
+        seconds = await inbox.seconds_since_decline(tx.session, row.user_id, self._declines_allowed)
+        return seconds is not None and seconds < DECLINES.seconds
+
+    async def _look(self, intent_id: str, *, end_unpaid: bool) -> PaymentIntent:
+        """The intent as it is, or as it has become by being ended."""
+        intent = await self._api.get_intent(intent_id)
+        if not end_unpaid or intent.status != "requires_payment_method":
+            return intent
+        try:
+            return await self._api.cancel_intent(intent_id)
+        except IntentNotCancelable as refusal:  # a card went through meanwhile: its event decides
+            return refusal.intent
 
     async def _follow(
         self, tx: Transaction, row: OrderRow, payment: PaymentRow, intent: PaymentIntent

@@ -5,6 +5,7 @@ Each rule of who may do what is a type (`SignedIn`, `Operator`, ...); a route na
 
 import asyncio
 from collections.abc import Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, cast
@@ -74,6 +75,11 @@ class Services:
     is_development: bool
     # Inbound events on their way to workflows: fewer than `commands` has connections.
     dispatches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(12))
+    # Documents are set beside the event loop, but not beside the interpreter's lock: few at a time, so that
+    # a rush for them leaves time for everything else.
+    typesetting: Executor = field(
+        default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="typesetting")
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         try:
             yield
         finally:
+            app.state.services.typesetting.shutdown(wait=False, cancel_futures=True)
             await payments.aclose()
             if tax_calculator is not None:
                 await tax_calculator.aclose()

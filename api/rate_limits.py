@@ -14,9 +14,9 @@ from fastapi import Request, Response
 
 from api.dependencies import Principal, Services, authenticate
 from domain.errors import CommerceError, RateLimited
-from domain.limits import DECLINES, By, Limit
+from domain.limits import DECLINES, UNPAID, By, Limit
 from models.database import Session
-from models.queries import inbox, rate_limits
+from models.queries import inbox, orders, rate_limits
 
 log = logging.getLogger("gateway")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -76,15 +76,20 @@ async def forgive(request: Request, services: Services, own: Sequence[Limit], re
             await rate_limits.give_back(session, key, times=times, seconds=limit.seconds)
 
 
-async def refuse_after_declines(services: Services, session: Session, caller: Principal) -> None:
-    """RateLimited for somebody whose payments were declined often within the last hour: cards are tested."""
-    nth_last = math.ceil(DECLINES.times * services.rate_limit_factor)
-    if nth_last == 0 or caller.sees_all:
-        return
-    seconds = await inbox.seconds_since_decline(session, caller.user_id, nth_last)
-    if seconds is not None and seconds < DECLINES.seconds:
-        log.warning("rate limit %s reached", DECLINES.name)
-        raise RateLimited("too many declined payments", math.ceil(DECLINES.seconds - seconds))
+async def refuse_who_does_not_pay(services: Services, session: Session, caller: Principal) -> None:
+    """RateLimited for somebody whose payments were declined often within the last hour (cards are tested), or
+    whose orders ended unpaid often within the last day (seats and promotions are held from others)."""
+    for limit, look, what in (
+        (DECLINES, inbox.seconds_since_decline, "too many declined payments"),
+        (UNPAID, orders.seconds_since_unpaid, "too many orders that were not paid"),
+    ):
+        nth_last = math.ceil(limit.times * services.rate_limit_factor)
+        if nth_last == 0 or caller.sees_all:
+            return
+        seconds = await look(session, caller.user_id, nth_last)
+        if seconds is not None and seconds < limit.seconds:
+            log.warning("rate limit %s reached", limit.name)
+            raise RateLimited(what, math.ceil(limit.seconds - seconds))
 
 
 def _principal(request: Request) -> Principal | None:

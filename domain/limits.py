@@ -44,7 +44,9 @@ PROMOTION = (Limit("promotion", By.USER, 20, 600), Limit("promotion_address", By
 CHECKOUT = (Limit("checkout", By.USER, 10, 600), Limit("checkout_address", By.ADDRESS, 300, 600))
 # The same, by what the processor tells: who is declined this often gets no further intent to try cards with.
 DECLINES = Limit("declines", By.USER, 20, 3600)
+# Holding seats and limited promotions: orders of a user that ended unpaid, then no checkout.
+UNPAID = Limit("unpaid", By.USER, 10, 86_400)
 # Buying and returning in circles.
 REFUND = (Limit("refund", By.USER, 10, 3600),)
 
-ALL = (*ANY, *LOGIN, *REGISTER, *PROMOTION, *CHECKOUT, DECLINES, *REFUND)
+ALL = (*ANY, *LOGIN, *REGISTER, *PROMOTION, *CHECKOUT, DECLINES, UNPAID, *REFUND)

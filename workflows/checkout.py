@@ -217,7 +217,7 @@ class CheckoutWorkflow:
         )
         await self._place()
         if intent.status == "canceled" and self._open:
-            await self._set_closed(PaymentState.CANCELED, "the processor")
+            await self._set_closed(PaymentState.CANCELED, intent.ended_by or "the processor")
 
     async def _close(self, state: PaymentState, by: str) -> None:
         """Cancel the intent first; the order ends only when the processor confirms."""

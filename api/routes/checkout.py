@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Request
 
 from api.dependencies import NewObjectId, Principal, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
-from api.rate_limits import limited, refuse_after_declines
+from api.rate_limits import limited, refuse_who_does_not_pay
 from api.routes.orders import order_answer
 from api.schemas.orders import CheckoutAnswer, CheckoutBody, PaymentToMake
 from api.taxation import decide_tax, with_plain_tax_id
@@ -56,7 +56,7 @@ async def _record(
     accept_language: str | None,
 ) -> None:
     """Commit what was asked, with what was decided about its tax: a retry goes on from there."""
-    await refuse_after_declines(services, session, caller)
+    await refuse_who_does_not_pay(services, session, caller)
     affiliate = await _affiliate(session, caller, body.affiliate)
     cart_id = await carts.open_id(session, caller.user_id)
     if cart_id is None:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from fastapi import APIRouter, Request, Response
 
-from api.dependencies import OrdersReader, SessionDep
+from api.dependencies import OrdersReader, Services, ServicesDep, SessionDep
 from api.etags import is_current
 from api.idempotency import CommerceRoute
 from api.paging import parse_id
@@ -13,6 +13,7 @@ from api.routes.orders import own_order
 from api.schemas.orders import DocumentKind, DocumentList, DocumentView, money
 from domain.errors import Conflict, NotFound
 from integrations.documents.receipt import RENDERING, ReceiptDocument, render_receipt_pdf
+from models.database import Session
 from models.queries import documents
 from models.queries.documents import DocumentRow
 
@@ -60,25 +61,27 @@ async def list_documents(order_id: str, caller: OrdersReader, session: SessionDe
     responses=PDF,
 )
 async def get_document(
-    document_id: str, request: Request, caller: OrdersReader, session: SessionDep
+    document_id: str, request: Request, caller: OrdersReader, services: ServicesDep, session: SessionDep
 ) -> Response:
     """One document as a PDF; the same bytes every time."""
     document = await documents.get(session, parse_id(document_id))
     if document is None or not (caller.sees_all or document.user_id == caller.user_id):
         raise NotFound("no such document")
-    return await _pdf(request, document)
+    return await _pdf(request, services, session, document)
 
 
 @router.get(
     "/v1/orders/{order_id}/receipt.pdf", operation_id="get_receipt", response_class=Response, responses=PDF
 )
-async def get_receipt(order_id: str, request: Request, caller: OrdersReader, session: SessionDep) -> Response:
+async def get_receipt(
+    order_id: str, request: Request, caller: OrdersReader, services: ServicesDep, session: SessionDep
+) -> Response:
     """The order's receipt, or its invoice where invoices are issued, as a PDF."""
     row = await own_order(session, caller, order_id)
     document = await documents.of_sale(session, row.id)
     if document is None:
         raise Conflict("a receipt is issued at payment", code="not_paid")
-    return await _pdf(request, document)
+    return await _pdf(request, services, session, document)
 
 
 @router.get(
@@ -88,23 +91,31 @@ async def get_receipt(order_id: str, request: Request, caller: OrdersReader, ses
     responses=PDF,
 )
 async def get_credit_note(
-    order_id: str, refund_id: str, request: Request, caller: OrdersReader, session: SessionDep
+    order_id: str,
+    refund_id: str,
+    request: Request,
+    caller: OrdersReader,
+    services: ServicesDep,
+    session: SessionDep,
 ) -> Response:
     """The credit note of a succeeded refund as a PDF."""
     row = await own_order(session, caller, order_id)
     document = await documents.credit_note_of(session, parse_id(refund_id))
     if document is None or document.order_id != row.id:
         raise NotFound("no credit note for this refund")
-    return await _pdf(request, document)
+    return await _pdf(request, services, session, document)
 
 
-async def _pdf(request: Request, document: DocumentRow) -> Response:
+async def _pdf(request: Request, services: Services, session: Session, document: DocumentRow) -> Response:
     etag = f'"{document.sha256}-{RENDERING}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
     if is_current(request, etag):
         return Response(status_code=304, headers=headers)
+    await session.close()  # its connection is not needed while the document waits for its turn
     # Beside the event loop: a page of Chinese takes half a second.
-    content = await asyncio.to_thread(render_receipt_pdf, ReceiptDocument.from_json(document.body))
+    content = await asyncio.get_running_loop().run_in_executor(
+        services.typesetting, render_receipt_pdf, ReceiptDocument.from_json(document.body)
+    )
     return Response(
         content,
         media_type="application/pdf",

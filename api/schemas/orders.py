@@ -19,6 +19,8 @@ def _known_locale(value: str) -> str:
 Locale = Annotated[
     str, Field(pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8}){0,3}$"), AfterValidator(_known_locale)
 ]
+# It has to find its place on a document.
+AddressLine = Annotated[ShortText, Field(max_length=200)]
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$", examples=["US"])]
 
 
@@ -28,10 +30,10 @@ class BillingAddress(Body):
     country: CountryCode
     postal_code: Annotated[ShortText, Field(max_length=20)] | None = None
     state: Annotated[str, Field(pattern=r"^[A-Z0-9-]{1,6}$", examples=["NY"])] | None = None
-    city: ShortText | None = None
-    line1: ShortText | None = None
-    line2: ShortText | None = None
-    name: ShortText | None = None
+    city: AddressLine | None = None
+    line1: AddressLine | None = None
+    line2: AddressLine | None = None
+    name: AddressLine | None = None
     tax_id: Annotated[ShortText, Field(max_length=30)] | None = None
 
 

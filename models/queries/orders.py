@@ -410,6 +410,19 @@ async def add_refunded(session: Session, order_id: str, amount: int) -> None:
     )
 
 
+async def seconds_since_unpaid(session: Session, user_id: str, nth_last: int) -> float | None:
+    """How long ago a user made the nth last of their orders that ended unpaid; None without so many."""
+    found = await session.execute(
+        text(
+            "SELECT extract(epoch FROM now() - created_at) FROM orders WHERE user_id = :user "
+            "AND payment_state IN ('expired', 'canceled') ORDER BY id DESC OFFSET :n LIMIT 1"
+        ),
+        {"user": user_id, "n": nth_last - 1},
+    )
+    seconds = found.scalar_one_or_none()
+    return None if seconds is None else float(seconds)
+
+
 async def release_held_seats(session: Session, order_id: str) -> list[str]:
     """Take the seats away from the order's lines; returns the items that get one back, in id order."""
     rows = await session.execute(

@@ -13,8 +13,9 @@ from sqlalchemy import text
 
 from api.main import create_app
 from config import Settings
-from domain.limits import ALL, CHECKOUT, DECLINES, LOGIN, PROMOTION
-from models.queries import inbox
+from domain.limits import ALL, CHECKOUT, DECLINES, LOGIN, PROMOTION, UNPAID
+from domain.orders import PaymentState
+from models.queries import inbox, orders
 from tests.api.callers import PASSWORD, Caller, Gateway
 from tests.api.test_reservations import order_of
 
@@ -151,6 +152,27 @@ async def test_who_is_declined_often_gets_no_further_intent(gateway: Gateway, ma
             ),
             {"id": order_id},
         )
+    assert await Caller(http, person.token).refused(*checkout) == (409, "cart_empty")
+
+
+async def test_who_lets_orders_end_unpaid_holds_no_further_seats(
+    gateway: Gateway, make_http: MakeHttp
+) -> None:
+    person, other = await gateway.person(), await gateway.person()
+    http = await make_http()
+    checkout = ("POST", "/v1/checkout", {"billing_address": {"country": "US", "postal_code": "10001"}})
+    for _ in range(UNPAID.times):
+        assert await Caller(http, person.token).refused(*checkout) == (409, "cart_empty")
+        await some_time_passes(gateway, CHECKOUT[0].seconds)
+        async with gateway.services.database.transaction() as session:
+            order_id = await order_of(session, person.user_id)
+            await orders.set_payment_state(session, order_id, PaymentState.EXPIRED)
+    answer = await Caller(http, person.token).send(*checkout)
+    assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+    assert UNPAID.seconds - 300 < int(answer.headers["Retry-After"]) <= UNPAID.seconds
+    assert await Caller(http, other.token).refused(*checkout) == (409, "cart_empty")
+    async with gateway.services.database.transaction() as session:  # one of them was paid after all
+        await orders.set_payment_state(session, order_id, PaymentState.PAID)
     assert await Caller(http, person.token).refused(*checkout) == (409, "cart_empty")
 
 

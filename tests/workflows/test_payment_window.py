@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from domain.limits import DECLINES
 from tests.workflows.bench import Bench, Placed, until
 
 SEAT = "live-workshop-2027"
@@ -91,3 +92,23 @@ async def test_money_that_comes_after_the_window_revives_the_order(bench: Bench)
     assert str((await bench.order(order.id)).status) == "pending_payment"
     await bench.take_events_in()
     assert await asyncio.wait_for(handle.result(), 60) == "fulfilled"
+
+
+async def test_an_order_whose_buyer_tries_card_after_card_ends(bench: Bench) -> None:
+    order, bystander = await bench.place("python-101"), await bench.place("python-101")
+    assert order.intent_id is not None
+    for _ in range(DECLINES.times - 1):
+        await bench.pay(order, "pm_card_chargeDeclined")
+    assert await intent_status(bench, order) == "requires_payment_method"
+
+    await bench.pay(order, "pm_card_chargeDeclined")
+    assert await asyncio.wait_for(bench.order_workflow(order.id).result(), 60) == "canceled"
+    assert await intent_status(bench, order) == "canceled"
+    ended = await bench.one(
+        "SELECT detail FROM order_event WHERE order_id = %s AND kind = 'order_canceled'", order.id
+    )
+    assert "too many declined payments" in ended["detail"]
+
+    await bench.pay(bystander, "pm_card_chargeDeclined")
+    await bench.pay(bystander)
+    assert await asyncio.wait_for(bench.order_workflow(bystander.id).result(), 60) == "fulfilled"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from api.audit import REASON_HEADER
 from api.error_codes import STATUS_BY_CODE
 from api.idempotency import CommerceRoute
 
@@ -111,7 +112,8 @@ def _by_form(route: CommerceRoute, operation: dict[str, Any]) -> Iterator[str]:
     names = any(place == "path" or (place == "query" and name.endswith("_id")) for place, name in parameters)
     if names or (has_body and route.access is not None):
         yield "not_found"
-    if has_body or any(place == "query" for place, _ in parameters) or _has_chosen_path(operation):
+    checked = any(place == "query" for place, _ in parameters) or _needs_reason(operation)
+    if has_body or checked or _has_chosen_path(operation):
         yield "invalid_request"
     if ("query", "cursor") in parameters:
         yield "invalid_cursor"
@@ -121,6 +123,13 @@ def _by_form(route: CommerceRoute, operation: dict[str, Any]) -> Iterator[str]:
         yield "precondition_failed"
     if route.takes_key:
         yield from ("idempotency_key_required", "idempotency_key_in_use", "idempotency_key_reused")
+
+
+def _needs_reason(operation: dict[str, Any]) -> bool:
+    return any(
+        parameter["name"] == REASON_HEADER and parameter["required"]
+        for parameter in operation.get("parameters", ())
+    )
 
 
 def _has_chosen_path(operation: dict[str, Any]) -> bool:

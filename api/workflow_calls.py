@@ -137,11 +137,17 @@ async def _ask(services: Services, start: _Start, update: Any, update_id: str, *
         id_reuse_policy=start.reuse,
         static_summary=start.summary,
     )
-    return await _translated(
-        lambda: services.temporal.execute_update_with_start_workflow(
-            update, args=given, start_workflow_operation=operation, id=update_id, rpc_timeout=_PATIENCE
+    try:
+        return await _translated(
+            lambda: services.temporal.execute_update_with_start_workflow(
+                update, args=given, start_workflow_operation=operation, id=update_id, rpc_timeout=_PATIENCE
+            )
         )
-    )
+    except WorkflowAlreadyStartedError:
+        # It has ended since an earlier try began it; what that try was to be told stands in its history.
+        ended = services.temporal.get_workflow_handle(start.workflow_id)
+        told = ended.get_update_handle_for(update, update_id)
+        return await _translated(lambda: told.result(rpc_timeout=_PATIENCE))
 
 
 async def ask_cancel(services: Services, order_id: str, command_id: str, by: str) -> str:
@@ -153,7 +159,8 @@ async def ask_cancel(services: Services, order_id: str, command_id: str, by: str
             CancelRequest(by),
             id=ids.cancel_update_id(command_id),
             rpc_timeout=_PATIENCE,
-        )
+        ),
+        ended_code="order_not_cancelable",
     )
 
 
@@ -163,20 +170,19 @@ async def check_temporal(client: Client) -> None:
         raise Unavailable("Temporal is not healthy")
 
 
-async def _translated(call: Callable[[], Awaitable[R]]) -> R:
+async def _translated(call: Callable[[], Awaitable[R]], *, ended_code: str = Conflict.code) -> R:
+    """What was called for; our errors. `ended_code` says that no workflow is there to answer any more."""
     try:
         return await call()
     except WorkflowUpdateFailedError as error:
         raise _refusal(error.cause) from error
     except WorkflowUpdateRPCTimeoutOrCancelledError as error:
         raise Unavailable(
-            "the order is being worked on; ask again with the same Idempotency-Key", retry_after_seconds=2
+            "this is being worked on; ask again with the same Idempotency-Key", retry_after_seconds=2
         ) from error
-    except WorkflowAlreadyStartedError as error:
-        raise Conflict("this has ended already", code="order_not_cancelable") from error
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
-            raise Conflict("the order has ended", code="order_not_cancelable") from error
+            raise Conflict("this has ended already", code=ended_code) from error
         raise Unavailable("the workflow engine is not reachable", retry_after_seconds=2) from error
     except RuntimeError as error:  # of a client that has not reached it yet
         raise Unavailable("the workflow engine is not reachable", retry_after_seconds=2) from error

@@ -42,10 +42,10 @@ async def checkout(
     if await orders.command(session, order_id) is None:
         accepted = request.headers.get("accept-language")
         await _record(services, session, commands, order_id, caller, body, accepted)
-    answer = await ask_checkout(services, order_id)
+    intent_id = await ask_checkout(services, order_id)
     return CheckoutAnswer(
         order=await order_answer(session, services, order_id),
-        payment=await _payment_to_make(services, session, order_id, answer.intent_id),
+        payment=await _payment_to_make(services, session, order_id, intent_id),
     )
 
 

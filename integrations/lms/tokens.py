@@ -138,7 +138,7 @@ def _read(jwk: dict[str, Any]) -> jwt.PyJWK | None:
     """The key; None when it is of a kind, or a form, that can't be read: the others count all the same."""
     try:
         return jwt.PyJWK(jwk)
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+    except (jwt.PyJWTError, NotImplementedError, ValueError, TypeError, KeyError):
         return None
 
 

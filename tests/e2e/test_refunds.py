@@ -188,7 +188,7 @@ async def test_a_failed_refund_is_issued_again_or_canceled_over_http(shop: Shop)
     await access_is(learner, order["id"], {COURSE: "granted"})
     await learner.wait_for_status(order["id"], "fulfilled")
     for verb in ("reissue", "cancel"):
-        again = await operator.send("POST", f"{path}/{verb}", {})
+        again = await operator.send("POST", f"{path}/{verb}", {}, reason="twice")
         assert (again.status_code, again.json()["code"]) == (409, "refund_not_failed")
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from api import idempotency as boundary
 from api.dependencies import Services
-from models.database import Session
+from models.database import Database, Session
 from models.queries import idempotency
 from tests.api.callers import Gateway
 from tests.api.storms import storm
@@ -145,6 +145,32 @@ async def test_planted_a_key_that_is_looked_up_first_lets_two_callers_through(ga
     assert await asyncio.gather(look_then_act(), look_then_act()) == [True, True]
     claims = await asyncio.gather(*(idempotency.claim(database, caller, key, "f") for _ in range(8)))
     assert sorted(claims) == [False] * 7 + [True]
+
+
+async def test_nobody_runs_between_a_claim_and_the_request_that_made_it(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or two requests would take themselves for the first one."""
+    made, key = await endpoint(gateway), str(uuid.uuid4())
+    path = f"/v1/webhook-endpoints/{made}/rotate-secret"
+    claimed, go_on = asyncio.Event(), asyncio.Event()
+    claim = idempotency.claim
+
+    async def slow_claim(database: Database, caller: str, name: str, fingerprint: str) -> bool:
+        fresh = await claim(database, caller, name, fingerprint)
+        if not claimed.is_set():
+            claimed.set()
+            await go_on.wait()
+        return fresh
+
+    monkeypatch.setattr(boundary.idempotency, "claim", slow_claim)
+    first = asyncio.create_task(gateway.operator.send("POST", path, key=key))
+    await claimed.wait()
+    in_use = (409, "idempotency_key_in_use")
+    assert await gateway.operator.refused("POST", path, key=key) == in_use
+    go_on.set()
+    assert (await first).status_code == 200
+    assert await rotations(gateway, made) == 1
 
 
 async def storm_of_endpoints(gateway: Gateway) -> set[str]:

@@ -1,9 +1,10 @@
-"""What an operator or a machine does is logged in the transaction of its effect."""
+"""What an operator or a machine does is logged in the transaction of its effect, once, and why."""
 
 import json
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
 
-from fastapi import Request, Response
+from fastapi import Header, Request, Response
 
 from api.dependencies import Access, Principal
 from api.problems import current_request_id
@@ -11,39 +12,89 @@ from models.database import Session
 from models.queries import audit
 from models.queries.audit import Action
 
+REASON_HEADER = "X-Audit-Reason"
+_REASON_KEPT = 500
+REASON_SAYS = "Why; kept in the audit log, as UTF-8."
+AuditReason = Annotated[
+    str,
+    Header(
+        alias=REASON_HEADER, min_length=1, max_length=_REASON_KEPT, pattern=r"\S", description=REASON_SAYS
+    ),
+]
+_MAKES = frozenset({201, 202})
 _SECRET = frozenset({"password", "secret", "refresh_token", "client_secret", "api_key"})
 _BODY_KEPT = 16 * 1024
-_REASON_KEPT = 500
 
 
-async def log_action(
-    request: Request, session: Session, response: Response, *, action: str, access: Access | None, body: bytes
+@dataclass(frozen=True, slots=True)
+class Write:
+    """The write that is being served: its operation, who may use it, the status of its good answer, what was
+    sent. `CommerceRoute` keeps it in the request's state."""
+
+    action: str
+    access: Access | None
+    status_code: int | None
+    body: bytes
+
+
+async def log_answer(request: Request, session: Session, response: Response) -> None:
+    """Log a write that was decided: done, or refused by a rule. The entry of one that began is completed."""
+    code = _object(bytes(response.body)).get("code") if response.status_code >= 400 else None
+    makes = response.status_code in _MAKES
+    await _log(request, session, makes=makes, status_code=response.status_code, code=code)
+
+
+async def log_begun(request: Request, session: Session) -> None:
+    """Log a write whose effect goes on without this request; its answer completes the entry."""
+    write: Write = request.state.write
+    await _log(request, session, makes=write.status_code in _MAKES, status_code=None, code=None)
+
+
+async def _log(
+    request: Request, session: Session, *, makes: bool, status_code: int | None, code: str | None
 ) -> None:
-    """Log a write that was decided: done, or refused by a rule. Nothing of plain learners and instructors."""
+    """Nothing of plain learners and instructors."""
     principal = cast(Principal | None, getattr(request.state, "principal", None))
     if principal is None or not principal.sees_all:
         return
-    asked = _object(body)
+    write: Write = request.state.write
+    asked = _object(write.body)
     # What anybody may send (a checkout, say) can hold the sender's own address: its body is not kept.
-    powers = access is not None and bool(access.roles)
+    powers = write.access is not None and bool(write.access.roles)
     objects = [str(value) for value in request.path_params.values()]
-    if response.status_code in (201, 202):
+    if makes:
         objects.append(request.state.object_id)
-    reason = asked.get("reason")
     await audit.add(
         session,
         Action(
             actor_kind="machine" if principal.is_machine else "operator",
             actor_id=principal.user_id,
-            action=action,
+            action=write.action,
             objects=[entry[:200].replace("\0", "") for entry in objects],
             request_id=current_request_id(),
-            status_code=response.status_code,
-            code=_object(bytes(response.body)).get("code") if response.status_code >= 400 else None,
-            reason=reason[:_REASON_KEPT] if isinstance(reason, str) else None,
-            request=_kept(asked, len(body)) if powers else None,
+            status_code=status_code,
+            code=code,
+            reason=_reason(request, asked),
+            request=_kept(asked, len(write.body)) if powers else None,
         ),
+        write_id=request.state.object_id,
     )
+
+
+def _reason(request: Request, asked: dict[str, Any]) -> str | None:
+    """Why: a body's `reason` where there is one, else what the header says."""
+    said = asked.get("reason")
+    if not isinstance(said, str):
+        said = _as_typed(request.headers.get(REASON_HEADER, ""))
+    return said.strip()[:_REASON_KEPT] or None
+
+
+def _as_typed(header: str) -> str:
+    """The text of a header: UTF-8, as clients send it, where it is; the server reads all as Latin-1."""
+    try:
+        return header.encode("latin-1").decode()
+    except ValueError:
+        return header
 
 
 def _object(body: bytes) -> dict[str, Any]:

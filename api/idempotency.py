@@ -1,9 +1,9 @@
 """`Idempotency-Key` on every write, and the one transaction of a request.
 
-The key, its fingerprint and the id of the new object are committed before anything starts. The request
-then holds a row lock on that record for its whole length: a second caller finds it locked and is told
-`idempotency_key_in_use`; a crash of this process ends its connection, and with it the lock. The answer
-is stored in the transaction of the effect.
+A request holds a lock on its key for its whole length: a second caller is told `idempotency_key_in_use`;
+a crash of this process ends its connection, and with it the lock. The key, its fingerprint and the id of the
+new object are committed before anything starts. The answer is stored in the transaction of the effect; a
+first request that came to nothing takes its claim back.
 """
 
 import asyncio
@@ -13,14 +13,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
-from api.audit import log_action
+from api.audit import Write, log_answer
 from api.dependencies import Access, Services, authenticate, recognize, services_of
 from api.etags import add_digest, is_current, not_modified
-from api.problems import problem_response
+from api.problems import problem_response, status_of
 from api.rate_limits import forgive, limits_of, take_attempt
-from domain.errors import CommerceError, Conflict, InvalidInput, Unavailable
+from domain.errors import CommerceError, InvalidInput, Unavailable
 from domain.ids import email_caller
 from domain.limits import ANY
 from models.database import Session
@@ -37,6 +39,8 @@ _INBOUND = "/v1/webhooks/"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNFINGERPRINTED = frozenset({"password"})
 _STORED_REFUSALS = frozenset({409, 422})
+# By these a route refuses; whatever else ends a request leaves open how far it came.
+_COME_TO_NOTHING = (CommerceError, RequestValidationError, HTTPException)
 # Of a replayed answer its own: made for each response.
 _OWN_HEADERS = frozenset({"content-length", "x-request-id"})
 _QUOTED = re.compile(r'^"((?:[^"\\]|\\["\\])*)"$')
@@ -106,13 +110,14 @@ class CommerceRoute(APIRoute):
         async def serve(request: Request) -> Response:
             services = services_of(request)
             await recognize(request)
-            await take_attempt(request, services, general, own_limits)
+            await take_attempt(request, services, general, own_limits, anybody=self.access is None)
             async with services.database.session() as session:
                 request.state.session = session
                 if takes_key:
-                    return await _run_once(request, services, session, tagged, self, reruns=reruns)
-                response = await tagged(request)
-                await session.commit()
+                    response = await _run_once(request, services, session, tagged, self, reruns=reruns)
+                else:
+                    response = await tagged(request)
+                    await session.commit()
             await forgive(request, services, own_limits, response)
             etag = response.headers.get("etag")
             if request.method == "GET" and etag is not None and is_current(request, etag):
@@ -135,24 +140,33 @@ async def _run_once(
     caller = _caller(request, body, registers=reruns)
     key = read_key(request)
     prints = services.sealer.fingerprints(_fingerprinted(request, body))
+    await idempotency.hold(session, caller, key)
     fresh = await idempotency.claim(services.commands, caller, key, prints[0])
-    record = await idempotency.lock(session, caller, key)
+    record = await idempotency.read(session, caller, key)
     if record.fingerprint not in prints:
         raise InvalidInput(
             "this key was used with another method, path or body", code="idempotency_key_reused"
         )
     replayed = record.status_code is not None
-    if replayed and not reruns:
+    if record.status_code is not None and not (reruns and record.status_code < 300):
         return _replay(services, record, caller, key)
     request.state.object_id = record.object_id
     request.state.resuming = not fresh
-    response = await _call_in_savepoint(request, session, call)
+    request.state.write = Write(route.operation_id or route.name, route.access, route.status_code, body)
+    request.state.effect_possible = False
+    try:
+        response = await _call_in_savepoint(request, session, call)
+    except _COME_TO_NOTHING as refusal:
+        if fresh and _status_of(refusal) < 500 and not request.state.effect_possible:
+            await idempotency.release(session, caller, key)
+            await session.commit()
+        raise
     if response.status_code < 300 or response.status_code in _STORED_REFUSALS:
-        sealed = _seal(services, response, caller, key) if not reruns else b""
         if not replayed:
-            await idempotency.store(session, caller, key, response.status_code, sealed)
-            name = route.operation_id or route.name
-            await log_action(request, session, response, action=name, access=route.access, body=body)
+            # What holds fresh secrets is made again, not kept.
+            kept = b"" if reruns and response.status_code < 300 else _seal(services, response, caller, key)
+            await idempotency.store(session, caller, key, response.status_code, kept)
+            await log_answer(request, session, response)
         await session.commit()
     if replayed:
         response.headers["Idempotent-Replayed"] = "true"
@@ -160,20 +174,31 @@ async def _run_once(
 
 
 async def _call_in_savepoint(request: Request, session: Session, call: Handler) -> Response:
-    """Undo the effect of a refused request without letting go of the record's lock."""
+    """Undo the effect of a refused request without letting go of the key."""
     savepoint = await session.begin_nested()
     try:
         response = await call(request)
         await session.flush()
-    except Conflict as refusal:
+    except _COME_TO_NOTHING as refusal:
         await savepoint.rollback()
-        return problem_response(request, refusal)
-    except InvalidInput as refusal:
-        await savepoint.rollback()
-        return problem_response(request, refusal)
+        if isinstance(refusal, CommerceError) and _is_decided(refusal):
+            return problem_response(request, refusal)
+        raise
     if savepoint.is_active:
         await savepoint.commit()
     return response
+
+
+def _is_decided(refusal: CommerceError) -> bool:
+    """Refused by a rule of ours, or for what exists. What the LMS finds wrong in a field can be corrected."""
+    status = status_of(refusal)
+    return status == 409 or (status == 422 and isinstance(refusal, InvalidInput))
+
+
+def _status_of(refusal: Exception) -> int:
+    if isinstance(refusal, CommerceError):
+        return status_of(refusal)
+    return refusal.status_code if isinstance(refusal, HTTPException) else 422
 
 
 def _caller(request: Request, body: bytes, *, registers: bool) -> str:
@@ -183,8 +208,7 @@ def _caller(request: Request, body: bytes, *, registers: bool) -> str:
         email = str(json.loads(body)["email"])
     except (ValueError, KeyError, TypeError, RecursionError):
         email = ""
-    # What is no address is refused by the route; until then it only has to be a key.
-    return email_caller(email[:320] if email.isprintable() and email.isascii() else "")
+    return email_caller(email)
 
 
 def _fingerprinted(request: Request, body: bytes) -> bytes:

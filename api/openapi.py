@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.audit import REASON_HEADER, REASON_SAYS
 from api.dependencies import Access
 from api.error_codes import ERROR_CODES
 from api.examples import add_examples
@@ -113,6 +114,9 @@ _ETAG: dict[str, Any] = {
         "schema": {"type": "string"},
     }
 }
+# Operators do these, too, with what is not theirs.
+_ALSO_BY_OPERATORS = frozenset({"cancel_order", "resolve_line"})
+_AUDIT_REASON = _HEADER | {"name": REASON_HEADER, "description": REASON_SAYS}
 _RETRY_AFTER: dict[str, Any] = {
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}
 }
@@ -174,6 +178,8 @@ def _complete(schema: dict[str, Any], route: CommerceRoute, public_url: str) -> 
             parameters.append(_KEY_HEADER)
         if route.operation_id in _VERSIONED:
             parameters.append(_IF_MATCH)
+        if _has_a_reason_to_ask(route) and not _asks_why(operation, schema["components"]["schemas"]):
+            parameters.append(_AUDIT_REASON)
         good = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
         if route.operation_id in _TAGGED:
             good["headers"] = _ETAG
@@ -184,6 +190,23 @@ def _complete(schema: dict[str, Any], route: CommerceRoute, public_url: str) -> 
         operation["responses"].pop("422", None)
         for status, codes in codes_of(route, operation).items():
             operation["responses"][str(status)] = _problem_answer(status, codes, public_url)
+
+
+def _has_a_reason_to_ask(route: CommerceRoute) -> bool:
+    """Whether it is a write by the powers of an operator."""
+    powers = route.access is not None and bool(route.access.roles)
+    return route.takes_key and (powers or route.operation_id in _ALSO_BY_OPERATORS)
+
+
+def _asks_why(operation: dict[str, Any], schemas: dict[str, Any]) -> bool:
+    """Whether the operation has a place for the reason already, in its body or as a header that it needs."""
+    if any(parameter["name"] == REASON_HEADER for parameter in operation["parameters"]):
+        return True
+    media = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    body = media.get("schema", {})
+    shapes = [body, *body.get("anyOf", ())]
+    named = [schemas[shape["$ref"].rpartition("/")[2]] for shape in shapes if "$ref" in shape]
+    return any("reason" in shape.get("properties", {}) for shape in named)
 
 
 def _problem_answer(status: int, codes: list[str], public_url: str) -> dict[str, Any]:

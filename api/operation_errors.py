@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from api.audit import REASON_HEADER
 from api.error_codes import STATUS_BY_CODE
 from api.idempotency import CommerceRoute
 
@@ -15,11 +16,10 @@ _PRICING = (
 )
 _REFUND = (
     *("refund_exceeds_paid", "not_paid", "dispute_open", "refund_window_closed", "refund_unknown"),
-    *("dispute_unknown", "currency_mismatch", "order_not_cancelable", "conflict"),
+    *("dispute_unknown", "currency_mismatch", "conflict"),
 )
 _CORRECTION = (
     *("currency_mismatch", "share_too_small", "share_lowered", "write_off_exceeds_debt", "conflict"),
-    "order_not_cancelable",
 )
 
 # What an operation answers beyond what all of its form do (see `codes_of`).
@@ -42,7 +42,7 @@ OWN_CODES: dict[str, tuple[str, ...]] = {
     "checkout": (
         *_CART,
         *_PRICING,
-        *("affiliate_unknown", "payment_refused", "order_not_cancelable", "unknown_currency", "conflict"),
+        *("affiliate_unknown", "payment_refused", "unknown_currency", "conflict"),
     ),
     "cancel_order": ("order_not_cancelable", "payment_refused", "processor_unavailable"),
     "get_my_erasure": ("not_found",),
@@ -50,14 +50,14 @@ OWN_CODES: dict[str, tuple[str, ...]] = {
     "create_refund": (*_REFUND, "unknown_currency", *_LMS),
     "reissue_refund": (*_REFUND, "refund_not_failed"),
     "cancel_refund": (*_REFUND, "refund_not_failed", "refund_not_cancelable"),
-    "submit_dispute_evidence": ("dispute_over", "evidence_submitted", "conflict", "order_not_cancelable"),
-    "accept_dispute": ("dispute_over", "evidence_submitted", "conflict", "order_not_cancelable"),
+    "submit_dispute_evidence": ("dispute_over", "evidence_submitted", "conflict"),
+    "accept_dispute": ("dispute_over", "evidence_submitted", "conflict"),
     "create_adjustment": (*_REFUND, "unknown_currency"),
     "grant_store_credit": (
         *("unknown_user", "unknown_currency", "dispute_open", "not_paid", "refund_exceeds_paid"),
-        *("order_not_cancelable", "currency_mismatch", "conflict"),
+        *("currency_mismatch", "conflict"),
     ),
-    "retry_entitlement": ("entitlement_not_failed", "conflict", "order_not_cancelable"),
+    "retry_entitlement": ("entitlement_not_failed", "conflict"),
     "close_task": ("task_closed",),
     "create_tax_rate": ("tax_rate_exists", "tax_rate_invalid"),
     "create_split_rule": (
@@ -111,7 +111,8 @@ def _by_form(route: CommerceRoute, operation: dict[str, Any]) -> Iterator[str]:
     names = any(place == "path" or (place == "query" and name.endswith("_id")) for place, name in parameters)
     if names or (has_body and route.access is not None):
         yield "not_found"
-    if has_body or any(place == "query" for place, _ in parameters) or _has_chosen_path(operation):
+    checked = any(place == "query" for place, _ in parameters) or _needs_reason(operation)
+    if has_body or checked or _has_chosen_path(operation):
         yield "invalid_request"
     if ("query", "cursor") in parameters:
         yield "invalid_cursor"
@@ -121,6 +122,13 @@ def _by_form(route: CommerceRoute, operation: dict[str, Any]) -> Iterator[str]:
         yield "precondition_failed"
     if route.takes_key:
         yield from ("idempotency_key_required", "idempotency_key_in_use", "idempotency_key_reused")
+
+
+def _needs_reason(operation: dict[str, Any]) -> bool:
+    return any(
+        parameter["name"] == REASON_HEADER and parameter["required"]
+        for parameter in operation.get("parameters", ())
+    )
 
 
 def _has_chosen_path(operation: dict[str, Any]) -> bool:

@@ -28,6 +28,7 @@ _SENT_BY_FRONT_ENDS = (
     "Idempotency-Key",
     "If-Match",
     "If-None-Match",
+    "X-Audit-Reason",
     "X-Namespace",  # of the Temporal UI, which has payloads opened here
     "X-Request-Id",
 )

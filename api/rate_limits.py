@@ -25,7 +25,8 @@ _SWEEP_ONE_IN = 200
 
 
 def limited(limits: Sequence[Limit]) -> Callable[[F], F]:
-    """Mark an endpoint with limits of its own. Operators and machines are not held to them."""
+    """Mark an endpoint with limits of its own. Operators and machines are not held to them, but where anybody
+    may call: there it does not matter who does."""
 
     def mark(endpoint: F) -> F:
         endpoint.__dict__["limits"] = tuple(limits)
@@ -41,13 +42,14 @@ def limits_of(endpoint: Callable[..., Any]) -> tuple[Limit, ...]:
 
 
 async def take_attempt(
-    request: Request, services: Services, limits: Sequence[Limit], own: Sequence[Limit]
+    request: Request, services: Services, limits: Sequence[Limit], own: Sequence[Limit], *, anybody: bool
 ) -> None:
-    """Count the request under each limit; RateLimited when one is reached. `own`: the endpoint's."""
+    """Count the request under each limit; RateLimited when one is reached. `own`: the endpoint's, which
+    `anybody` may call."""
     if services.rate_limit_factor == 0:
         return
     principal = _principal(request)
-    if principal is None or not principal.sees_all:
+    if anybody or principal is None or not principal.sees_all:
         limits = (*limits, *own)
     if random.randrange(_SWEEP_ONE_IN) == 0:
         async with services.commands.transaction() as session:
@@ -108,9 +110,10 @@ async def _key(request: Request, principal: Principal | None, limit: Limit) -> s
 
 
 async def _account(request: Request) -> str:
-    """A digest of the user name: the table of counts holds no personal data."""
+    """A digest of the user name, or of the email that is registered: counts hold no personal data."""
     try:
-        name = str(json.loads(await request.body())["username"])
+        asked = json.loads(await request.body())
+        name = str(asked["username"] if "username" in asked else asked["email"])
     except (ValueError, KeyError, TypeError, RecursionError):
         name = ""
     return hashlib.sha256(name.strip().lower().encode("utf-8", "surrogatepass")).hexdigest()

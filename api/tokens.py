@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from domain.errors import Unauthenticated
 
 ALGORITHM = "EdDSA"
+# What a token may be signed with; what it says of itself chooses nothing.
+ALGORITHMS = (ALGORITHM,)
 TYPE = "at+jwt"  # RFC 9068
 _REQUIRED = ["exp", "iat", "iss", "aud", "sub", "jti"]
 _MAX_TOKEN_LENGTH = 4096
@@ -90,7 +92,7 @@ class TokenIssuer:
             raise _bad()
         try:
             header = jwt.get_unverified_header(token)
-            if header.get("typ") != TYPE or header.get("alg") != ALGORITHM or "crit" in header:
+            if header.get("typ") != TYPE or header.get("alg") not in ALGORITHMS or "crit" in header:
                 raise _bad()
             kid = header.get("kid")
             public = self._public.get(kid) if isinstance(kid, str) else None
@@ -99,7 +101,7 @@ class TokenIssuer:
             claims: dict[str, Any] = jwt.decode(
                 token,
                 public,
-                algorithms=[ALGORITHM],
+                algorithms=ALGORITHMS,
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=_LEEWAY_SECONDS,

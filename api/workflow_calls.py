@@ -42,9 +42,9 @@ R = TypeVar("R")
 _PATIENCE = timedelta(seconds=10)
 
 
-async def ask_checkout(services: Services, order_id: str) -> CheckoutAnswer:
-    """Start the order's workflow, or find it, and wait until its payment can begin."""
-    answer: CheckoutAnswer = await _ask(
+async def ask_checkout(services: Services, order_id: str) -> str | None:
+    """Start the order's workflow, or find it, and wait until it can be paid; its intent, if any."""
+    answer: CheckoutAnswer | None = await _ask(
         services,
         _Start(
             CheckoutWorkflow.run,
@@ -55,10 +55,10 @@ async def ask_checkout(services: Services, order_id: str) -> CheckoutAnswer:
         CheckoutWorkflow.checkout,
         ids.CHECKOUT_UPDATE_ID,
     )
-    return answer
+    return None if answer is None else answer.intent_id
 
 
-async def ask_refund(services: Services, refund_id: str) -> str:
+async def ask_refund(services: Services, refund_id: str) -> None:
     """Start the refund's workflow, or find it, and wait until the money is reserved."""
     start = _Start(
         RefundWorkflow.run,
@@ -66,10 +66,10 @@ async def ask_refund(services: Services, refund_id: str) -> str:
         ids.refund_workflow_id(refund_id),
         f"Refund {refund_id}",
     )
-    return str(await _ask(services, start, RefundWorkflow.request, ids.REFUND_UPDATE_ID))
+    await _ask(services, start, RefundWorkflow.request, ids.REFUND_UPDATE_ID)
 
 
-async def ask_correction(services: Services, correction_id: str) -> str:
+async def ask_correction(services: Services, correction_id: str) -> None:
     """Start a correction of a payee's money, or find it, and wait until it is done."""
     start = _Start(
         CorrectionWorkflow.run,
@@ -77,10 +77,10 @@ async def ask_correction(services: Services, correction_id: str) -> str:
         ids.correction_workflow_id(correction_id),
         f"Correction {correction_id}",
     )
-    return str(await _ask(services, start, CorrectionWorkflow.request, ids.CORRECTION_UPDATE_ID))
+    await _ask(services, start, CorrectionWorkflow.request, ids.CORRECTION_UPDATE_ID)
 
 
-async def ask_store_credit(services: Services, grant_id: str) -> str:
+async def ask_store_credit(services: Services, grant_id: str) -> None:
     """Start the gift of store credit, or find it, and wait until it is in the books."""
     start = _Start(
         StoreCreditWorkflow.run,
@@ -88,7 +88,7 @@ async def ask_store_credit(services: Services, grant_id: str) -> str:
         ids.store_credit_workflow_id(grant_id),
         f"Store credit {grant_id}",
     )
-    return str(await _ask(services, start, StoreCreditWorkflow.request, ids.STORE_CREDIT_UPDATE_ID))
+    await _ask(services, start, StoreCreditWorkflow.request, ids.STORE_CREDIT_UPDATE_ID)
 
 
 async def ask_resolution(
@@ -100,7 +100,7 @@ async def ask_resolution(
     item_id: str | None,
     by: str,
     user_id: str,
-) -> str:
+) -> None:
     """Have a question's workflow carry a choice out; Conflict or InvalidInput when it can't be."""
     start = _Start(
         ResolutionWorkflow.run,
@@ -112,7 +112,7 @@ async def ask_resolution(
     )
     decision = ResolutionDecision(resolution_id, command_id, by, choice, item_id, user_id)
     update_id = ids.resolve_update_id(command_id)
-    return str(await _ask(services, start, ResolutionWorkflow.resolve, update_id, decision))
+    await _ask(services, start, ResolutionWorkflow.resolve, update_id, decision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,11 @@ class _Start:
 
 
 async def _ask(services: Services, start: _Start, update: Any, update_id: str, *given: object) -> Any:
-    """The answer of an update, by update-with-start: the same update id gets the same answer."""
+    """The answer of an update, by update-with-start: the same update id gets the same answer.
+
+    None of a workflow that ran to its end without being asked, as one that the recovery began: what it did
+    stands in its row.
+    """
     operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
         start.run,
         start.given,
@@ -137,11 +141,14 @@ async def _ask(services: Services, start: _Start, update: Any, update_id: str, *
         id_reuse_policy=start.reuse,
         static_summary=start.summary,
     )
-    return await _translated(
-        lambda: services.temporal.execute_update_with_start_workflow(
-            update, args=given, start_workflow_operation=operation, id=update_id, rpc_timeout=_PATIENCE
+    try:
+        return await _translated(
+            lambda: services.temporal.execute_update_with_start_workflow(
+                update, args=given, start_workflow_operation=operation, id=update_id, rpc_timeout=_PATIENCE
+            )
         )
-    )
+    except WorkflowAlreadyStartedError:
+        return None
 
 
 async def ask_cancel(services: Services, order_id: str, command_id: str, by: str) -> str:
@@ -153,7 +160,8 @@ async def ask_cancel(services: Services, order_id: str, command_id: str, by: str
             CancelRequest(by),
             id=ids.cancel_update_id(command_id),
             rpc_timeout=_PATIENCE,
-        )
+        ),
+        ended_code="order_not_cancelable",
     )
 
 
@@ -163,20 +171,19 @@ async def check_temporal(client: Client) -> None:
         raise Unavailable("Temporal is not healthy")
 
 
-async def _translated(call: Callable[[], Awaitable[R]]) -> R:
+async def _translated(call: Callable[[], Awaitable[R]], *, ended_code: str = Conflict.code) -> R:
+    """What was called for; our errors. `ended_code` says that no workflow is there to answer any more."""
     try:
         return await call()
     except WorkflowUpdateFailedError as error:
         raise _refusal(error.cause) from error
     except WorkflowUpdateRPCTimeoutOrCancelledError as error:
         raise Unavailable(
-            "the order is being worked on; ask again with the same Idempotency-Key", retry_after_seconds=2
+            "this is being worked on; ask again with the same Idempotency-Key", retry_after_seconds=2
         ) from error
-    except WorkflowAlreadyStartedError as error:
-        raise Conflict("this has ended already", code="order_not_cancelable") from error
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
-            raise Conflict("the order has ended", code="order_not_cancelable") from error
+            raise Conflict("this has ended already", code=ended_code) from error
         raise Unavailable("the workflow engine is not reachable", retry_after_seconds=2) from error
     except RuntimeError as error:  # of a client that has not reached it yet
         raise Unavailable("the workflow engine is not reachable", retry_after_seconds=2) from error

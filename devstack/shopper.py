@@ -65,12 +65,14 @@ class Shopper:
         await self._http.aclose()
 
     async def send(
-        self, method: str, path: str, body: Any = None, *, key: str | None = None
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, reason: str | None = None
     ) -> httpx.Response:
         """One request as it is; writes get a fresh Idempotency-Key unless one is given."""
         headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
         if method != "GET":
             headers["Idempotency-Key"] = key or str(uuid.uuid4())
+        if reason is not None:
+            headers["X-Audit-Reason"] = reason
         return await self._http.request(method, f"{self.base_url}{path}", json=body, headers=headers)
 
     async def insist(self, method: str, path: str, body: Any = None) -> httpx.Response:
@@ -82,9 +84,11 @@ class Shopper:
                 return answer
             await asyncio.sleep(0.5)
 
-    async def call(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
+    async def call(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, reason: str | None = None
+    ) -> Any:
         """One request; its JSON, or ApiProblem."""
-        response = await self.send(method, path, body, key=key)
+        response = await self.send(method, path, body, key=key, reason=reason)
         if response.status_code >= 400:
             raise ApiProblem(response)
         return response.json() if response.content else None

@@ -219,8 +219,8 @@ def key_caller(key_id: str) -> str:
 
 
 def email_caller(email: str) -> str:
-    """Somebody who registers: there is no user yet."""
-    return f"email/{email.lower()}"
+    """Somebody who registers: there is no user yet. A digest: any text will do, and none is shown."""
+    return f"email/{sha256(email.lower().encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 # --- Payees ------------------------------------------------------------------------------------------

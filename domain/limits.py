@@ -36,8 +36,9 @@ LOGIN = (
     Limit("login_account", By.ACCOUNT, 10, 900, forgiven=True),
     Limit("login_address", By.ADDRESS, 100, 900, forgiven=True),
 )
-# Accounts made in bulk, for what has a limit by user.
-REGISTER = (Limit("register", By.ADDRESS, 200, 3600),)
+# Accounts made in bulk, for what has a limit by user. A retry registers an account that is there by its
+# password, so that each try may be a guess at one: counted with the logins.
+REGISTER = (Limit("register", By.ADDRESS, 200, 3600), LOGIN[0])
 # Guessing of promotion codes.
 PROMOTION = (Limit("promotion", By.USER, 20, 600), Limit("promotion_address", By.ADDRESS, 300, 600))
 # Testing of stolen cards: each checkout is a payment intent to try one with.
@@ -49,4 +50,4 @@ UNPAID = Limit("unpaid", By.USER, 10, 86_400)
 # Buying and returning in circles.
 REFUND = (Limit("refund", By.USER, 10, 3600),)
 
-ALL = (*ANY, *LOGIN, *REGISTER, *PROMOTION, *CHECKOUT, DECLINES, UNPAID, *REFUND)
+ALL = (*ANY, *LOGIN, REGISTER[0], *PROMOTION, *CHECKOUT, DECLINES, UNPAID, *REFUND)

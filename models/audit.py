@@ -12,7 +12,7 @@ from models.columns import created, json_object, primary_key, text_list, whole
 
 class AuditEntry(SQLModel, table=True):
     """One action of an operator, a machine or a command. Rows are added, never changed, and ended after a
-    year or more."""
+    year or more; that of a write whose effect goes on by itself gets the status of its answer, once."""
 
     __tablename__ = "audit_entry"
     __table_args__ = (
@@ -31,4 +31,5 @@ class AuditEntry(SQLModel, table=True):
     reason: str | None
     request: dict[str, Any] | None = json_object(nullable=True)
     request_id: str = Field(index=True)
+    write_id: UUID | None = Field(default=None, unique=True)
     created_at: datetime = created()

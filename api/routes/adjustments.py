@@ -4,6 +4,7 @@ from typing import Annotated, TypeVar, cast
 
 from fastapi import APIRouter, Body
 
+from api.commands import CommandsDep
 from api.dependencies import NewObjectId, Operator, ServicesDep, SessionDep
 from api.idempotency import CommerceRoute
 from api.routes.orders import own_order
@@ -26,6 +27,7 @@ async def create_adjustment(
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     adjustment_id: NewObjectId,
 ) -> AdjustmentAnswer:
     """Give something back and leave the access: goodwill, which the platform bears (as a refund, or `as`
@@ -36,14 +38,14 @@ async def create_adjustment(
     asked = {"order_id": row.id, "amount": body.amount.amount, "reason": body.reason}
     if body.given_as == "store_credit":
         asked |= {"user_id": row.user_id, "currency": row.currency}
-        async with services.commands.transaction() as first:
+        async with commands.transaction() as first:
             await orders.record_command(first, adjustment_id, "store_credit", caller.user_id, asked)
         await ask_store_credit(services, adjustment_id)
         return AdjustmentAnswer(
             adjustment=adjustment_of_grant(_found(await store_credit.grant(session, adjustment_id)))
         )
     asked |= {"kind": body.kind, "lines": None, "keep_access": True}
-    async with services.commands.transaction() as first:
+    async with commands.transaction() as first:
         await orders.record_command(first, adjustment_id, "refund", caller.user_id, asked)
     await ask_refund(services, adjustment_id)
     return AdjustmentAnswer(

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request
 
+from api.commands import Commands, CommandsDep
 from api.dependencies import NewObjectId, Principal, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.rate_limits import limited, refuse_who_does_not_pay
@@ -31,6 +32,7 @@ async def checkout(
     caller: SignedIn,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     order_id: NewObjectId,
 ) -> CheckoutAnswer:
     """Check out the open cart. The order's id is committed before its workflow starts.
@@ -39,17 +41,18 @@ async def checkout(
     """
     if await orders.command(session, order_id) is None:
         accepted = request.headers.get("accept-language")
-        await _record(services, session, order_id, caller, body, accepted)
-    answer = await ask_checkout(services, order_id)
+        await _record(services, session, commands, order_id, caller, body, accepted)
+    intent_id = await ask_checkout(services, order_id)
     return CheckoutAnswer(
         order=await order_answer(session, services, order_id),
-        payment=await _payment_to_make(services, session, order_id, answer.intent_id),
+        payment=await _payment_to_make(services, session, order_id, intent_id),
     )
 
 
 async def _record(
     services: Services,
     session: SessionDep,
+    commands: Commands,
     order_id: str,
     caller: Principal,
     body: CheckoutBody,
@@ -77,7 +80,7 @@ async def _record(
         "channel": body.channel,
         "affiliate_id": None if affiliate is None else affiliate.id,
     }
-    async with services.commands.transaction() as first:
+    async with commands.transaction() as first:
         await orders.record_command(first, order_id, "checkout", caller.user_id, command)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
 
+from api.commands import Commands, CommandsDep
 from api.dependencies import NewObjectId, Operator, Services, ServicesDep, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -37,9 +38,15 @@ def _view(row: CorrectionRow) -> CorrectionView:
 
 
 async def _run(
-    services: Services, session: Session, correction_id: str, kind: str, user_id: str, body: dict[str, Any]
+    services: Services,
+    session: Session,
+    commands: Commands,
+    correction_id: str,
+    kind: str,
+    user_id: str,
+    body: dict[str, Any],
 ) -> CorrectionView:
-    async with services.commands.transaction() as first:
+    async with commands.transaction() as first:
         await orders.record_command(first, correction_id, kind, user_id, body)
     await ask_correction(services, correction_id)
     row = await payees.correction(session, correction_id)
@@ -54,6 +61,7 @@ async def write_off_payee(
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     correction_id: NewObjectId,
 ) -> CorrectionView:
     """Give up what a payee owes us; 409 `write_off_exceeds_debt` for more than that, now or at
@@ -67,7 +75,7 @@ async def write_off_payee(
         "reason": body.reason,
         "effective_at": None if body.effective_at is None else body.effective_at.isoformat(),
     }
-    return await _run(services, session, correction_id, "write_off", caller.user_id, asked)
+    return await _run(services, session, commands, correction_id, "write_off", caller.user_id, asked)
 
 
 @router.post("/v1/earnings/reassignments", status_code=201, operation_id="reassign_earnings")
@@ -76,6 +84,7 @@ async def reassign_earnings(
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     correction_id: NewObjectId,
 ) -> CorrectionView:
     """Move earnings to the payee they belong to: reversed there, accrued here, held as the line's are."""
@@ -93,7 +102,7 @@ async def reassign_earnings(
         "amount": body.amount.amount,
         "reason": body.reason,
     }
-    return await _run(services, session, correction_id, "reassignment", caller.user_id, asked)
+    return await _run(services, session, commands, correction_id, "reassignment", caller.user_id, asked)
 
 
 @router.get("/v1/earnings/corrections", operation_id="list_corrections")

@@ -2,6 +2,8 @@
 
 from fastapi import APIRouter
 
+from api.audit import AuditReason
+from api.commands import Commands, CommandsDep
 from api.dependencies import NewObjectId, Operator, Services, ServicesDep, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -54,6 +56,7 @@ async def submit_evidence(
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     command_id: NewObjectId,
     body: SubmitEvidenceBody | None = None,
 ) -> DisputeAnswer:
@@ -63,22 +66,36 @@ async def submit_evidence(
     """
     later = body is not None and body.when == "before_deadline"
     what = disputes.WISH_SUBMIT_IN_TIME if later else disputes.WISH_SUBMIT
-    return await _wish(services, session, caller.user_id, command_id, dispute_id, what)
+    return await _wish(services, session, commands, caller.user_id, command_id, dispute_id, what)
 
 
 @router.post("/v1/disputes/{dispute_id}/accept", status_code=202, operation_id="accept_dispute")
 async def accept_dispute(
-    dispute_id: str, caller: Operator, services: ServicesDep, session: SessionDep, command_id: NewObjectId
+    dispute_id: str,
+    caller: Operator,
+    services: ServicesDep,
+    session: SessionDep,
+    commands: CommandsDep,
+    command_id: NewObjectId,
+    reason: AuditReason,
 ) -> DisputeAnswer:
     """Accept the loss; it can't be taken back."""
-    return await _wish(services, session, caller.user_id, command_id, dispute_id, disputes.WISH_ACCEPT)
+    return await _wish(
+        services, session, commands, caller.user_id, command_id, dispute_id, disputes.WISH_ACCEPT
+    )
 
 
 async def _wish(
-    services: Services, session: Session, user_id: str, command_id: str, dispute_id: str, what: str
+    services: Services,
+    session: Session,
+    commands: Commands,
+    user_id: str,
+    command_id: str,
+    dispute_id: str,
+    what: str,
 ) -> DisputeAnswer:
     """Keep the wish with the command, then wake the dispute's workflow, the only one that acts on it."""
-    async with services.commands.transaction() as first:
+    async with commands.transaction() as first:
         row = await disputes.get(first, parse_id(dispute_id))
         if row is None:
             raise NotFound("no such dispute")

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query
 from pydantic import Field
 
+from api.commands import Commands, CommandsDep
 from api.dependencies import NewObjectId, Operator, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -53,13 +54,19 @@ class ErasureList(Output):
 
 @router.post("/v1/me/erasure", status_code=202, operation_id="erase_me")
 async def erase_me(
-    caller: SignedIn, services: ServicesDep, session: SessionDep, erasure_id: NewObjectId
+    caller: SignedIn,
+    services: ServicesDep,
+    session: SessionDep,
+    commands: CommandsDep,
+    erasure_id: NewObjectId,
 ) -> ErasureView:
     """Erase the caller: sign-ins end now, all that is held of them goes as soon as nothing of theirs is open.
 
     The books and the documents that the law wants kept stay; so does access to courses, which is the LMS's.
     """
-    return await _erase(services, session, erasure_id, caller.user_id, ErasureSource.PERSON, caller.user_id)
+    return await _erase(
+        services, session, commands, erasure_id, caller.user_id, ErasureSource.PERSON, caller.user_id
+    )
 
 
 @router.get("/v1/me/erasure", operation_id="get_my_erasure")
@@ -75,11 +82,12 @@ async def erase_person(
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     erasure_id: NewObjectId,
 ) -> ErasureView:
     """Erase a person who asked for it; who did it, and why, is in the audit log."""
     return await _erase(
-        services, session, erasure_id, parse_id(user_id), ErasureSource.OPERATOR, caller.user_id
+        services, session, commands, erasure_id, parse_id(user_id), ErasureSource.OPERATOR, caller.user_id
     )
 
 
@@ -108,12 +116,13 @@ async def list_erasures(
 async def _erase(
     services: Services,
     session: Session,
+    commands: Commands,
     erasure_id: str,
     user_id: str,
     source: ErasureSource,
     requested_by: str,
 ) -> ErasureView:
-    async with services.commands.transaction() as first:
+    async with commands.transaction() as first:
         if await people.get(first, user_id) is None:
             raise NotFound("no such user")
         row = await erasures.request(

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from api.commands import CommandsDep
 from api.dependencies import (
     NewObjectId,
     OrdersReader,
@@ -89,6 +90,7 @@ async def cancel_order(
     caller: SignedIn,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     command_id: NewObjectId,
     resuming: Resuming,
 ) -> OrderView:
@@ -99,6 +101,7 @@ async def cancel_order(
     if row.status is not OrderStatus.PENDING_PAYMENT:
         raise Conflict(f"the order is {row.status}", code="order_not_cancelable")
     by = "the customer" if row.user_id == caller.user_id else "an operator"
+    await commands.begin()
     await ask_cancel(services, row.id, command_id, by)
     return await order_answer(session, services, row.id)
 

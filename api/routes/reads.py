@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from api.commands import CommandsDep
 from api.dependencies import NewObjectId, Operator, OrdersReader, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -88,10 +89,11 @@ async def retry_entitlement(
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     command_id: NewObjectId,
 ) -> EntitlementView:
     """Have a failed grant tried again, once its cause is mended."""
-    async with services.commands.transaction() as first:
+    async with commands.transaction() as first:
         row = await entitlements.get(first, parse_id(entitlement_id))
         if row is None:
             raise NotFound("no such entitlement")

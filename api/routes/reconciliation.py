@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Query
 
+from api.commands import CommandsDep
 from api.dependencies import Operator, ServicesDep, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -126,10 +127,12 @@ async def repair_difference(
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     body: Annotated[RepairBody | None, Body()] = None,
 ) -> DifferenceView:
     """Ask the processor again, and send what never came; the workflow says what it did."""
     row = await _still_open(session, difference_id)
+    await commands.begin()
     await services.dispatcher.start_repair(row.id)
     return _difference(row)
 

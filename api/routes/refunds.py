@@ -4,6 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
+from api.audit import AuditReason
+from api.commands import Commands, CommandsDep
 from api.dependencies import NewObjectId, Operator, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -32,6 +34,7 @@ async def create_refund(
     caller: SignedIn,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     refund_id: NewObjectId,
 ) -> RefundAnswer:
     """Refund lines, an amount, or all that remains. The money is reserved before the processor is asked."""
@@ -42,7 +45,7 @@ async def create_refund(
     named = [body.amount, *(line.amount for line in body.lines or [])]
     if any(isinstance(one, Money) and one.currency != row.currency for one in named):
         raise InvalidInput(f"the order is in {row.currency}", code="currency_mismatch")
-    async with services.commands.transaction() as first:
+    async with commands.transaction() as first:
         await orders.record_command(
             first,
             refund_id,
@@ -95,25 +98,46 @@ async def get_refund(refund_id: str, caller: SignedIn, session: SessionDep) -> R
 
 @router.post("/v1/refunds/{refund_id}/reissue", status_code=202, operation_id="reissue_refund")
 async def reissue_refund(
-    refund_id: str, caller: Operator, services: ServicesDep, session: SessionDep, command_id: NewObjectId
+    refund_id: str,
+    caller: Operator,
+    services: ServicesDep,
+    session: SessionDep,
+    commands: CommandsDep,
+    command_id: NewObjectId,
 ) -> RefundAnswer:
     """Have a failed refund issued again, once its cause is mended."""
-    return await _wish(services, session, caller.user_id, command_id, refund_id, refunds.WISH_REISSUE)
+    return await _wish(
+        services, session, commands, caller.user_id, command_id, refund_id, refunds.WISH_REISSUE
+    )
 
 
 @router.post("/v1/refunds/{refund_id}/cancel", status_code=202, operation_id="cancel_refund")
 async def cancel_refund(
-    refund_id: str, caller: Operator, services: ServicesDep, session: SessionDep, command_id: NewObjectId
+    refund_id: str,
+    caller: Operator,
+    services: ServicesDep,
+    session: SessionDep,
+    commands: CommandsDep,
+    command_id: NewObjectId,
+    reason: AuditReason,
 ) -> RefundAnswer:
     """Give a failed refund up: revenue, shares and access are as before it."""
-    return await _wish(services, session, caller.user_id, command_id, refund_id, refunds.WISH_CANCEL)
+    return await _wish(
+        services, session, commands, caller.user_id, command_id, refund_id, refunds.WISH_CANCEL
+    )
 
 
 async def _wish(
-    services: Services, session: Session, user_id: str, command_id: str, refund_id: str, what: str
+    services: Services,
+    session: Session,
+    commands: Commands,
+    user_id: str,
+    command_id: str,
+    refund_id: str,
+    what: str,
 ) -> RefundAnswer:
     """Keep the wish with the command, then wake the refund's workflow, the only one that acts on it."""
-    async with services.commands.transaction() as first:
+    async with commands.transaction() as first:
         row = await refunds.get(first, parse_id(refund_id), lock=True)
         if row is None:
             raise NotFound("no such refund")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
+from api.commands import CommandsDep
 from api.dependencies import NewObjectId, OrdersReader, Principal, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -68,6 +69,7 @@ async def resolve_line(
     caller: SignedIn,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     command_id: NewObjectId,
 ) -> ResolutionView:
     """Choose another run of the course, store credit, a refund, or to keep a run with another date.
@@ -75,7 +77,7 @@ async def resolve_line(
     The learner whose line it is, or an operator. A seat is taken, and money reserved, before the answer.
     """
     row = await _question(session, caller, order_id, line_id)
-    async with services.commands.transaction() as first:
+    async with commands.transaction() as first:
         command = await orders.command(first, command_id)
         if command is None:
             if row.state is not ResolutionState.OPEN:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Query
 from pydantic import Field
 
+from api.audit import AuditReason
 from api.dependencies import Operator, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import parse_id
@@ -76,7 +77,9 @@ async def give_role(
 
 
 @router.delete("/v1/users/{user_id}/roles/{role}", operation_id="take_role")
-async def take_role(user_id: str, role: Given, caller: Operator, session: SessionDep) -> RolesView:
+async def take_role(
+    user_id: str, role: Given, caller: Operator, session: SessionDep, reason: AuditReason
+) -> RolesView:
     """Take a role that was given; one of the LMS is taken there. Access tokens keep it until they end."""
     row = await people.get(session, parse_id(user_id))
     if row is not None and role in row.lms_roles and role not in row.given_roles:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
+from api.commands import Commands, CommandsDep
 from api.dependencies import NewObjectId, Operator, Principal, Services, ServicesDep, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -33,11 +34,12 @@ async def cancel_run(
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     change_id: NewObjectId,
 ) -> RunChangeView:
     """The run does not take place: nobody can buy it any more, unpaid orders of it are canceled, and every
     buyer chooses another run, store credit or a refund; who does not choose is refunded."""
-    return await _change(services, session, caller, change_id, item_id, body, None)
+    return await _change(services, session, commands, caller, change_id, item_id, body, None)
 
 
 @router.post("/v1/catalog/items/{item_id}/reschedule-run", status_code=202, operation_id="reschedule_run")
@@ -47,11 +49,12 @@ async def reschedule_run(
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     change_id: NewObjectId,
 ) -> RunChangeView:
     """The run has another date: who bought it before may keep it, or choose another run, store credit or a
     refund; who does not choose keeps it."""
-    return await _change(services, session, caller, change_id, item_id, body, body.starts_at)
+    return await _change(services, session, commands, caller, change_id, item_id, body, body.starts_at)
 
 
 @router.get("/v1/run-changes", operation_id="list_run_changes")
@@ -80,6 +83,7 @@ async def get_run_change(change_id: str, caller: Operator, session: SessionDep) 
 async def _change(
     services: Services,
     session: Session,
+    commands: Commands,
     caller: Principal,
     change_id: str,
     item_id: str,
@@ -87,7 +91,7 @@ async def _change(
     starts_at: datetime | None,
 ) -> RunChangeView:
     """Write the change under the item's lock, so that whoever takes a seat after it knows of it; then ask."""
-    async with services.commands.transaction() as first:
+    async with commands.transaction() as first:
         if await run_changes.get(first, change_id) is None:
             await _write(first, services, caller, change_id, item_id, body, starts_at)
     await services.dispatcher.wake_run_change(change_id)

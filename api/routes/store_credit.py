@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Query
 
+from api.commands import CommandsDep
 from api.dependencies import NewObjectId, Operator, Principal, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -83,6 +84,7 @@ async def grant_store_credit(
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     grant_id: NewObjectId,
 ) -> CreditGrantView:
     """Give a user credit without an order; it is there at once."""
@@ -96,7 +98,7 @@ async def grant_store_credit(
         "currency": body.amount.currency,
         "reason": body.reason,
     }
-    async with services.commands.transaction() as first:
+    async with commands.transaction() as first:
         await orders.record_command(first, grant_id, "store_credit", caller.user_id, asked)
     await ask_store_credit(services, grant_id)
     row = await store_credit.grant(session, grant_id)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Body, Query
 
+from api.commands import CommandsDep
 from api.dependencies import NewObjectId, Services, ServicesDep, SessionDep, WebhooksReader, WebhooksWriter
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
@@ -126,6 +127,7 @@ async def replay(
     caller: WebhooksWriter,
     services: ServicesDep,
     session: SessionDep,
+    commands: CommandsDep,
     replay_id: NewObjectId,
 ) -> ReplayView:
     """Send all events since a moment again, each stream in its order, also those of while it was off.
@@ -141,6 +143,7 @@ async def replay(
     events = await webhook_deliveries.count_to_replay(
         session, endpoint.id, since, only_undelivered=body.only_undelivered
     )
+    await commands.begin()
     workflow_id = await services.dispatcher.start_replay(
         replay_id, ReplayInput(endpoint.id, since.isoformat(), body.only_undelivered)
     )

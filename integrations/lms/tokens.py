@@ -92,28 +92,34 @@ class LmsTokens:
         return LmsClaims(subject, issued)
 
     async def _key(self, kid: str) -> jwt.PyJWK | None:
-        now = time.monotonic()
-        stale = now - self._fetched_at > _FRESH_SECONDS
-        if (stale or kid not in self._keys) and now - self._tried_at > _PAUSE_SECONDS:
+        stale = time.monotonic() - self._fetched_at > _FRESH_SECONDS
+        # Whose key is at hand does not wait for another's look; a key that is not may be on its way.
+        if kid not in self._keys or (stale and not self._fetching.locked()):
             async with self._fetching:
-                if time.monotonic() - self._tried_at > _PAUSE_SECONDS:
-                    self._tried_at = time.monotonic()
-                    await self._fetch()
+                await self._look(kid)
         if not self._keys:
             raise LmsUnavailable("the LMS's keys are not known")
         return self._keys.get(kid)
 
+    async def _look(self, kid: str) -> None:
+        """Fetch the keys, unless somebody did while we waited."""
+        now = time.monotonic()
+        wanted = kid not in self._keys or now - self._fetched_at > _FRESH_SECONDS
+        if wanted and now - self._tried_at > _PAUSE_SECONDS:
+            self._tried_at = now
+            await self._fetch()
+
     async def _fetch(self) -> None:
-        """Take over the keys; what we have stays when the LMS can't be asked."""
+        """Take over the keys that can be read; what we have stays when the LMS can't be asked."""
         try:
             answer = await self._http.get(self._settings.jwks_url, timeout=_FETCH_SECONDS)
             if answer.status_code != 200 or len(answer.content) > _MAX_JWKS_BYTES:
                 return
-            published = answer.json()["keys"]
-            found = {jwk["kid"]: jwt.PyJWK(jwk) for jwk in published if _is_usable(jwk)}
-        except (httpx.HTTPError, jwt.PyJWTError, ValueError, TypeError, KeyError):
+            published = list(answer.json()["keys"])
+        except (httpx.HTTPError, ValueError, TypeError, KeyError):
             return
-        self._keys = {kid: key for kid, key in found.items() if _is_strong(key)}
+        found = {jwk["kid"]: _read(jwk) for jwk in published if _is_usable(jwk)}
+        self._keys = {kid: key for kid, key in found.items() if key is not None and _is_strong(key)}
         self._fetched_at = time.monotonic()
 
 
@@ -126,6 +132,14 @@ def _is_usable(jwk: Any) -> bool:
         and isinstance(jwk.get("kid"), str)
         and "d" not in jwk
     )
+
+
+def _read(jwk: dict[str, Any]) -> jwt.PyJWK | None:
+    """The key; None when it is of a kind, or a form, that can't be read: the others count all the same."""
+    try:
+        return jwt.PyJWK(jwk)
+    except (jwt.PyJWTError, NotImplementedError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _is_strong(key: jwt.PyJWK) -> bool:

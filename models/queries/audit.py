@@ -13,7 +13,7 @@ from models.database import Session
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What was done, by whom and why; no answer's status for what was no request."""
+    """What was done, by whom and why; no answer's status for what was no request, or has no answer yet."""
 
     actor_kind: str
     actor_id: str
@@ -35,15 +35,19 @@ class AuditRow:
     action: Action
 
 
-async def add(session: Session, action: Action) -> None:
-    """Log an action; commits with its effect."""
+async def add(session: Session, action: Action, *, write_id: str | None = None) -> None:
+    """Log an action; commits with its effect. One entry a `write_id`: what was logged of it before its answer
+    gets the answer's status and code, and nothing else changes."""
     await session.execute(
         text(
             "INSERT INTO audit_entry (actor_kind, actor_id, action, objects, status_code, code, reason, "
-            "request, request_id) VALUES (:kind, :actor, :action, :objects, :status, :code, :reason, "
-            "CAST(:request AS jsonb), :request_id)"
+            "request, request_id, write_id) VALUES (:kind, :actor, :action, :objects, :status, :code, "
+            ":reason, CAST(:request AS jsonb), :request_id, :write) "
+            "ON CONFLICT (write_id) DO UPDATE SET status_code = excluded.status_code, code = excluded.code "
+            "WHERE audit_entry.status_code IS NULL AND excluded.status_code IS NOT NULL"
         ),
         {
+            "write": write_id,
             "kind": action.actor_kind,
             "actor": action.actor_id,
             "action": action.action,

@@ -1,9 +1,8 @@
-"""Idempotency records: claim, lock, answer."""
+"""Idempotency records: hold, claim, answer or release."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
 from domain.errors import Conflict
 from models.database import Database, Session
@@ -13,12 +12,25 @@ KEPT_HOURS = 72
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A locked record; `status_code` is None while no answer was stored."""
+    """A record whose key is held; `status_code` is None while no answer was stored."""
 
     object_id: str
     fingerprint: str
     status_code: int | None
     response_sealed: bytes | None
+
+
+async def hold(session: Session, caller: str, key: str) -> None:
+    """Hold the key until this transaction ends, with its process if need be; Conflict when another has it.
+
+    Comes before the claim: who made a claim is the first to act on it.
+    """
+    held = await session.execute(
+        text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))"),
+        {"name": f"idempotency/{caller}/{key}"},
+    )
+    if not held.scalar_one():
+        raise _in_use()
 
 
 async def claim(database: Database, caller: str, key: str, fingerprint: str) -> bool:
@@ -41,26 +53,28 @@ async def claim(database: Database, caller: str, key: str, fingerprint: str) -> 
         return made.one_or_none() is not None
 
 
-async def lock(session: Session, caller: str, key: str) -> Record:
-    """Lock the record for the length of the request; the lock dies with the process that holds it."""
-    try:
-        row = (
-            await session.execute(
-                text(
-                    "SELECT object_id, fingerprint, status_code, response_sealed "
-                    "FROM idempotency_record WHERE caller = :caller AND key = :key FOR UPDATE NOWAIT"
-                ),
-                {"caller": caller, "key": key},
-            )
-        ).one_or_none()
-    except OperationalError as error:
-        if getattr(error.orig, "sqlstate", None) == "55P03":  # lock_not_available
-            row = None
-        else:
-            raise
-    if row is None:
-        raise Conflict("a request with this key is still running", code="idempotency_key_in_use")
+async def read(session: Session, caller: str, key: str) -> Record:
+    """The record of a claimed key; locked, so that its retention does not end it meanwhile."""
+    row = (
+        await session.execute(
+            text(
+                "SELECT object_id, fingerprint, status_code, response_sealed "
+                "FROM idempotency_record WHERE caller = :caller AND key = :key FOR UPDATE"
+            ),
+            {"caller": caller, "key": key},
+        )
+    ).one_or_none()
+    if row is None:  # its time was over just now
+        raise _in_use()
     return Record(str(row.object_id), row.fingerprint, row.status_code, row.response_sealed)
+
+
+async def release(session: Session, caller: str, key: str) -> None:
+    """Forget a claim whose request came to nothing; the key may be used for another."""
+    await session.execute(
+        text("DELETE FROM idempotency_record WHERE caller = :caller AND key = :key"),
+        {"caller": caller, "key": key},
+    )
 
 
 async def store(session: Session, caller: str, key: str, status_code: int, response_sealed: bytes) -> None:
@@ -72,3 +86,7 @@ async def store(session: Session, caller: str, key: str, status_code: int, respo
         ),
         {"caller": caller, "key": key, "status": status_code, "sealed": response_sealed},
     )
+
+
+def _in_use() -> Conflict:
+    return Conflict("a request with this key is still running", code="idempotency_key_in_use")

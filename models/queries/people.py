@@ -137,7 +137,18 @@ class SpentToken:
 
 
 async def spend_refresh_token(session: Session, token_hash: str) -> SpentToken | None:
-    """Spend a token once. One that was spent before ends its whole family: somebody else has it."""
+    """Spend a token once. One that was spent before ends its whole family: somebody else has it.
+
+    A family's tokens are presented one at a time: what an exchange under way makes is revoked with the rest.
+    """
+    statement = "SELECT family_id FROM refresh_token WHERE token_hash = :hash"
+    family_id = (await session.execute(text(statement), {"hash": token_hash})).scalar_one_or_none()
+    if family_id is None:
+        return None
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
+        {"name": f"refresh-tokens/{family_id}"},
+    )
     row = (
         await session.execute(
             text(

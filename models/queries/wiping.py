@@ -100,7 +100,8 @@ STEPS: dict[str, str] = {
     "sign-ins": "DELETE FROM refresh_token WHERE user_id = :user",
     "answers": (
         "DELETE FROM idempotency_record WHERE caller = 'user/' || CAST(:user AS text) OR caller IN "
-        "(SELECT 'email/' || lower(email) FROM commerce_user WHERE id = :user)"
+        "(SELECT 'email/' || encode(sha256(convert_to(lower(email), 'UTF8')), 'hex') "
+        "FROM commerce_user WHERE id = :user)"
     ),
     "person": (
         "UPDATE commerce_user SET email = NULL, username = :instead, full_name = :name, roles = '{}', "

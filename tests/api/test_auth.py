@@ -1,5 +1,6 @@
 """Register, log in, refresh with rotation, log out, who am I, our keys."""
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -7,7 +8,10 @@ import jwt
 import pytest
 import sqlalchemy
 
+from api.tokens import hash_refresh_token, new_refresh_token
 from domain.errors import CommerceError
+from models.database import Database
+from models.queries import people
 from tests.api.callers import PASSWORD, Caller, Gateway
 
 
@@ -134,6 +138,61 @@ async def test_reuse_of_a_spent_token_ends_its_family_for_good(gateway: Gateway)
         refusal = await nobody.refused("POST", "/v1/auth/refresh", {"refresh_token": token})
         assert refusal == (401, "invalid_refresh_token")
     await nobody.ok("POST", "/v1/auth/refresh", {"refresh_token": other_device["refresh_token"]})
+
+
+async def test_reuse_ends_the_token_that_is_being_made_in_the_same_moment(gateway: Gateway) -> None:
+    """The thief exchanges; the victim presents a spent token before that is committed."""
+    first = await login_tokens(gateway)
+    nobody, database = gateway.nobody(), gateway.services.database
+    second = await nobody.ok("POST", "/v1/auth/refresh", {"refresh_token": first["refresh_token"]})
+    token, token_hash = new_refresh_token()
+    async with database.transaction() as thief:
+        spent = await people.spend_refresh_token(thief, hash_refresh_token(second["refresh_token"]))
+        assert spent is not None
+        assert spent.good
+        await people.keep_refresh_token(
+            thief, user_id=spent.user_id, token_hash=token_hash, family_id=spent.family_id
+        )
+        victim = asyncio.create_task(
+            nobody.refused("POST", "/v1/auth/refresh", {"refresh_token": first["refresh_token"]})
+        )
+        async with asyncio.timeout(10):
+            await until_somebody_waits_for_a_lock(database)
+    invalid = (401, "invalid_refresh_token")
+    assert await victim == invalid
+    assert await nobody.refused("POST", "/v1/auth/refresh", {"refresh_token": token}) == invalid
+
+
+async def until_somebody_waits_for_a_lock(database: Database) -> None:
+    while True:
+        async with database.transaction() as session:
+            waits = await session.execute(
+                sqlalchemy.text(
+                    "SELECT count(*) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                )
+            )
+        if waits.scalar_one():
+            return
+        await asyncio.sleep(0.02)
+
+
+async def test_of_many_exchanges_and_one_reuse_at_a_time_no_token_survives(gateway: Gateway) -> None:
+    for _ in range(5):
+        first = await login_tokens(gateway)
+        nobody = gateway.nobody()
+        newest = await nobody.ok("POST", "/v1/auth/refresh", {"refresh_token": first["refresh_token"]})
+
+        async def exchange(token: str) -> str:
+            answer = await gateway.nobody().send("POST", "/v1/auth/refresh", {"refresh_token": token})
+            return str(answer.json()["refresh_token"]) if answer.status_code == 200 else ""
+
+        made = await asyncio.gather(
+            *(exchange(one["refresh_token"]) for one in (newest, first, newest, first))
+        )
+        for token in made:
+            if token:
+                assert await exchange(token) == ""
 
 
 async def test_logout_ends_the_family_and_asks_no_questions(gateway: Gateway) -> None:

@@ -6,12 +6,15 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import Request, Response
 from sqlalchemy import text
 
 from api import idempotency as boundary
-from models.database import Session
+from api.dependencies import Services
+from models.database import Database, Session
 from models.queries import idempotency
 from tests.api.callers import Gateway
+from tests.api.storms import storm
 
 BODY = {"url": "https://receiver.example/hooks", "event_types": ["order.paid"]}
 # What each answer has for itself, replayed or not.
@@ -142,6 +145,67 @@ async def test_planted_a_key_that_is_looked_up_first_lets_two_callers_through(ga
     assert await asyncio.gather(look_then_act(), look_then_act()) == [True, True]
     claims = await asyncio.gather(*(idempotency.claim(database, caller, key, "f") for _ in range(8)))
     assert sorted(claims) == [False] * 7 + [True]
+
+
+async def test_nobody_runs_between_a_claim_and_the_request_that_made_it(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or two requests would take themselves for the first one."""
+    made, key = await endpoint(gateway), str(uuid.uuid4())
+    path = f"/v1/webhook-endpoints/{made}/rotate-secret"
+    claimed, go_on = asyncio.Event(), asyncio.Event()
+    claim = idempotency.claim
+
+    async def slow_claim(database: Database, caller: str, name: str, fingerprint: str) -> bool:
+        fresh = await claim(database, caller, name, fingerprint)
+        if not claimed.is_set():
+            claimed.set()
+            await go_on.wait()
+        return fresh
+
+    monkeypatch.setattr(boundary.idempotency, "claim", slow_claim)
+    first = asyncio.create_task(gateway.operator.send("POST", path, key=key))
+    await claimed.wait()
+    in_use = (409, "idempotency_key_in_use")
+    assert await gateway.operator.refused("POST", path, key=key) == in_use
+    go_on.set()
+    assert (await first).status_code == 200
+    assert await rotations(gateway, made) == 1
+
+
+async def storm_of_endpoints(gateway: Gateway) -> set[str]:
+    """What comes of 4 keys x 12 callers."""
+
+    async def send(body: dict[str, Any], key: str) -> httpx.Response:
+        return await gateway.operator.send("POST", "/v1/webhook-endpoints", body, key=key)
+
+    async def count(description: str) -> int:
+        statement = text("SELECT count(*) FROM webhook_endpoint WHERE description = :d")
+        async with gateway.services.database.transaction() as session:
+            return int((await session.execute(statement, {"d": description})).scalar_one())
+
+    return await storm(send, count, keys=4, callers=12)
+
+
+async def test_planted_writes_that_look_at_no_key_are_named_by_a_storm(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await storm_of_endpoints(gateway) == set()
+
+    async def run_each(
+        request: Request, _: Services, session: Session, call: boundary.Handler, *__: Any, **___: Any
+    ) -> Response:
+        request.state.object_id, request.state.resuming = str(uuid.uuid4()), False
+        response = await call(request)
+        await session.commit()
+        return response
+
+    monkeypatch.setattr(boundary, "_run_once", run_each)
+    assert await storm_of_endpoints(gateway) == {
+        "a key with several answers",
+        "a key without one effect",
+        "a key with two bodies",
+    }
 
 
 async def test_a_request_that_takes_too_long_ends_and_its_repeat_goes_on(

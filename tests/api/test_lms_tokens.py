@@ -1,5 +1,6 @@
 """Tokens that the LMS issued open what its user may see; anything else about them opens nothing."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -304,6 +305,74 @@ async def test_invented_key_ids_do_not_make_us_ask_again_and_again() -> None:
     assert publisher.asked == 1
     found = await tokens.verify(jwt.encode(claims_now(), key, "RS256", {"kid": "good"}))
     assert found.lms_user_id == "7"
+
+
+async def test_who_comes_during_the_first_look_waits_for_it() -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    looking, answered = asyncio.Event(), asyncio.Event()
+    publisher = Publisher({"keys": [published(key.public_key(), "good")]})
+
+    async def slowly(request: httpx.Request) -> httpx.Response:
+        looking.set()
+        await answered.wait()
+        return publisher(request)
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(slowly))
+    tokens = LmsTokens(http, LmsTokenSettings("https://lms.example.com/jwks", ISSUER, AUDIENCE))
+    token = jwt.encode(claims_now(), key, "RS256", {"kid": "good"})
+    first = asyncio.create_task(tokens.verify(token))
+    await looking.wait()
+    others = [asyncio.create_task(tokens.verify(token)) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    answered.set()
+    assert {found.lms_user_id for found in await asyncio.gather(first, *others)} == {"7"}
+    assert publisher.asked == 1
+
+
+async def test_a_key_at_hand_does_not_wait_for_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    publisher, hangs = Publisher({"keys": [published(key.public_key(), "good")]}), asyncio.Event()
+
+    async def once(request: httpx.Request) -> httpx.Response:
+        if publisher.asked:
+            await hangs.wait()
+        return publisher(request)
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(once))
+    tokens = LmsTokens(http, LmsTokenSettings("https://lms.example.com/jwks", ISSUER, AUDIENCE))
+    token = jwt.encode(claims_now(), key, "RS256", {"kid": "good"})
+    await tokens.verify(token)
+    monkeypatch.setattr("integrations.lms.tokens._PAUSE_SECONDS", 0)
+    unknown = jwt.encode(claims_now(), key, "RS256", {"kid": "unknown"})
+    looks = asyncio.create_task(tokens.verify(unknown))
+    await asyncio.sleep(0.05)
+    monkeypatch.setattr("integrations.lms.tokens._FRESH_SECONDS", 0)
+    async with asyncio.timeout(1):
+        await tokens.verify(token)
+    hangs.set()
+    with pytest.raises(Unauthenticated):
+        await looks
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        {"kty": "EC", "crv": "brainpoolP256r1", "x": "AA", "y": "AA"},
+        {"kty": "OKP", "crv": "X25519", "x": "AA"},
+        {"kty": "RSA", "n": "not base64 at all!", "e": "AQAB"},
+        {"kty": "RSA", "e": "AQAB"},
+        {"kty": "RSA", "alg": "none", "n": "AQAB", "e": "AQAB"},
+        {"kty": "RSA", "n": 7, "e": None},
+    ],
+)
+async def test_a_key_that_can_not_be_read_is_passed_over(unreadable: dict[str, Any]) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    keys = [unreadable | {"kid": "odd"}, published(key.public_key(), "good"), "no key"]
+    tokens = verifier(Publisher({"keys": keys}))
+    found = await tokens.verify(jwt.encode(claims_now(), key, "RS256", {"kid": "good"}))
+    assert found.lms_user_id == "7"
+    with pytest.raises(Unauthenticated):
+        await tokens.verify(jwt.encode(claims_now(), key, "RS256", {"kid": "odd"}))
 
 
 @pytest.mark.parametrize(

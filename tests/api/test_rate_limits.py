@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from api.main import create_app
 from config import Settings
-from domain.limits import ALL, CHECKOUT, DECLINES, LOGIN, PROMOTION, UNPAID
+from domain.limits import ALL, CHECKOUT, DECLINES, LOGIN, PROMOTION, REGISTER, UNPAID
 from domain.orders import PaymentState
 from models.queries import inbox, orders
 from tests.api.callers import PASSWORD, Caller, Gateway
@@ -74,6 +74,66 @@ async def test_guessing_a_password_is_slowed_at_every_gateway(gateway: Gateway, 
     async with gateway.services.database.transaction() as session:
         keys = "".join((await session.execute(text("SELECT key FROM rate_limit"))).scalars())
     assert "learner" not in keys
+
+
+async def register(
+    http: httpx.AsyncClient, email: str, password: str, key: str, **headers: str
+) -> httpx.Response:
+    body = {"email": email, "password": password, "full_name": "Ann Example"}
+    return await http.post("/v1/auth/register", json=body, headers={"Idempotency-Key": key, **headers})
+
+
+@pytest.mark.parametrize("keys", [1, 3, 99])
+async def test_registering_is_no_way_to_guess_a_password(
+    gateway: Gateway, make_http: MakeHttp, keys: int
+) -> None:
+    """By one key after another, each begun with what claims it and comes to nothing."""
+    one, other = await make_http(), await make_http(address="198.51.100.9")
+    times, names = LOGIN[0].times, [uuid.uuid4().hex for _ in range(keys)]
+    guesses = ["", *(f"guess number {number}" for number in range(times - 1))]
+    for number, guess in enumerate(guesses):
+        answer = await register(
+            other if number % 2 else one, "learner2@example.com", guess, names[number % keys]
+        )
+        assert answer.status_code == (409 if guess else 422)
+    assert (await register(one, "learner2@example.com", PASSWORD, names[0])).status_code == 429
+    assert (await register(one, "Learner2@example.com", PASSWORD, uuid.uuid4().hex)).status_code == 429
+    assert (await log_in(other, "learner2@example.com", PASSWORD)).status_code == 429
+
+
+async def test_a_guess_by_registering_does_not_get_in(gateway: Gateway, make_http: MakeHttp) -> None:
+    """The right password neither, under a key that was refused or came to nothing before."""
+    http = await make_http()
+    refused, empty = uuid.uuid4().hex, uuid.uuid4().hex
+    first = await register(http, "learner@example.com", "a wrong one", refused)
+    assert (first.status_code, first.json()["code"]) == (409, "already_registered")
+    again = await register(http, "learner@example.com", PASSWORD, refused)
+    assert again.content == first.content
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert (await register(http, "learner@example.com", "", empty)).status_code == 422
+    assert (await register(http, "learner@example.com", PASSWORD, empty)).status_code == 409
+
+
+async def test_a_good_registration_is_no_attempt_of_its_account(make_http: MakeHttp) -> None:
+    http, email, key = await make_http(), f"ann.{uuid.uuid4().hex}@example.com", uuid.uuid4().hex
+    for _ in range(LOGIN[0].times + 5):
+        assert (await register(http, email, PASSWORD, key)).status_code == 201
+
+
+@pytest.mark.parametrize("who", ["operator", "machine"])
+async def test_powers_do_not_help_to_guess_passwords(gateway: Gateway, make_http: MakeHttp, who: str) -> None:
+    http = await make_http("0.1")
+    caller = gateway.operator if who == "operator" else await gateway.machine("orders:read")
+    bearer = {"Authorization": f"Bearer {caller.token}"}
+    guess = {"username": "learner@example.com", "password": "wrong"}
+    answers = [(await http.post("/v1/auth/login", json=guess, headers=bearer)).status_code for _ in range(2)]
+    assert answers == [401, 429]
+    for number in range(REGISTER[0].times // 10):
+        answer = await register(
+            http, f"n{number}.{uuid.uuid4().hex}@example.com", "", uuid.uuid4().hex, **bearer
+        )
+        assert answer.status_code == 422
+    assert (await register(http, "m@example.com", "", uuid.uuid4().hex, **bearer)).status_code == 429
 
 
 async def test_a_good_login_is_no_attempt(make_http: MakeHttp) -> None:

@@ -4,6 +4,8 @@ import uuid
 
 from tests.api.callers import PASSWORD, Caller, Gateway
 
+WHY = {"X-Audit-Reason": "teaches no more"}
+
 
 async def signed_in(gateway: Gateway, username: str) -> tuple[Caller, str]:
     body = {"username": username, "password": PASSWORD}
@@ -25,13 +27,13 @@ async def test_a_given_role_opens_doors_until_it_is_taken(gateway: Gateway) -> N
     for caller in (by_login, Caller(gateway.http, renewed["access_token"])):
         assert (await caller.ok("GET", "/v1/me"))["roles"] == ["learner", "instructor"]
         await caller.ok("GET", "/v1/earnings")
-    taken = await gateway.operator.ok("DELETE", f"{path}/instructor")
+    taken = await gateway.operator.ok("DELETE", f"{path}/instructor", headers=WHY)
     assert taken["given"] == []
     after, _ = await signed_in(gateway, "learner@example.com")
     assert await after.refused("GET", "/v1/earnings") == (403, "forbidden")
     logged = (await gateway.operator.ok("GET", "/v1/audit", object_id=learner.user_id))["data"]
     assert [entry["action"] for entry in logged] == ["take_role", "give_role", "give_role"]
-    assert logged[-1]["reason"] == "teaches from May"
+    assert [entry["reason"] for entry in logged] == ["teaches no more", *["teaches from May"] * 2]
     assert logged[-1]["actor_id"] == gateway.operator.user_id
     assert logged[-1]["objects"] == [learner.user_id, "instructor"]
 
@@ -51,10 +53,10 @@ async def test_what_can_not_be_given_or_taken_is_refused(gateway: Gateway) -> No
     for role in ("service", "learner", "root"):
         assert await operator.refused("PUT", f"{path}/{role}", {"reason": "?"}) == (422, "invalid_request")
     assert await operator.refused("PUT", f"{path}/operator", {}) == (422, "invalid_request")
-    assert await operator.refused("DELETE", f"{path}/instructor") == (409, "role_of_lms")
+    assert await operator.refused("DELETE", f"{path}/instructor", headers=WHY) == (409, "role_of_lms")
     nobody = f"/v1/users/{uuid.uuid4()}/roles"
     assert await operator.refused("PUT", f"{nobody}/operator", {"reason": "?"}) == (404, "not_found")
-    assert await operator.refused("DELETE", f"{nobody}/operator") == (404, "not_found")
+    assert await operator.refused("DELETE", f"{nobody}/operator", headers=WHY) == (404, "not_found")
 
 
 async def test_a_user_is_found_by_the_id_of_the_lms(gateway: Gateway) -> None:

@@ -1,12 +1,13 @@
 """Who may reach what: every operation of the OpenAPI document x every kind of wrong caller.
 
-A new route with an id fails `test_every_object_has_an_entry` until it is told which object to try, and a
-new route that anybody may call fails until it stands in PUBLIC.
+A new route with an id fails `test_every_object_has_an_entry` until it is told which object to try; a new
+route that anybody may call fails until it stands in PUBLIC, and one that any person may call until it is in
+ANY_PERSON: the document is made from what the routes ask for, and can't tell that they ask for too little.
 """
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +32,23 @@ PUBLIC = {
     *("register", "login", "refresh", "logout", "jwks"),
     *("list_items", "get_item", "healthz", "readyz", "metrics"),
     *("receive_stripe_event", "receive_lms_event", "receive_payout_event"),  # signed
+}
+ANY_PERSON = {
+    *("me", "export_me", "erase_me", "get_my_erasure", "get_dashboard"),
+    *("get_cart", "add_cart_item", "change_cart_item", "remove_cart_item", "set_promo", "clear_promo"),
+    *(
+        "quote",
+        "checkout",
+        "list_orders",
+        "get_order",
+        "get_order_timeline",
+        "get_order_money",
+        "cancel_order",
+    ),
+    *("list_documents", "get_document", "get_receipt", "get_credit_note", "create_refund", "get_refund"),
+    *("list_payments", "get_payment", "list_entitlements", "get_entitlement"),
+    *("list_resolutions", "get_line_resolution", "resolve_line"),
+    *("get_store_credit", "list_store_credit_entries"),
 }
 DENIED = (401, 403, 404)
 
@@ -280,7 +298,7 @@ class Http:
     ) -> tuple[int, str]:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         if operation.method != "GET":
-            headers["Idempotency-Key"] = str(uuid.uuid4())
+            headers |= {"Idempotency-Key": str(uuid.uuid4()), "X-Audit-Reason": "a test"}
         path = operation.path.format(**entry.params)
         answer = await self._http.request(
             operation.method,
@@ -336,6 +354,15 @@ def test_every_object_has_an_entry(document: list[Operation], entries: dict[str,
 
 def test_nothing_is_public_by_accident(document: list[Operation]) -> None:
     assert {found.id for found in document if found.public} == PUBLIC
+
+
+def for_any_person(document: Iterable[Operation]) -> set[str]:
+    """The operations that need a person, and none of a certain role."""
+    return {found.id for found in document if not found.public and not found.roles}
+
+
+def test_nothing_is_for_any_person_by_accident(document: list[Operation]) -> None:
+    assert for_any_person(document) == ANY_PERSON
 
 
 async def test_no_wrong_caller_gets_anywhere(

@@ -14,11 +14,13 @@ from tests.e2e.test_store_credit import credit, give
 MOMENT_SECONDS = 0.04
 
 
-async def until_answered(caller: Shopper, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+async def until_answered(
+    caller: Shopper, method: str, path: str, body: dict[str, Any], reason: str | None = None
+) -> dict[str, Any]:
     """What a front end does: the same key again until there is an answer."""
     key = str(uuid.uuid4())
     for _ in range(100):
-        response = await caller.send(method, path, body, key=key)
+        response = await caller.send(method, path, body, key=key, reason=reason)
         if response.status_code < 400:
             answer: dict[str, Any] = response.json()
             return answer

@@ -80,7 +80,7 @@ async def test_killed_while_a_failed_refund_is_issued_again_and_while_it_is_canc
     await kill(shop)
     await decided(operator, refund["id"], "failed", 2)
     assert await at_the_processor(shop, order) == 2
-    await until_answered(operator, "POST", f"{path}/cancel", {})
+    await until_answered(operator, "POST", f"{path}/cancel", {}, "the customer was paid by hand")
     await kill(shop)
     await wait_for(
         lambda: learner.order(order["id"]),

@@ -184,11 +184,11 @@ async def test_a_failed_refund_is_issued_again_or_canceled_over_http(shop: Shop)
     await refund_is(operator, refund["id"], "failed", attempts=2)
     listed = (await operator.call("GET", "/v1/refunds?status=failed&limit=100"))["data"]
     assert refund["id"] in [one["id"] for one in listed if not one["canceled"]]
-    await operator.call("POST", f"{path}/cancel", {})
+    await operator.call("POST", f"{path}/cancel", {}, reason="paid by hand")
     await access_is(learner, order["id"], {COURSE: "granted"})
     await learner.wait_for_status(order["id"], "fulfilled")
     for verb in ("reissue", "cancel"):
-        again = await operator.send("POST", f"{path}/{verb}", {})
+        again = await operator.send("POST", f"{path}/{verb}", {}, reason="twice")
         assert (again.status_code, again.json()["code"]) == (409, "refund_not_failed")
 
 

@@ -32,7 +32,7 @@ class DisputePaths:
         await self._keep("dispute-lost", ids.dispute_workflow_id(made["id"]))
 
         made = await self._disputed()
-        await self._ask(made, "accept")
+        await self._ask(made, "accept", reason="their card was stolen")
         await self._keep("dispute-accepted", ids.dispute_workflow_id(made["id"]))
 
         made = await self._disputed(inquiry=True)
@@ -56,10 +56,17 @@ class DisputePaths:
         await self._until(made, lambda row: row["evidence"] is not None)
         return made
 
-    async def _ask(self, made: dict[str, Any], what: str, body: dict[str, Any] | None = None) -> None:
+    async def _ask(
+        self,
+        made: dict[str, Any],
+        what: str,
+        body: dict[str, Any] | None = None,
+        *,
+        reason: str | None = None,
+    ) -> None:
         operator = await self._shop.operator()
         rows = await self._shop.query("SELECT id FROM dispute WHERE provider_id = %s", made["id"])
-        await operator.call("POST", f"/v1/disputes/{rows[0]['id']}/{what}", body)
+        await operator.call("POST", f"/v1/disputes/{rows[0]['id']}/{what}", body, reason=reason)
 
     async def _until(self, made: dict[str, Any], good: Callable[[dict[str, Any]], bool]) -> None:
         await wait_for(

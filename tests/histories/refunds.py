@@ -44,7 +44,7 @@ class RefundPaths:
             bool,
             what="the parking",
         )
-        await operator.call("POST", f"/v1/refunds/{refund['id']}/cancel")
+        await operator.call("POST", f"/v1/refunds/{refund['id']}/cancel", reason="paid by hand")
         await self._taken_in(made)
         await self._keep("refund-parked", _foreign(made))
 

@@ -201,6 +201,7 @@ def _body(pending: PendingDelivery) -> bytes:
             "data": pending.data,
         },
         separators=(",", ":"),
+        ensure_ascii=False,
     ).encode()
 
 

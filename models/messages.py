@@ -74,6 +74,11 @@ class OutboundEvent(SQLModel, table=True):
             "id",
             postgresql_where=text("data->>'payee_ref' IS NOT NULL"),
         ),
+        Index(
+            "events_of_payees_by_order",
+            text("(data->>'order_id')"),
+            postgresql_where=text("data->>'payee_ref' IS NOT NULL"),
+        ),
         Index("events_by_time", "created_at"),
     )
 

@@ -11,6 +11,7 @@ from temporalio.client import Client
 from temporalio.testing import TimeSkipper
 
 from devstack.settings import External, StackSettings
+from tests.e2e.canaries import Canaries, found_in_ledger, leaks_of_run
 from tests.harness.product import RunningStack
 from tests.harness.servers import Servers, end_run, ensure_servers, prepare_run, run_directory
 
@@ -21,6 +22,24 @@ def pytest_configure(config: pytest.Config) -> None:
     """Prepare the run's directory; xdist's workers find it in their environment."""
     os.umask(0o022)  # PostgreSQL's user must be able to reach what a test run by root makes.
     prepare_run()
+
+
+_LEAKS = pytest.StashKey[list[str]]()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """When all test processes have ended, look for what may not be found: secrets, names of learners."""
+    if hasattr(session.config, "workerinput"):
+        return
+    session.config.stash[_LEAKS] = leaks_of_run()
+    if session.config.stash[_LEAKS]:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was found."""
+    for leak in config.stash.get(_LEAKS, []):
+        terminalreporter.write_line(f"LEAKED {leak}", red=True)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -122,6 +141,10 @@ def _running(settings: StackSettings, parts: frozenset[str] | None) -> Iterator[
         yield running
 
 
+def _assert_nobody_in_ledger(database_url: str) -> None:
+    assert found_in_ledger(database_url, Canaries.of_run().planted) == []
+
+
 @contextmanager
 def _stack_factory(servers: Servers, worker_id: str) -> Iterator[StackFactory]:
     with ExitStack() as cleanup:
@@ -143,6 +166,7 @@ def _stack_factory(servers: Servers, worker_id: str) -> Iterator[StackFactory]:
                 external=external,
                 commands=commands,
             )
+            cleanup.callback(_assert_nobody_in_ledger, external.database_url)
             return cleanup.enter_context(_running(settings, parts))
 
         yield make

@@ -24,22 +24,42 @@ class ExportBody(RequestBody):
 
 
 class PersonExport(Output):
-    """Everything by kind, oldest first; amounts are minor units of the currency beside them. `earnings`
-    are an instructor's, by course."""
+    """Everything by kind, oldest first; amounts are minor units of the currency beside them.
+
+    `accounts` are those that the LMS made one; `actions_about` what operators and machines did about them
+    and why, `actions_of` what they did as an operator. `earnings`, `payouts` and `corrections` are an
+    instructor's.
+    """
 
     person: UserView
+    accounts: list[dict[str, Any]]
     orders: list[dict[str, Any]]
     payments: list[dict[str, Any]]
     refunds: list[dict[str, Any]]
     disputes: list[dict[str, Any]]
     entitlements: list[dict[str, Any]]
+    questions: list[dict[str, Any]]
     completions: list[dict[str, Any]]
+    completions_taken_back: list[dict[str, Any]]
     documents: list[dict[str, Any]]
     carts: list[dict[str, Any]]
     promotion_uses: list[dict[str, Any]]
     store_credit: list[dict[str, Any]]
+    store_credit_balances: list[dict[str, Any]]
+    store_credit_entries: list[dict[str, Any]]
+    asked_for: list[dict[str, Any]]
+    tasks: list[dict[str, Any]]
+    differences: list[dict[str, Any]]
+    erasures: list[dict[str, Any]]
+    merges: list[dict[str, Any]]
+    events_received: list[dict[str, Any]]
+    events_sent: list[dict[str, Any]]
+    actions_about: list[dict[str, Any]]
+    actions_of: list[dict[str, Any]]
     sign_ins: list[dict[str, Any]]
     earnings: list[dict[str, Any]]
+    payouts: list[dict[str, Any]]
+    corrections: list[dict[str, Any]]
 
 
 @router.get("/v1/me/export", operation_id="export_me")
@@ -60,7 +80,7 @@ async def _export(session: Session, user_id: str) -> PersonExport:
     user = await people.get(session, user_id)
     if user is None:
         raise NotFound("no such user")
-    found = await person_export.export(session, user.id, user.lms_user_id)
+    found = await person_export.export(session, user.id)
     view = UserView(
         id=user.id,
         lms_user_id=user.lms_user_id,

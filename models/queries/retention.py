@@ -78,16 +78,16 @@ _REDUCED = (
 _KEPT = {"of_object": _KEPT_OF_OBJECT, "of_metadata": _KEPT_OF_METADATA, "of_data": _KEPT_OF_DATA}
 
 
-async def purge_events_of(session: Session, user_id: str) -> None:
-    """Reduce the bodies of all dispatched events about a person and their orders."""
+async def purge_events_of(session: Session, users: list[str]) -> None:
+    """Reduce the bodies of all dispatched events about persons and their orders."""
     await session.execute(
         text(
             f"{_REDUCED} WHERE purged_at IS NULL AND dispatched_at IS NOT NULL AND (order_id IN "
-            "(SELECT id FROM orders WHERE user_id = CAST(:user AS uuid)) OR (source = 'lms' AND "
-            "payload #>> '{data,user_id}' = (SELECT lms_user_id FROM commerce_user "
-            "WHERE id = CAST(:user AS uuid))))"
+            "(SELECT id FROM orders WHERE user_id = ANY(CAST(:users AS uuid[]))) OR (source = 'lms' AND "
+            "payload #>> '{data,user_id}' IN (SELECT lms_user_id FROM commerce_user "
+            "WHERE id = ANY(CAST(:users AS uuid[])))))"
         ),
-        {"user": user_id, **_KEPT},
+        {"users": users, **_KEPT},
     )
 
 

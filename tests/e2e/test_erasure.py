@@ -1,5 +1,8 @@
 """A person is erased: not before their money is settled, then everywhere but in what the law keeps."""
 
+import asyncio
+import json
+import re
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
@@ -9,11 +12,14 @@ import pytest
 from sqlalchemy import text
 
 from devstack.shopper import Shopper, wait_for
+from domain.erasure import words
+from domain.ids import email_caller, user_caller
 from models.database import Database, Session
-from models.queries import wiping
+from models.queries import personal_data, wiping
 from tests.e2e.conftest import Shop
+from tests.privacy.dumps import dump
 
-KEPT_BY_LAW = {"document"}
+KEPT_BY_LAW = {"document.body"}
 
 
 class RolledBack(Exception):
@@ -21,14 +27,16 @@ class RolledBack(Exception):
 
 
 class Person:
-    """Somebody whose name and address nobody else has."""
+    """Somebody whose name and address nobody else has. All that is searched for is in `traces`."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: str = "Zoë", last: str = "O'García") -> None:
         mark = uuid.uuid4().hex[:10]
         self.email = f"Ada.{mark}@example.com"
-        self.name = f"Ada O'Lovelace-{mark}"
+        self.name = f"{first} {last}-{mark}"
         self.street = f"{mark} Analytical Row"
-        self.words = f"my cousin {mark} has the course already"
+        # One word, and no name.
+        self.words = f"w{mark}"
+        self.refused_words = f"v{mark}"
         self.traces = [mark]
 
     @property
@@ -44,22 +52,50 @@ class Person:
 
 
 async def holding(session: Session, traces: Iterable[str]) -> set[str]:
-    """The tables in which any row, as text, has one of the traces."""
-    names = await session.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
+    """The columns, of any type and in every table, that have one of the traces in any row."""
+    tables = await session.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
     found = set()
-    for table in names.scalars().all():
-        for trace in traces:
-            query = text(f"SELECT 1 FROM {table} t WHERE position(:trace in t::text) > 0 LIMIT 1")
-            if (await session.execute(query, {"trace": trace})).first():
-                found.add(table)
+    for table in tables.scalars().all():
+        rows = await session.execute(
+            text(
+                f"SELECT DISTINCT c.key FROM {table} t, jsonb_each_text(to_jsonb(t)) c, "
+                "unnest(CAST(:traces AS text[])) trace "
+                "WHERE position(trace IN t::text) > 0 AND position(trace IN c.value) > 0"
+            ),
+            {"traces": list(traces)},
+        )
+        found |= {f"{table}.{column}" for column in rows.scalars()}
     return found
 
 
-async def lived(shop: Shop, person: Person) -> Shopper:
-    """A learner who left traces: bought, disputed, was refunded, wrote, was written about."""
-    operator = await shop.operator()
-    learner = await Shopper(shop.gateway).register(person.email, person.name)
+async def receiver_of_refunds(shop: Shop, operator: Shopper) -> str:
+    """An endpoint that can't be reached: its attempts stay in the log."""
+    made = await operator.call(
+        "POST",
+        "/v1/webhook-endpoints",
+        {"url": "http://127.0.0.1:9/erased", "event_types": ["refund.succeeded", "earning.accrued"]},
+    )
+    return str(made["id"])
 
+
+async def attempt_logged(shop: Shop, endpoint_id: str, order_id: str, said: str) -> None:
+    """Wait until an event about the order that says this has been tried, in UTF-8."""
+
+    async def tried() -> list[dict[str, Any]]:
+        return await shop.query(
+            "SELECT 1 FROM webhook_attempt a JOIN webhook_delivery d ON d.id = a.delivery_id "
+            "JOIN outbound_event e ON e.id = d.event_id WHERE a.endpoint_id = %s "
+            "AND e.data->>'order_id' = %s AND position(%s IN a.request_body) > 0",
+            endpoint_id,
+            order_id,
+            said,
+        )
+
+    await wait_for(tried, bool, what="an attempt")
+
+
+async def asked_back(shop: Shop, learner: Shopper, person: Person) -> None:
+    """Bought and refunded at the person's own word; asked once more, and refused."""
     await learner.add("python-101")
     answer = await learner.checkout(
         address=person.address, return_url=f"https://shop.example/{person.traces[0]}"
@@ -68,7 +104,12 @@ async def lived(shop: Shop, person: Person) -> Shopper:
     first = await learner.wait_for_status(answer["order"]["id"], "fulfilled")
     await learner.refund(first["id"], reason=person.words)
     await learner.wait_for_status(first["id"], "refunded")
+    again = await learner.send("POST", f"/v1/orders/{first['id']}/refunds", {"reason": person.refused_words})
+    assert again.status_code == 409
 
+
+async def disputed(shop: Shop, learner: Shopper, person: Person) -> dict[str, Any]:
+    """Bought, disputed with evidence, won."""
     await learner.add("data-science")
     answer = await learner.checkout(address=person.address)
     await shop.stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_createDispute")
@@ -83,14 +124,69 @@ async def lived(shop: Shop, person: Person) -> Shopper:
     held = await wait_for(dispute, lambda row: row["evidence"] is not None, what="the evidence")
     assert held["evidence"]["customer_name"] == person.name
     await shop.stripe.win_dispute(held["provider_id"])
-    await learner.wait_for_status(second["id"], "fulfilled")
+    return await learner.wait_for_status(second["id"], "fulfilled")
 
-    user = learner.user["id"]
-    why = f"{person.name} ({person.email.lower()}) asked on the telephone"
+
+async def written_about(
+    shop: Shop, operator: Shopper, learner: Shopper, order: dict[str, Any], why: str
+) -> None:
+    """Operators gave their reasons wherever they may, also for what was refused."""
+    user, line = learner.user["id"], order["lines"][0]["id"]
     await operator.call("POST", f"/v1/users/{user}/export", {"reason": why})
     credit = {"user_id": user, "amount": {"amount": 100, "currency": "USD"}, "reason": why}
     await operator.call("POST", "/v1/store-credit/grants", credit)
-    await shop.lms.rename(learner.user["lms_user_id"], last_name=f"O'Lovelace-{person.traces[0]} the Second")
+    await shop.lms.complete(learner.user["lms_user_id"], "data-science")
+
+    async def accrued() -> list[dict[str, Any]]:
+        return await shop.query(
+            "SELECT data->>'payee_ref' AS payee FROM outbound_event WHERE type = 'earning.accrued' "
+            "AND data->>'order_line_id' = %s",
+            line,
+        )
+
+    (earning, *_) = await wait_for(accrued, bool, what="the earning")
+    moved = {
+        "order_line_id": line,
+        "from_payee": earning["payee"],
+        "to_payee": f"teacher-{uuid.uuid4()}",
+        "amount": {"amount": 100, "currency": "USD"},
+        "reason": why,
+    }
+    await operator.call("POST", "/v1/earnings/reassignments", moved)
+    too_much = moved | {"amount": {"amount": 10**9, "currency": "USD"}}
+    assert (await operator.send("POST", "/v1/earnings/reassignments", too_much)).status_code == 409
+    (task,) = await shop.query(
+        "INSERT INTO operator_task (task_key, kind, user_id, what) "
+        "VALUES (%s, 'completion_taken_back', %s, %s) RETURNING id",
+        f"planted {user}",
+        user,
+        why,
+    )
+    await operator.call("POST", f"/v1/tasks/{task['id']}/close", {"note": why})
+    (difference,) = await shop.query(
+        "INSERT INTO reconciliation_difference (kind, subject, order_id, currency, expected, found, detail) "
+        "VALUES ('amount_aged', %s, %s, 'USD', 1, 2, %s) RETURNING id",
+        f"planted {user}",
+        order["id"],
+        why,
+    )
+    path = f"/v1/reconciliation/differences/{difference['id']}/accept"
+    await operator.call("POST", path, {"reason": why})
+
+
+async def lived(shop: Shop, person: Person) -> Shopper:
+    """A learner who left traces: bought, disputed, was refunded, wrote, was written about."""
+    operator = await shop.operator()
+    learner = await Shopper(shop.gateway).register(person.email, person.name)
+    endpoint = await receiver_of_refunds(shop, operator)
+    await asked_back(shop, learner, person)
+    second = await disputed(shop, learner, person)
+    why = f"“{person.name}” ({person.email.lower()}) asked on the telephone:\n{person.name.upper()}"
+    await written_about(shop, operator, learner, second, why)
+    await attempt_logged(shop, endpoint, (await of(learner))[0], person.words)
+    await attempt_logged(shop, endpoint, second["id"], person.name)
+    await operator.call("DELETE", f"/v1/webhook-endpoints/{endpoint}")
+    await shop.lms.rename(learner.user["lms_user_id"], last_name=f"O'García-{person.traces[0]} the Second")
     await wait_for(
         lambda: learner.call("GET", "/v1/me"),
         lambda me: me["full_name"].endswith("Second"),
@@ -99,39 +195,66 @@ async def lived(shop: Shop, person: Person) -> Shopper:
     return learner
 
 
+async def of(learner: Shopper) -> list[str]:
+    """The learner's orders, oldest first."""
+    return [row["id"] for row in reversed((await learner.call("GET", "/v1/orders"))["data"])]
+
+
+_OF_ORDERS = "order_id IN (SELECT id FROM orders WHERE user_id = :user)"
+_OF_EVENTS = (
+    "SELECT e.id FROM outbound_event e WHERE e.data->>'order_id' IN "
+    "(SELECT id::text FROM orders WHERE user_id = :user)"
+)
+# What comes of trouble, in every form in which it may be stored.
 PLANTED = (
-    "INSERT INTO operator_task (task_key, kind, user_id, what, note, closed_at, closed_by) "
-    "SELECT 'planted', 'completion_taken_back', u.id, '', 'asked ' || CAST(:name AS text), now(), u.id "
-    "FROM commerce_user u WHERE u.id = :user",
     "UPDATE entitlement SET failure_detail = :name WHERE user_id = :user",
     "INSERT INTO resolution (line_id, lms_course_id, cause, reason, state) SELECT l.id, l.lms_course_id, "
     "'lms_refused', :name, 'withdrawn' FROM order_line l JOIN orders o ON o.id = l.order_id "
     "WHERE o.user_id = :user",
     "UPDATE inbound_event SET payload = jsonb_set(payload, '{data,object,receipt_email}', "
-    "to_jsonb(CAST(:name AS text))) WHERE order_id IN (SELECT id FROM orders WHERE user_id = :user)",
-    "INSERT INTO webhook_delivery (endpoint_id, event_id, last_response) SELECT w.id, e.id, :name "
-    "FROM webhook_endpoint w, outbound_event e WHERE e.type = 'refund.succeeded' "
-    "AND e.stream IN (SELECT 'order/' || id FROM orders WHERE user_id = :user) ON CONFLICT DO NOTHING",
-    "INSERT INTO webhook_attempt (delivery_id, endpoint_id, attempt, outcome, url, request_headers, "
-    "request_body, response_headers, response_body, duration_ms) "
-    "SELECT id, endpoint_id, 1, 'delivered', '', '{}', '', '{}', last_response, 1 "
-    "FROM webhook_delivery WHERE last_response = :name",
+    f"to_jsonb(CAST(:name AS text))) WHERE {_OF_ORDERS}",
+    f"UPDATE payment SET failure_message = :name WHERE {_OF_ORDERS}",
+    "INSERT INTO refund (id, order_id, payment_id, kind, amount, currency, status, reason, failure_reason) "
+    "SELECT uuidv7(), order_id, id, 'goodwill', 1, currency, 'failed', CAST(:name AS text), "
+    f"CAST(:name AS text) FROM payment WHERE {_OF_ORDERS} LIMIT 1",
+    "INSERT INTO tax_report (document_id, order_id, failure) SELECT id, order_id, :name FROM document "
+    f"WHERE {_OF_ORDERS} LIMIT 1",
+    "UPDATE orders SET taxation = coalesce(taxation, '{}') || "
+    "jsonb_build_object('tax_id', CAST(:name AS text)) WHERE user_id = :user",
+    f"UPDATE webhook_delivery SET last_response = :echo, last_error = :echo WHERE event_id IN ({_OF_EVENTS})",
+    "UPDATE webhook_attempt SET response_body = :echo, error = :echo, response_headers = "
+    "jsonb_build_object('x-echo', :echo), request_body = request_body || :echo "
+    f"WHERE delivery_id IN (SELECT id FROM webhook_delivery WHERE event_id IN ({_OF_EVENTS}))",
 )
 # These leave nothing that has a name in it.
-NAMELESS = {"carts", "sign-ins", "addresses that were given"}
+NAMELESS = {"carts", "sign-ins", "answers", "addresses that were given"}
+# Sealed, or digests, or names of roles.
+UNREADABLE = {
+    *("commerce_user.roles", "commerce_user.given_roles", "refresh_token.token_hash"),
+    *(f"idempotency_record.{column}" for column in ("caller", "key", "fingerprint", "response_sealed")),
+}
+
+
+def wiped_columns() -> set[str]:
+    return {
+        f"{table}.{column}" for table, columns in personal_data.WIPED.items() for column in columns.split()
+    }
 
 
 async def each_step_is_needed(
     database: Database, person: Person, learner: Shopper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With all steps nothing is left but what the law keeps; without any one of them, something is."""
+    """With all steps nothing is left but what the law keeps; without any one of them, something is. And
+    each column of which it is said that it is wiped had something to wipe."""
     user = learner.user["id"]
+    own = f"{person.words} {person.refused_words}"
     with suppress(RolledBack):
         async with database.transaction() as session:
+            given = {"user": user, "name": person.name, "echo": f"{json.dumps(person.name)} {own}"}
             for statement in PLANTED:
-                given = {"user": user, "name": person.name}
                 bound = {name: value for name, value in given.items() if f":{name}" in statement}
-                await session.execute(text(statement), bound)
+                await session.execute(text(statement.replace(":echo", "CAST(:echo AS text)")), bound)
+            assert await holding(session, person.traces) - KEPT_BY_LAW == wiped_columns() - UNREADABLE
             for left_out in (None, *(set(wiping.STEPS) - NAMELESS)):
                 steps = {name: step for name, step in wiping.STEPS.items() if name != left_out}
                 monkeypatch.setattr(wiping, "STEPS", steps)
@@ -142,6 +265,18 @@ async def each_step_is_needed(
                     await tried.rollback()
                 monkeypatch.undo()
             raise RolledBack
+
+
+async def nowhere_in_a_dump(shop: Shop, person: Person) -> None:
+    """Neither as they wrote themselves, nor as JSON escapes it; but in documents, where they are."""
+    external = shop.stack.settings.external
+    assert external is not None
+    tables = await asyncio.to_thread(dump, external.owner_url)
+    assert len(tables) > 50
+    (mark,) = person.traces
+    known = [person.name, person.email, person.street, person.words, person.refused_words]
+    sought = re.compile(f"{re.escape(mark)}|{words(known)}", re.IGNORECASE)
+    assert {name for name, rows in tables.items() if sought.search(rows)} == {"public.document"}
 
 
 async def test_a_person_is_gone_but_for_what_the_law_keeps(
@@ -178,6 +313,9 @@ async def test_a_person_is_gone_but_for_what_the_law_keeps(
         )
         assert not rows, table
     await database.aclose()
+    await nowhere_in_a_dump(shop, person)
+    callers = [user_caller(learner.user["id"]), email_caller(person.email)]
+    assert not await shop.query("SELECT 1 FROM idempotency_record WHERE caller = ANY(%s)", callers)
     me = await learner.call("GET", "/v1/me")
     assert (me["email"], me["full_name"], me["lms_user_id"]) == (
         None,

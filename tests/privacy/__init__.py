@@ -1,0 +1,1 @@
+"""What is held of persons: where it stands, that it is exported, that it goes."""

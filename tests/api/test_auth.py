@@ -53,6 +53,15 @@ async def test_a_replay_with_another_password_does_not_get_in(gateway: Gateway) 
     assert (status, code) in {(401, "bad_credentials"), (409, "already_registered")}
 
 
+async def test_a_key_of_one_email_says_nothing_of_another(gateway: Gateway) -> None:
+    """Also where no account is made of them: these are no addresses to everybody."""
+    key = str(uuid.uuid4())
+    for name in ("jörg", "jürgen", "Иван"):
+        body = fresh_account() | {"email": f"{name}.{uuid.uuid4().hex[:8]}@example.com"}
+        answer = await gateway.nobody().send("POST", "/v1/auth/register", body, key=key)
+        assert answer.status_code == 201 or answer.json()["code"] != "idempotency_key_reused", answer.text
+
+
 async def test_an_email_registers_once(gateway: Gateway) -> None:
     body = fresh_account()
     await gateway.nobody().ok("POST", "/v1/auth/register", body)

@@ -171,6 +171,7 @@ def let_in(issuer: TokenIssuer, forger: Forger) -> set[str]:
     return found
 
 
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 async def test_planted_an_open_list_of_algorithms_is_caught(
     gateway: Gateway, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,8 +55,10 @@ def _state(outcome: BaseException | None) -> str:
     """`ok`, or the kind of trouble. What the LMS says is for an operator, and holds no secret."""
     if outcome is None:
         return "ok"
-    name = type(outcome).__name__
-    return f"{name}: {outcome.detail}" if isinstance(outcome, LmsUnavailable | Misconfigured) else name
+    for kind in (LmsUnavailable, Misconfigured):
+        if isinstance(outcome, kind):
+            return f"{kind.__name__}: {outcome.detail}"
+    return type(outcome).__name__
 
 
 async def _check_lms(services: Services) -> None:

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from domain.errors import CommerceError
+from domain.errors import CommerceError, NotFound
 from domain.scopes import parse_scopes
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from config import Settings
     from models.database import Session
     from models.queries.api_keys import ApiKeyRow
+    from models.queries.people import UserRow
 
 T = TypeVar("T")
 
@@ -96,7 +97,9 @@ def lms_check() -> None:
         async with make_http_client() as http:
             found = await make_lms(settings.lms_access, http).check()
             hint = "" if found.setting is None else f" (look at {found.setting})"
-            console.print(f"{found.address}: {found.detail}{hint}", soft_wrap=True)
+            console.print(f"{found.address}: {found.detail}{hint}", markup=False, soft_wrap=True)
+            for what in found.not_checked:
+                console.print(f"not checked: {what}", markup=False, soft_wrap=True)
             return found.ok
 
     try:
@@ -225,11 +228,14 @@ def _in_database(work: "Callable[[Session], Awaitable[T]]") -> T:
     return _done(run(_settings().database_url.get_secret_value()))
 
 
-async def _log(session: "Session", action: str, subject: str, request: dict[str, Any]) -> None:
+async def _log(
+    session: "Session", action: str, *subjects: str, request: dict[str, Any], reason: str | None = None
+) -> None:
     """Who runs a command has the powers of an operator, so it is logged as theirs are."""
     from models.queries import audit  # noqa: PLC0415
 
-    await audit.add(session, audit.Action("command", getpass.getuser(), action, [subject], request=request))
+    done = audit.Action("command", getpass.getuser(), action, subjects, request=request, reason=reason)
+    await audit.add(session, done)
 
 
 apikey_app = typer.Typer(no_args_is_help=True, help="API keys of machines.")
@@ -259,7 +265,7 @@ def create_api_key(
         row = await api_keys.insert(
             session, name=name, hint=hint, key_hash=key_hash, scopes=wanted, expires_at=expires_at
         )
-        await _log(session, "apikey create", row.id, {"name": name, "scopes": list(wanted)})
+        await _log(session, "apikey create", row.id, request={"name": name, "scopes": list(wanted)})
         return row
 
     row = _in_database(keep)
@@ -295,7 +301,7 @@ def revoke_api_key(key_id: Annotated[str, typer.Argument(help="The key's id, as 
     async def end(session: "Session") -> bool:
         ended = await api_keys.revoke(session, str(UUID(key_id)))
         if ended:
-            await _log(session, "apikey revoke", str(UUID(key_id)), {})
+            await _log(session, "apikey revoke", str(UUID(key_id)), request={})
         return ended
 
     try:
@@ -306,6 +312,94 @@ def revoke_api_key(key_id: Annotated[str, typer.Argument(help="The key's id, as 
         sys.stderr.write(f"commerce: there is no key {key_id}\n")
         raise typer.Exit(1)
     console.print(f"Key {key_id} is no longer good.")
+
+
+role_app = typer.Typer(no_args_is_help=True, help="Roles of persons, beside those that the LMS says.")
+app.add_typer(role_app, name="role")
+
+
+class GivenRole(StrEnum):
+    """What can be given: everything else is the LMS's, or a machine's."""
+
+    INSTRUCTOR = "instructor"
+    OPERATOR = "operator"
+
+
+LmsUserOption = Annotated[str, typer.Option(help="Whose; the LMS's id, as `role list --email` shows it.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; it stands in the audit log.")]
+
+
+@role_app.command("give")
+def give_role(role: GivenRole, lms_user_id: LmsUserOption, reason: ReasonOption) -> None:
+    """Give somebody a role: so the first operator comes to be. It stays whatever the LMS says."""
+    from models.queries import people  # noqa: PLC0415
+
+    _change_role("role give", people.give_role, role, lms_user_id, reason)
+    console.print(f"User {lms_user_id} of the LMS is {role} from the next access token on (log in again).")
+
+
+@role_app.command("take")
+def take_role(role: GivenRole, lms_user_id: LmsUserOption, reason: ReasonOption) -> None:
+    """Take a role that was given. Access tokens keep it until they end."""
+    from models.queries import people  # noqa: PLC0415
+
+    _change_role("role take", people.take_role, role, lms_user_id, reason)
+    console.print(f"User {lms_user_id} of the LMS was given the role {role} no longer.")
+
+
+def _change_role(
+    action: str,
+    change: "Callable[[Session, str, str], Awaitable[UserRow | None]]",
+    role: GivenRole,
+    lms_user_id: str,
+    reason: str,
+) -> None:
+    from models.queries import people  # noqa: PLC0415
+
+    if not reason.strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
+
+    async def write(session: "Session") -> None:
+        user = await people.by_lms_id(session, lms_user_id)
+        if user is None:
+            raise NotFound(
+                f"nobody with the LMS's id {lms_user_id} was here yet: log in once, then repeat this"
+            )
+        await change(session, user.id, role.value)
+        await _log(session, action, user.id, role.value, request={}, reason=reason)
+
+    _in_database(write)
+
+
+@role_app.command("list")
+def list_roles(
+    email: Annotated[str | None, typer.Option(help="Whoever has this address, whatever their roles.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Who is more than a learner, by the LMS or because the role was given."""
+    from models.queries import people  # noqa: PLC0415
+
+    rows = _in_database(
+        people.with_roles if email is None else lambda session: people.by_email(session, email)
+    )
+    if as_json:
+        shown = [
+            {
+                "user_id": row.id,
+                "lms_user_id": row.lms_user_id,
+                "email": row.email,
+                "full_name": row.full_name,
+            }
+            | {"from_lms": row.lms_roles, "given": row.given_roles}
+            for row in rows
+        ]
+        sys.stdout.write(json.dumps(shown) + "\n")
+        return
+    table = Table("LMS's id", "name", "email", "from the LMS", "given")
+    for row in rows:
+        roles = " ".join(row.lms_roles), " ".join(row.given_roles)
+        table.add_row(row.lms_user_id, row.full_name, row.email or "", *roles)
+    console.print(table)
 
 
 events_app = typer.Typer(no_args_is_help=True, help="Outbound events.")
@@ -326,7 +420,7 @@ def replay_events(
     asked = {"since": since.isoformat(), "only_undelivered": only_undelivered}
     with console.status("sending again") as status:
         try:
-            _in_database(lambda session: _log(session, "events replay", str(UUID(endpoint)), asked))
+            _in_database(lambda session: _log(session, "events replay", str(UUID(endpoint)), request=asked))
             events = _done(
                 replay_with(
                     settings,

@@ -38,6 +38,9 @@ class LmsSettings(BaseSettings):
     lms_token: SecretStr = SecretStr("")
     lms_client_id: str = ""
     lms_client_secret: SecretStr = SecretStr("")
+    # None named: the ones above.
+    lms_login_client_id: str = ""
+    lms_login_client_secret: SecretStr = SecretStr("")
     lms_login_service: str = ""
     lms_student_role_id: int = Field(default=5, gt=0)
     lms_enrolment_mode: str = "audit"
@@ -51,6 +54,8 @@ class LmsSettings(BaseSettings):
             token=self.lms_token.get_secret_value(),
             client_id=self.lms_client_id,
             client_secret=self.lms_client_secret.get_secret_value(),
+            login_client_id=self.lms_login_client_id,
+            login_client_secret=self.lms_login_client_secret.get_secret_value(),
             login_service=self.lms_login_service,
             student_role_id=self.lms_student_role_id,
             enrolment_mode=self.lms_enrolment_mode,
@@ -67,6 +72,8 @@ class LmsSettings(BaseSettings):
         missing = [name.upper() for name in _LMS_NEEDS[self.lms_kind] if not given[name]]
         if missing:
             raise ValueError(f"LMS_KIND={self.lms_kind} needs {' and '.join(missing)}")
+        if bool(self.lms_login_client_id) != bool(self.lms_login_client_secret.get_secret_value()):
+            raise ValueError("LMS_LOGIN_CLIENT_ID and LMS_LOGIN_CLIENT_SECRET go together")
         return self
 
 

@@ -64,7 +64,7 @@ from domain.limits import DECLINES
 from domain.messages import ReconciliationInput, ReplayInput
 from integrations.dispatch import Dispatcher
 from integrations.http import make_http_client
-from integrations.lms import PollsCompletion, make_lms
+from integrations.lms import LmsWatch, PollsCompletion, make_lms
 from integrations.logs import configure as configure_logs
 from integrations.outbound import OutboundHttp
 from integrations.payments import StripePayments
@@ -452,7 +452,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     client = await connect_to_temporal(settings)
     resources = WorkerResources(settings, client)
     try:
-        async with make_worker(settings, resources):
+        async with make_worker(settings, resources), LmsWatch(resources.lms):
             await ensure_schedules(settings, client, polls=isinstance(resources.lms, PollsCompletion))
             log.info("worker started on task queue %s", settings.temporal_task_queue)
             ready_file = os.environ.get("WORKER_READY_FILE")

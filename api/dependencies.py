@@ -21,6 +21,7 @@ from domain.scopes import Scope
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
 from integrations.lms.tokens import LmsClaims, LmsTokens
+from integrations.lms.watch import LmsWatch
 from integrations.payments import StripePayments
 from integrations.sealing import Sealer
 from integrations.stripe_tax import StripeTax
@@ -53,6 +54,7 @@ class Services:
     payments: StripePayments
     publishable_key: str
     lms: Lms
+    lms_watch: LmsWatch
     tokens: TokenIssuer
     # None: only our own tokens count.
     lms_tokens: LmsTokens | None

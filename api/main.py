@@ -13,7 +13,7 @@ from api.tokens import TokenIssuer, parse_signing_keys
 from config import Settings
 from integrations.dispatch import Dispatcher
 from integrations.http import make_http_client
-from integrations.lms import make_lms
+from integrations.lms import LmsWatch, make_lms
 from integrations.lms.tokens import LmsTokens
 from integrations.logs import configure as configure_logs
 from integrations.payments import StripePayments
@@ -58,6 +58,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ),
             lazy=True,  # the gateway starts, and says so on /readyz, while Temporal is away
         )
+        lms = make_lms(settings.lms_access, http)
+        lms_watch = LmsWatch(lms)
         app.state.services = Services(
             database=database,
             commands=commands,
@@ -66,7 +68,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             dispatcher=Dispatcher(temporal, settings.temporal_task_queue),
             payments=payments,
             publishable_key=settings.stripe_publishable_key,
-            lms=make_lms(settings.lms_access, http),
+            lms=lms,
+            lms_watch=lms_watch,
             tokens=TokenIssuer(
                 parse_signing_keys(settings.jwt_signing_keys.get_secret_value()),
                 issuer=settings.public_url,
@@ -95,7 +98,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             is_development=settings.commerce_env == "development",
         )
         try:
-            yield
+            async with lms_watch:
+                yield
         finally:
             app.state.services.typesetting.shutdown(wait=False, cancel_futures=True)
             await payments.aclose()

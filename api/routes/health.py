@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.dependencies import Services, ServicesDep
 from api.schemas.common import Output
 from api.workflow_calls import check_temporal
-from domain.errors import LmsUnavailable
+from domain.errors import LmsUnavailable, Misconfigured
 from models.queries import webhook_endpoints
 
 DISABLED_ENDPOINTS = Gauge(
@@ -44,20 +44,28 @@ async def readyz(services: ServicesDep, response: Response) -> Health:
     outcomes = await asyncio.gather(
         *(asyncio.wait_for(check, timeout=4) for check in checks.values()), return_exceptions=True
     )
-    parts = {
-        name: "ok" if outcome is None else type(outcome).__name__
-        for name, outcome in zip(checks, outcomes, strict=True)
-    }
+    parts = {name: _state(outcome) for name, outcome in zip(checks, outcomes, strict=True)}
     ready = all(state == "ok" for state in parts.values())
     if not ready:
         response.status_code = 503
     return Health(status="ok" if ready else "unavailable", parts=parts)
 
 
+def _state(outcome: BaseException | None) -> str:
+    """`ok`, or the kind of trouble. What the LMS says is for an operator, and holds no secret."""
+    if outcome is None:
+        return "ok"
+    for kind in (LmsUnavailable, Misconfigured):
+        if isinstance(outcome, kind):
+            return f"{kind.__name__}: {outcome.detail}"
+    return type(outcome).__name__
+
+
 async def _check_lms(services: Services) -> None:
-    found = await services.lms.check()
-    if not found.ok:
-        raise LmsUnavailable(found.detail)
+    """What the check at the start found to mend; else whether the LMS answers at all."""
+    if services.lms_watch.complaint is not None:
+        raise Misconfigured(services.lms_watch.complaint)
+    await services.lms.reach()
 
 
 @router.get("/metrics", operation_id="metrics", response_class=Response)

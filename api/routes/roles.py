@@ -12,7 +12,7 @@ from api.idempotency import CommerceRoute
 from api.paging import parse_id
 from api.schemas.common import Body as RequestBody
 from api.schemas.common import Output, ShortText
-from domain.errors import Conflict, NotFound
+from domain.errors import NotFound
 from models.queries import people
 from models.queries.people import UserRow
 
@@ -81,7 +81,4 @@ async def take_role(
     user_id: str, role: Given, caller: Operator, session: SessionDep, reason: AuditReason
 ) -> RolesView:
     """Take a role that was given; one of the LMS is taken there. Access tokens keep it until they end."""
-    row = await people.get(session, parse_id(user_id))
-    if row is not None and role in row.lms_roles and role not in row.given_roles:
-        raise Conflict("this role is the LMS's, and taken there", code="role_of_lms")
     return _view(await people.take_role(session, parse_id(user_id), role))

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from api.dependencies import Services, ServicesDep
 from api.idempotency import CommerceRoute, without_key
 from api.schemas.common import Output
+from domain.certificates import in_own_words
 from domain.errors import InvalidInput, Unavailable
 from domain.identity import stored_form
 from domain.messages import StoredEvent
@@ -84,6 +85,7 @@ async def _store(
     try:
         async with services.commands.transaction() as session:
             if source == inbox.LMS:
+                event = in_own_words(event)
                 await lms_events.take_in(session, event)
             order_id = None if subject is None else await inbox.resolve_order(session, subject)
             return await inbox.store(session, source, stored_form(event), order_id)

@@ -9,8 +9,9 @@ from integrations.lms.moodle import MoodleLms
 from integrations.lms.openedx import OpenEdxLms
 from integrations.lms.port import Lms, LmsCheck, LmsUser, PollsCompletion
 from integrations.lms.standin import StandinLms
+from integrations.lms.watch import LmsWatch
 
-__all__ = ["Lms", "LmsAccess", "LmsCheck", "LmsUser", "PollsCompletion", "make_lms"]
+__all__ = ["Lms", "LmsAccess", "LmsCheck", "LmsUser", "LmsWatch", "PollsCompletion", "make_lms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class LmsAccess:
     token: str = ""
     client_id: str = ""
     client_secret: str = ""
+    login_client_id: str = ""
+    login_client_secret: str = ""
     login_service: str = ""
     student_role_id: int = 5
     enrolment_mode: str = "audit"
@@ -41,6 +44,12 @@ def make_lms(access: LmsAccess, http: httpx.AsyncClient) -> Lms:
         )
     if access.kind == "openedx":
         return OpenEdxLms(
-            access.base_url, access.client_id, access.client_secret, http, mode=access.enrolment_mode
+            access.base_url,
+            access.client_id,
+            access.client_secret,
+            http,
+            login_client_id=access.login_client_id,
+            login_client_secret=access.login_client_secret,
+            mode=access.enrolment_mode,
         )
     raise Misconfigured(f"LMS_KIND={access.kind!r} is unknown; known kinds: standin, moodle, openedx")

@@ -45,6 +45,11 @@ FUNCTIONS = frozenset(
 _RETRY = frozenset({"dmlwriteexception", "dmlreadexception", "dbconnectionfailed", "sitemaintenance"})
 _MISCONFIGURED = {
     "invalidtoken": "the token is not valid",
+    "nopermissions": "the service's user may not do this",
+    "cannotcreatetoken": (
+        "Moodle makes no token for this account: a site administrator gets one only by hand, others need "
+        "the capability moodle/webservice:createtoken"
+    ),
     "accessexception": "the token's service lacks a function that commerce calls",
     "wsusercannotassign": "the service's user may not assign the role LMS_STUDENT_ROLE_ID in this course",
     "wsnoinstance": "the course has no manual enrolment method",
@@ -59,7 +64,27 @@ _REJECTED: dict[str, type[LmsRejected]] = {
     "userdeleted": UnknownUser,
     "invaliduser": UnknownUser,
     "invalidrecordunknown": UnknownUser,
+    "invalidcourseid": UnknownCourse,
 }
+# Moodle says so of a user as of a course, and of a function that this Moodle does not have.
+_AMBIGUOUS = frozenset({"invalidparameter", "invalidrecord", "invalidrecordunknown"})
+_MISSING = _AMBIGUOUS - {"invalidparameter"}
+_NO_FUNCTION = "a function is not in the service of LMS_TOKEN: `commerce lms check` names it"
+# The installer makes the guest first, and the site's first administrator after it.
+_FIRST_ADMINISTRATOR = "2"
+_NO_EMAILS = (
+    "the service's user sees no email of others, so nobody can log in by email: give its role "
+    "moodle/site:viewuseridentity, and have email among the site's fields of identity (showuseridentity)"
+)
+_EMAILS_NOT_CHECKED = "moodle/site:viewuseridentity: the administrator whose email would show it is hidden"
+_NOT_CHECKED = (
+    "LMS_LOGIN_SERVICE: Moodle looks at it only once a password was right; log a learner in",
+    "moodle/user:create: register a learner",
+    "in each course: manual enrolment, the role LMS_STUDENT_ROLE_ID, enrol/manual:enrol and :unenrol, "
+    "moodle/course:viewparticipants (without it progress is not known), report/completion:view",
+)
+_NO_CODE = "lms_rejected"
+_LOGIN = "/login/token.php"
 _TAGS = re.compile(r"<[^>]*>")
 _NOT_IN_USERNAMES = re.compile(r"[^-.@_a-z0-9]")
 
@@ -137,11 +162,7 @@ class MoodleLms:
 
     async def authenticate(self, username: str, password: str) -> LmsUser:
         """See the port. An email is looked up first, because Moodle takes user names only by default."""
-        name = username.strip().lower()
-        if "@" in name:
-            found = await self._users_by("email", name)
-            if len(found) == 1:
-                name = found[0].username
+        name = await self._username_of(username.strip())
         try:
             token = await self._login(name, password)
             info = await self._ask(_SiteInfo, "core_webservice_get_site_info", {}, token=token)
@@ -153,10 +174,20 @@ class MoodleLms:
         roles = ("operator",) if info.userissiteadmin else ("learner",)
         return LmsUser(user.id, user.username, user.email, user.full_name or info.fullname, roles)
 
+    async def _username_of(self, given: str) -> str:
+        """The user name behind an email: as it was typed, because Moodle compares cases, else in lower case,
+        as `register` writes it."""
+        if "@" in given:
+            for email in dict.fromkeys((given, given.lower())):
+                found = await self._users_by("email", email)
+                if len(found) == 1:
+                    return found[0].username
+        return given.lower()
+
     async def _login(self, username: str, password: str) -> str:
         """A token of the user's own; it is used once and forgotten."""
         form = {"username": username, "password": password, "service": self._login_service}
-        content = json_of(await self._transport.send("POST", "/login/token.php", form=form))
+        content = json_of(await self._transport.send("POST", _LOGIN, form=form))
         if isinstance(content, dict) and isinstance(token := content.get("token"), str) and token:
             return token
         raise _refusal_in(content) or LmsUnavailable("the LMS's login answered neither a token nor an error")
@@ -232,17 +263,20 @@ class MoodleLms:
         try:
             await self._ask_nothing("enrol_manual_enrol_users", arguments)
         except _Refused as refusal:
-            if refusal.code == "invalidparameter":  # of the user as of the course
-                raise await self._who_is_wrong(user_id, course_id, refusal) from refusal
-            raise _rejection(refusal) from refusal
+            raise await self._who_is_wrong(user_id, course_id, refusal) from refusal
 
     async def _who_is_wrong(self, user_id: str, course_id: str, refusal: _Refused) -> LmsRejected:
+        """What a refusal to enrol or unenrol means, asked for where Moodle does not tell."""
+        if refusal.code not in _AMBIGUOUS:
+            return _rejection(refusal)
         query = {"field": "id", "value": course_id}
         found = await self._ask_known(_Courses, "core_course_get_courses_by_field", query)
         if not found.courses:
             return UnknownCourse(f"course {course_id} is not there")
         if await self.get_user(user_id) is None:
             return UnknownUser(f"user {user_id} is not there")
+        if refusal.code in _MISSING:
+            return Misconfigured(_NO_FUNCTION)
         return LmsRejected(refusal.message)
 
     async def revoke(self, user_id: str, course_id: str) -> None:
@@ -253,9 +287,12 @@ class MoodleLms:
         try:
             await self._ask_nothing("enrol_manual_unenrol_users", arguments)
         except _Refused as refusal:
-            if refusal.code in ("invalidparameter", "invalidrecordunknown", "userdeleted", "wsnoinstance"):
-                return  # nobody, or nowhere, to be enrolled: the end that was asked for
-            raise _rejection(refusal) from refusal
+            if refusal.code == "wsnoinstance":
+                return
+            wrong = await self._who_is_wrong(user_id, course_id, refusal)
+            if not isinstance(wrong, UnknownUser | UnknownCourse):
+                raise wrong from refusal
+            # Nobody, or nowhere, to be enrolled: the end that was asked for.
 
     async def progress(self, user_id: str, course_id: str) -> float | None:
         """See the port."""
@@ -288,28 +325,40 @@ class MoodleLms:
         """See the port. Somebody who is not logged in is asked to."""
         return f"{self._transport.base_url}/course/view.php?id={_number(course_id, UnknownCourse)}"
 
+    async def reach(self) -> None:
+        """See the port."""
+        await self._site_for_apps()
+
+    async def _site_for_apps(self) -> _Refused | None:
+        """What Moodle's own app asks first: nobody logs in, and no function is called. An error tells that
+        web services are off."""
+        form = {"appsitecheck": "1"}
+        return _refusal_in(json_of(await self._transport.send("POST", _LOGIN, form=form)))
+
     async def check(self) -> LmsCheck:
-        """See the port: the token, every function behind it, the login service."""
+        """See the port: the token, every function behind it, whether it sees emails, the login script."""
         address = self._transport.base_url
         try:
+            off = await self._site_for_apps()
+            if off is not None and off.code in _MISCONFIGURED:
+                return LmsCheck(False, address, _rejection(off).detail, "LMS_BASE_URL")
             info = await self._ask_known(_SiteInfo, "core_webservice_get_site_info", {})
-        except Misconfigured as error:
-            return LmsCheck(False, address, error.detail, "LMS_TOKEN")
-        except (LmsUnavailable, LmsRejected) as error:
-            return LmsCheck(False, address, error.detail, "LMS_BASE_URL")
-        missing = sorted(FUNCTIONS - {str(function.get("name")) for function in info.functions})
-        if missing:
-            detail = f"the service of the token lacks these functions: {', '.join(missing)}"
-            return LmsCheck(False, address, detail, "LMS_TOKEN")
-        try:
-            await self._login("commerce-check", "no such account")
-        except _Refused as refusal:
-            if refusal.code != "invalidlogin":
-                return LmsCheck(False, address, _rejection(refusal).detail, "LMS_LOGIN_SERVICE")
+            missing = sorted(FUNCTIONS - {str(function.get("name")) for function in info.functions})
+            if missing:
+                detail = f"the service of the token lacks these functions: {', '.join(missing)}"
+                return LmsCheck(False, address, detail, "LMS_TOKEN")
+            seen = await self._users_by("id", _FIRST_ADMINISTRATOR)
         except LmsUnavailable as error:
-            return LmsCheck(False, address, error.detail, "LMS_BASE_URL")
+            return LmsCheck(False, address, error.detail, "LMS_BASE_URL", away=True)
+        except LmsRejected as error:
+            setting = "LMS_TOKEN" if isinstance(error, Misconfigured) else "LMS_BASE_URL"
+            return LmsCheck(False, address, error.detail, setting)
+        if seen and seen[0].email is None:
+            return LmsCheck(False, address, _NO_EMAILS, "LMS_TOKEN")
         detail = f"{info.sitename or 'Moodle'} answers; the token of {info.username} has every function"
-        return LmsCheck(True, address, detail)
+        # One's own email is always seen.
+        unseen = () if seen and seen[0].id != info.userid else (_EMAILS_NOT_CHECKED,)
+        return LmsCheck(True, address, detail, not_checked=(*unseen, *_NOT_CHECKED))
 
     async def _users_by(self, field: str, value: str) -> list[_User]:
         try:
@@ -317,13 +366,13 @@ class MoodleLms:
                 _User, "core_user_get_users_by_field", {"field": field, "values[0]": value}
             )
         except _Refused as refusal:
-            raise _rejection(refusal) from refusal
+            raise _rejection_of_look_up(refusal) from refusal
 
     async def _ask_known(self, shape: type[Any], function: str, arguments: dict[str, str]) -> Any:
         try:
             return await self._ask(shape, function, arguments)
         except _Refused as refusal:
-            raise _rejection(refusal) from refusal
+            raise _rejection_of_look_up(refusal) from refusal
 
     async def _ask(
         self, shape: type[Any], function: str, arguments: dict[str, str], *, token: str | None = None
@@ -371,25 +420,36 @@ def _shaped(shape: Any, content: Any) -> Any:
 
 
 def _refusal_in(content: Any) -> _Refused | None:
-    """The error that an answer holds. One that says `try again` is raised as such."""
-    if not isinstance(content, dict) or "errorcode" not in content:
+    """The error that an answer holds. One that says `try again` is raised as such.
+
+    What PHP itself throws has no code: only `exception`, or the login script's `error`, shows it.
+    """
+    if not isinstance(content, dict) or content.keys().isdisjoint({"errorcode", "exception", "error"}):
         return None
-    code = str(content["errorcode"])
+    code = str(content.get("errorcode") or _NO_CODE)
     if code in _RETRY:
         raise LmsUnavailable(f"Moodle answered {code}")
     return _Refused(code, str(content.get("message") or content.get("error") or ""))
 
 
 def _rejection(refusal: _Refused, otherwise: type[LmsRejected] = LmsRejected) -> LmsRejected:
-    """What a refusal means. An unknown code waits for a person: it is never asked for ever."""
+    """What a refusal means; `otherwise` when what was given is wrong (a weak password is told by a sentence).
+    An unknown code waits for a person: it is never asked for ever."""
     if refusal.code in _MISCONFIGURED:
-        return Misconfigured(f"{_MISCONFIGURED[refusal.code]} ({refusal.code})")
+        return Misconfigured(f"{_MISCONFIGURED[refusal.code]} ({refusal.code}: {refusal.message})")
     if refusal.code in _REJECTED:
         return _REJECTED[refusal.code](refusal.message)
-    if otherwise is not LmsRejected:
+    if otherwise is not LmsRejected and (refusal.code == "invalidparameter" or "<" in refusal.code):
         return otherwise(refusal.message)
     code = refusal.code if re.fullmatch(r"[a-z0-9_]{1,60}", refusal.code) else "lms_rejected"
     return LmsRejected(refusal.message, code=code)
+
+
+def _rejection_of_look_up(refusal: _Refused) -> LmsRejected:
+    """Who is looked up and not there is an empty list: a record that is missing is the function's own."""
+    if refusal.code in _MISSING:
+        return Misconfigured(_NO_FUNCTION)
+    return _rejection(refusal)
 
 
 def _number(value: str, wrong: type[LmsRejected]) -> str:

@@ -7,7 +7,6 @@ docs/lms/openedx.md tells an administrator what to set up.
 import base64
 import binascii
 import json
-import time
 from typing import Any
 from urllib.parse import quote
 
@@ -25,18 +24,19 @@ from domain.errors import (
     UserExists,
     UserNotReady,
 )
+from integrations.lms.openedx_tokens import EdxClient, EdxTokens, limited
 from integrations.lms.port import LmsCheck, LmsUser
-from integrations.lms.transport import Answer, LmsTransport, NotSent, header_safe, json_of, unexpected
+from integrations.lms.transport import Answer, LmsTransport, NotSent, json_of, refused_or_open, unexpected
 
-_RENEW_BEFORE_SECONDS = 60
 _ACCOUNTS = "/api/user/v1/accounts"
 _ENROLLMENT = "/api/enrollment/v1/enrollment"
 _NOT_STAFF = "the owner of LMS_CLIENT_ID is not staff at the LMS"
-
-
-class _Token(Answer):
-    access_token: str = Field(min_length=1)
-    expires_in: float = Field(gt=0)
+# `!` is in no user name, and the course is nobody's: nothing can come of it.
+_NOTHING = {"user": "commerce!check", "course_details": {"course_id": "course-v1:commerce+check+none"}}
+_NOT_CHECKED = (
+    "the grant type of LMS_LOGIN_CLIENT_ID: the LMS looks at it once a password was right; log a learner in",
+    "in each course run: the mode LMS_ENROLMENT_MODE",
+)
 
 
 class _Account(Answer):
@@ -65,19 +65,29 @@ class OpenEdxLms:
         client_secret: str,
         client: httpx.AsyncClient,
         *,
+        login_client_id: str = "",
+        login_client_secret: str = "",
         mode: str = "audit",
         timeout_seconds: float = 10,
     ) -> None:
+        """Learners log in by the same client when no other is named."""
         self._transport = LmsTransport(base_url, client, timeout_seconds)
-        self._client_id = client_id
-        self._client_secret = client_secret
         self._mode = mode
-        self._token: tuple[str, float] | None = None
+        self._tokens = EdxTokens(
+            self._transport,
+            EdxClient(client_id, client_secret, "LMS_CLIENT_ID", "client credentials"),
+            EdxClient(
+                login_client_id or client_id,
+                login_client_secret or client_secret,
+                "LMS_LOGIN_CLIENT_ID",
+                "resource owner password-based",
+            ),
+        )
 
     async def authenticate(self, username: str, password: str) -> LmsUser:
         """See the port. Open edX lets inactive users through, so that is looked at here."""
-        token = await self._exchange(grant_type="password", username=username.strip(), password=password)
-        account = await self._account(username=_username_in(token.access_token))
+        token = await self._tokens.of_learner(username.strip(), password)
+        account = await self._account(username=_username_in(token))
         if account is None:
             raise UnknownUser("the account was deleted meanwhile")
         if not account.is_active:
@@ -120,22 +130,21 @@ class OpenEdxLms:
         answer = await self._transport.send("POST", "/api/user/v1/account/registration/", form=form)
         if answer.is_success:
             return
+        limited(answer)
         content = json_of(answer)
-        if answer.status_code == httpx.codes.FORBIDDEN:
-            raise NotSent("the LMS is limiting registrations")
         if answer.status_code == httpx.codes.CONFLICT:
             raise UserExists("an account with this email or user name exists already")
         if answer.status_code == httpx.codes.BAD_REQUEST:
             raise LmsInvalidInput(_user_messages(content))
-        raise LmsRejected(f"the LMS refused the registration with {answer.status_code}")
+        raise refused_or_open(answer, f"the LMS refused the registration with {answer.status_code}")
 
     async def _own(self, email: str, password: str) -> LmsUser:
         """The account of this email, if the password proves that it is the caller's."""
         try:
-            token = await self._exchange(grant_type="password", username=email, password=password)
+            token = await self._tokens.of_learner(email, password)
         except BadCredentials as error:
             raise UserExists("an account with this email or user name exists already") from error
-        account = await self._account(username=_username_in(token.access_token))
+        account = await self._account(username=_username_in(token))
         if account is None or (account.email or "").lower() != email:
             raise UserExists("an account with this email or user name exists already")
         return account.as_lms_user()
@@ -182,7 +191,7 @@ class OpenEdxLms:
         if status == httpx.codes.FORBIDDEN:
             raise LmsRejected(_message(answer) or "the LMS does not allow this enrolment", code="forbidden")
         if not answer.is_success:
-            raise LmsUnavailable(f"the LMS answered {status} without a reason")
+            raise refused_or_open(answer, _message(answer))
         enrolment = _shaped(_Enrolment, json_of(answer))
         if enrolment.is_active is not active:
             raise LmsUnavailable("the LMS answered, but did not do what was asked")
@@ -196,17 +205,35 @@ class OpenEdxLms:
         """See the port."""
         return f"{self._transport.base_url}/courses/{quote(course_id, safe=':+')}/course/"
 
+    async def reach(self) -> None:
+        """See the port. What load balancers of Open edX ask: no token is needed."""
+        await self._transport.send("GET", "/heartbeat")
+
     async def check(self) -> LmsCheck:
-        """See the port: the client, and that its owner is staff."""
+        """See the port: the client of service calls, that its owner is staff, the client of logins."""
         address = self._transport.base_url
+        setting = "LMS_CLIENT_ID"
         try:
-            self._token = None
-            await self._account(lms_user_id="0")
+            await self._tokens.of_service(fresh=True)
+            await self._prove_staff()
+            setting = "LMS_LOGIN_CLIENT_ID"
+            await self._tokens.check_login()
         except Misconfigured as error:
-            return LmsCheck(False, address, error.detail, "LMS_CLIENT_ID")
-        except (LmsUnavailable, LmsRejected) as error:
+            return LmsCheck(False, address, error.detail, setting)
+        except LmsUnavailable as error:
+            return LmsCheck(False, address, error.detail, "LMS_BASE_URL", away=True)
+        except LmsRejected as error:
             return LmsCheck(False, address, error.detail, "LMS_BASE_URL")
-        return LmsCheck(True, address, "Open edX answers; the client's owner is staff")
+        detail = "Open edX answers; the client's owner is staff, and logins have a client of their own"
+        return LmsCheck(True, address, detail, not_checked=_NOT_CHECKED)
+
+    async def _prove_staff(self) -> None:
+        """Only staff is told that a user is unknown (406): to others, no user is known."""
+        answer = await self._send("POST", _ENROLLMENT, json={**_NOTHING, "is_active": False})
+        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.FORBIDDEN):
+            raise Misconfigured(_NOT_STAFF)
+        if answer.status_code != httpx.codes.NOT_ACCEPTABLE:
+            raise refused_or_open(answer, _message(answer))
 
     async def _account(self, **query: str) -> _Account | None:
         answer = await self._send("GET", _ACCOUNTS, query=query)
@@ -215,8 +242,11 @@ class OpenEdxLms:
         if answer.status_code == httpx.codes.FORBIDDEN:
             raise Misconfigured(_NOT_STAFF)
         if not answer.is_success:
-            raise LmsUnavailable(f"the LMS answered {answer.status_code} without a reason")
-        found: list[_Account] = _shaped(list[_Account], json_of(answer))
+            raise refused_or_open(answer, _message(answer))
+        content = json_of(answer)
+        if _is_shared_with_everybody(content):
+            raise Misconfigured(_NOT_STAFF)
+        found: list[_Account] = _shaped(list[_Account], content)
         return found[0] if found else None
 
     async def _send(
@@ -224,45 +254,17 @@ class OpenEdxLms:
     ) -> httpx.Response:
         """A call as the service account; a token that the LMS no longer takes is renewed once."""
         for renewed in (False, True):
-            token = await self._service_token(fresh=renewed)
+            token = await self._tokens.of_service(fresh=renewed)
             headers = {"authorization": f"JWT {token}"}
             answer = await self._transport.send(method, path, headers=headers, json=json, query=query)
             if answer.status_code != httpx.codes.UNAUTHORIZED:
                 break
         else:
             raise Misconfigured("the LMS does not take the token that it gave to LMS_CLIENT_ID")
-        if answer.status_code == httpx.codes.FORBIDDEN and _code(answer) == "forbidden-request":
-            raise NotSent("the LMS is limiting our rate")
+        limited(answer)
+        if answer.is_client_error and answer.content:
+            json_of(answer)  # a page is of something in between, or of its rate limit: no answer of the API's
         return answer
-
-    async def _service_token(self, *, fresh: bool) -> str:
-        if fresh or self._token is None or self._token[1] < time.monotonic():
-            try:
-                given = await self._exchange(grant_type="client_credentials")
-            except BadCredentials as error:
-                raise Misconfigured("the LMS does not know LMS_CLIENT_ID with LMS_CLIENT_SECRET") from error
-            good_for = max(0.0, given.expires_in - _RENEW_BEFORE_SECONDS)
-            self._token = given.access_token, time.monotonic() + good_for
-        return header_safe(self._token[0], "the LMS's token")
-
-    async def _exchange(self, **grant: str) -> _Token:
-        form = {
-            "client_id": self._client_id,
-            "client_secret": self._client_secret,
-            "token_type": "jwt",
-            **grant,
-        }
-        answer = await self._transport.send("POST", "/oauth2/access_token/", form=form)
-        content = json_of(answer)
-        if answer.is_success:
-            token: _Token = _shaped(_Token, content)
-            return token
-        error = content.get("error") if isinstance(content, dict) else None
-        if error == "invalid_grant":
-            raise BadCredentials("wrong user name or password")
-        if error in ("invalid_client", "unauthorized_client", "unsupported_grant_type"):
-            raise Misconfigured(f"the LMS does not know LMS_CLIENT_ID with LMS_CLIENT_SECRET ({error})")
-        raise LmsRejected(f"the LMS refused a token: {str(error)[:60]}")
 
 
 def edx_username(username: str) -> str:
@@ -307,13 +309,15 @@ def _user_messages(content: Any) -> str:
 
 
 def _message(answer: httpx.Response) -> str:
-    content = json_of(answer)
-    return str(content.get("message", ""))[:500] if isinstance(content, dict) else ""
+    """What the LMS says in its own words: `message`, or `detail` where its framework answers."""
+    content = json_of(answer) if answer.content else None
+    if not isinstance(content, dict):
+        return ""
+    return str(content.get("message") or content.get("detail") or "")[:500]
 
 
-def _code(answer: httpx.Response) -> str | None:
-    try:
-        content = answer.json()
-    except ValueError:
-        return None
-    return content.get("error_code") if isinstance(content, dict) else None
+def _is_shared_with_everybody(content: Any) -> bool:
+    """Whether an account shows only what anybody may see of it: no id and no email."""
+    return isinstance(content, list) and any(
+        isinstance(account, dict) and "username" in account and "id" not in account for account in content
+    )

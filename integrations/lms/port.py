@@ -32,6 +32,10 @@ class LmsCheck:
     detail: str
     setting: str | None = None
     """The environment variable that is probably wrong; None when all is well."""
+    away: bool = False
+    """The LMS gave no answer that says anything of our settings: ask again later."""
+    not_checked: tuple[str, ...] = ()
+    """What no call can find out, in words, with what would show it."""
 
 
 class Lms(Protocol):
@@ -79,8 +83,12 @@ class Lms(Protocol):
         """Where a browser finds the course."""
         ...
 
+    async def reach(self) -> None:
+        """Whether the LMS answers at all, by the cheapest question; LmsUnavailable else."""
+        ...
+
     async def check(self) -> LmsCheck:
-        """Whether the LMS is reachable and accepts our credentials; never raises."""
+        """Whether the LMS is reachable, accepts our credentials and lets us do what we need; never raises."""
         ...
 
 

@@ -23,7 +23,14 @@ from domain.errors import (
     UserNotReady,
 )
 from integrations.lms.port import LmsCheck, LmsUser
-from integrations.lms.transport import Answer, LmsTransport, NotSent, header_safe, json_of, unexpected
+from integrations.lms.transport import (
+    Answer,
+    LmsTransport,
+    NotSent,
+    header_safe,
+    json_of,
+    unexpected,
+)
 
 _REJECTIONS: dict[str, type[LmsRejected]] = {
     "bad_credentials": BadCredentials,
@@ -170,13 +177,19 @@ class StandinLms:
         """See the port."""
         return f"{self._base_url}/courses/{_segment(course_id)}"
 
+    async def reach(self) -> None:
+        """See the port."""
+        json_of(await self._transport.send("GET", "/api/check"))
+
     async def check(self) -> LmsCheck:
         """See the port."""
         try:
             answer = await self._call("GET", "/api/check", _Check)
         except Misconfigured as error:
             return LmsCheck(False, self._base_url, error.detail, "LMS_TOKEN")
-        except (LmsUnavailable, LmsRejected) as error:
+        except LmsUnavailable as error:
+            return LmsCheck(False, self._base_url, error.detail, "LMS_BASE_URL", away=True)
+        except LmsRejected as error:
             return LmsCheck(False, self._base_url, error.detail, "LMS_BASE_URL")
         return LmsCheck(True, self._base_url, f"{answer.name} answers and accepts the token")
 

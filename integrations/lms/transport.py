@@ -5,8 +5,11 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from domain.errors import LmsInvalidInput, LmsUnavailable, Misconfigured
+from domain.errors import LmsInvalidInput, LmsRejected, LmsUnavailable, Misconfigured
 from integrations.outbound import parse_retry_after
+
+# 408 and 425: the request came too late or too early, not for good.
+_PASSING = frozenset({httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY})
 
 
 class Answer(BaseModel):
@@ -83,6 +86,17 @@ def unexpected(error: ValidationError) -> LmsUnavailable:
     """What an answer of another shape means: the outcome is open."""
     fields = ", ".join(".".join(str(part) for part in item["loc"]) or "the whole" for item in error.errors())
     return LmsUnavailable(f"the LMS answered something unexpected: {fields}")
+
+
+def refused_or_open(answer: httpx.Response, message: str = "") -> LmsRejected | LmsUnavailable:
+    """What an answer without a known meaning is: a `no` of the LMS's own waits for a person, and is not asked
+    for ever; a page of something in between leaves the outcome open."""
+    said = message or f"the LMS answered {answer.status_code} without a reason"
+    if answer.content:
+        json_of(answer)
+    if answer.is_client_error and answer.status_code not in _PASSING:
+        return LmsRejected(said)
+    return LmsUnavailable(said)
 
 
 def _say(error: Exception) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from domain.errors import Conflict
 from models.database import Session
 
 REFRESH_DAYS = 30
@@ -94,6 +95,25 @@ async def by_lms_id(session: Session, lms_user_id: str) -> UserRow | None:
     return None if row is None else _user(row)
 
 
+async def by_email(session: Session, email: str) -> list[UserRow]:
+    """Whoever the cache knows under this address, in any case: to be shown, never to tell users apart."""
+    rows = await session.execute(
+        text("SELECT * FROM commerce_user WHERE lower(email) = lower(:email) ORDER BY id"), {"email": email}
+    )
+    return [_user(row) for row in rows]
+
+
+async def with_roles(session: Session) -> list[UserRow]:
+    """Everybody who is more than a learner."""
+    rows = await session.execute(
+        text(
+            "SELECT * FROM commerce_user WHERE given_roles <> '{}' OR NOT roles <@ ARRAY['learner']::text[] "
+            "ORDER BY id"
+        )
+    )
+    return [_user(row) for row in rows]
+
+
 async def give_role(session: Session, user_id: str, role: str) -> UserRow | None:
     """Give a role, once; None when nobody has this id."""
     statement = (
@@ -105,7 +125,10 @@ async def give_role(session: Session, user_id: str, role: str) -> UserRow | None
 
 
 async def take_role(session: Session, user_id: str, role: str) -> UserRow | None:
-    """Take a role that was given, if it was; None when nobody has this id."""
+    """Take a role that was given, if it was; None when nobody has this id. Conflict for one of the LMS."""
+    before = await get(session, user_id)
+    if before is not None and role in before.lms_roles and role not in before.given_roles:
+        raise Conflict("this role is the LMS's, and taken there", code="role_of_lms")
     statement = (
         "UPDATE commerce_user SET given_roles = array_remove(given_roles, :role) WHERE id = :id RETURNING *"
     )

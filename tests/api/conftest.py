@@ -1,6 +1,7 @@
 """A gateway in this process for each module; its database and its LMS are real."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
@@ -12,6 +13,7 @@ from devstack.credentials import Credentials
 from devstack.lms_standin.control import LmsControl
 from devstack.seed import seed
 from tests.api.callers import Gateway
+from tests.api.commands import Commands
 from tests.lms.processes import StandinProcess
 
 LMS_TOKEN = "lms-token-of-the-tests"
@@ -58,6 +60,12 @@ def environment(database_url: str, lms_process: StandinProcess, credentials: Cre
         "SECRETS_KEY": credentials.secrets_key,
         "RATE_LIMIT_FACTOR": "1000",
     }
+
+
+@pytest.fixture(scope="module")
+def commands(environment: dict[str, str]) -> Commands:
+    """The `commerce` command with the gateway's settings."""
+    return Commands(os.environ | environment)
 
 
 @pytest.fixture(scope="module")

@@ -1,43 +1,16 @@
 """Keys of machines: made, used, limited to their scopes, revoked; only their hashes are kept."""
 
-import asyncio
 import json
-import os
 import uuid
-from typing import Any
 
 import pytest
 from sqlalchemy import text
-from typer.testing import CliRunner
 
 from api.tokens import new_api_key
-from cli import app
 from tests.api.callers import Caller, Gateway
+from tests.api.commands import Commands
 
 ENDPOINT = {"url": "https://receiver.example/hooks", "event_types": ["order.paid"]}
-
-
-class Commands:
-    """The `commerce` command with the gateway's settings."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._environment = environment
-
-    async def run(self, *arguments: str, code: int = 0) -> str:
-        """What it prints, when it ends as it should."""
-        found = await asyncio.to_thread(CliRunner().invoke, app, list(arguments), env=self._environment)
-        assert found.exit_code == code, found.output
-        return found.output
-
-    async def create(self, scopes: str, *more: str) -> dict[str, Any]:
-        output = await self.run("apikey", "create", "--name", "ERP", "--scopes", scopes, "--json", *more)
-        made: dict[str, Any] = json.loads(output)
-        return made
-
-
-@pytest.fixture(scope="module")
-def commands(environment: dict[str, str]) -> Commands:
-    return Commands(os.environ | environment)
 
 
 async def test_a_key_is_made_used_listed_and_revoked(gateway: Gateway, commands: Commands) -> None:

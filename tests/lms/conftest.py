@@ -7,7 +7,9 @@ import pytest
 
 from devstack.lms_standin.control import LmsControl
 from integrations.lms.standin import StandinLms
+from tests.lms.campus import Campus, MoodleCampus, OpenEdxCampus, StandinCampus
 from tests.lms.processes import Recorder, StandinProcess
+from tests.lms.wire import Moodle, OpenEdx, serving
 
 TOKEN = "lms-token-of-the-tests"
 SECRET = "whsec_bG1zLXdlYmhvb2stc2VjcmV0LW9mLXRlc3Rz"
@@ -72,3 +74,32 @@ async def recorder(recorder_of_session: Recorder, control: LmsControl) -> Record
 def lms(control: LmsControl, http: httpx.AsyncClient) -> StandinLms:
     """The adapter, impatient so that time-outs are quick."""
     return StandinLms(control.base_url, TOKEN, http, timeout_seconds=0.4)
+
+
+@pytest.fixture
+async def moodle(http: httpx.AsyncClient) -> AsyncIterator[MoodleCampus]:
+    """A new Moodle."""
+    wire = Moodle()
+    async with serving(wire):
+        yield MoodleCampus(wire, http)
+
+
+@pytest.fixture
+async def edx(http: httpx.AsyncClient) -> AsyncIterator[OpenEdxCampus]:
+    """A new Open edX."""
+    wire = OpenEdx()
+    async with serving(wire):
+        yield OpenEdxCampus(wire, http)
+
+
+@pytest.fixture
+def standin(control: LmsControl, http: httpx.AsyncClient) -> StandinCampus:
+    """The stand-in, as new."""
+    return StandinCampus(control, TOKEN, http)
+
+
+@pytest.fixture(params=["standin", "moodle", "edx"])
+def campus(request: pytest.FixtureRequest) -> Campus:
+    """Each LMS in turn."""
+    found: Campus = request.getfixturevalue(request.param)
+    return found

@@ -1,224 +1,77 @@
-"""Moodle and Open edX through the same port: the same cases against both wire protocols."""
+"""What is Moodle's or Open edX's own, beyond the contract of the port (`test_contract.py`)."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import base64
+import json
+from collections.abc import Callable
 
-import httpx
 import pytest
+from starlette.responses import JSONResponse, Response
 
 from domain.errors import (
     BadCredentials,
-    LmsInvalidInput,
     LmsRejected,
     LmsUnavailable,
     Misconfigured,
-    UnknownCourse,
     UnknownUser,
-    UserExists,
     UserNotReady,
 )
-from integrations.lms import Lms, LmsAccess, PollsCompletion, make_lms
-from tests.lms.wire import Moodle, OpenEdx, limited, moodle_error, page, serving, unavailable
-
-NEW = {
-    "email": "New.Person@Example.com",
-    "username": "new.person@example.com",
-    "password": "a-long-password",
-    "first_name": "New",
-    "last_name": "Person",
-}
-
-
-@dataclass
-class Campus:
-    """One LMS, its adapter, and a learner and a course that are there."""
-
-    wire: Moodle | OpenEdx
-    lms: Lms
-    course: str
-    learner: str = "101"
-
-    @property
-    def changes(self) -> list[str]:
-        return [operation for operation, _, _ in self.wire.changes]
-
-
-def moodle_access(base_url: str) -> LmsAccess:
-    return LmsAccess("moodle", base_url, token=Moodle.token, login_service=Moodle.service)
-
-
-def edx_access(base_url: str) -> LmsAccess:
-    return LmsAccess("openedx", base_url, client_id=OpenEdx.client[0], client_secret=OpenEdx.client[1])
-
-
-async def campus_of(wire: Moodle | OpenEdx, http: httpx.AsyncClient) -> Campus:
-    wire.person(username="learner", email="learner@example.com", password="commerce-demo")
-    access = moodle_access if isinstance(wire, Moodle) else edx_access
-    course = "42" if isinstance(wire, Moodle) else "course-v1:edX+Demo+2026"
-    wire.courses.add(course)
-    return Campus(wire, make_lms(access(wire.base_url), http), course)
-
-
-@pytest.fixture(params=[Moodle, OpenEdx], ids=["moodle", "openedx"])
-async def campus(request: pytest.FixtureRequest, http: httpx.AsyncClient) -> AsyncIterator[Campus]:
-    wire = request.param()
-    async with serving(wire):
-        yield await campus_of(wire, http)
-
-
-@pytest.fixture
-async def moodle(http: httpx.AsyncClient) -> AsyncIterator[Campus]:
-    wire = Moodle()
-    async with serving(wire):
-        yield await campus_of(wire, http)
-
-
-@pytest.fixture
-async def edx(http: httpx.AsyncClient) -> AsyncIterator[Campus]:
-    wire = OpenEdx()
-    async with serving(wire):
-        yield await campus_of(wire, http)
-
-
-# --- both -------------------------------------------------------------------------------------------------
-
-
-async def test_a_user_logs_in_by_name_and_by_email(campus: Campus) -> None:
-    by_name = await campus.lms.authenticate("learner", "commerce-demo")
-    assert by_name.id == campus.learner
-    assert (await campus.lms.authenticate("learner@example.com", "commerce-demo")) == by_name
-    assert await campus.lms.get_user(by_name.id) == by_name
-
-
-@pytest.mark.parametrize("username", ["learner", "learner@example.com", "nobody", "nobody@example.com"])
-async def test_a_wrong_password_is_rejected(campus: Campus, username: str) -> None:
-    with pytest.raises(BadCredentials):
-        await campus.lms.authenticate(username, "wrong")
-
-
-async def test_an_unconfirmed_account_is_not_ready(campus: Campus) -> None:
-    campus.wire.people[101].confirmed = False
-    with pytest.raises(UserNotReady):
-        await campus.lms.authenticate("learner", "commerce-demo")
-
-
-async def test_register_makes_an_account_that_logs_in(campus: Campus) -> None:
-    user = await campus.lms.register(**NEW)
-    assert user.email == "new.person@example.com"
-    assert (await campus.lms.authenticate("new.person@example.com", NEW["password"])).id == user.id
-
-
-async def test_register_takes_no_account_twice(campus: Campus) -> None:
-    await campus.lms.register(**NEW)
-    with pytest.raises(UserExists):
-        await campus.lms.register(**NEW)
-    with pytest.raises(UserExists):
-        await campus.lms.register(**NEW | {"password": "somebody-elses"}, resuming=True)
-
-
-async def test_a_resumed_registration_finds_its_own_account(campus: Campus) -> None:
-    made = await campus.lms.register(**NEW)
-    assert (await campus.lms.register(**NEW, resuming=True)).id == made.id
-
-
-async def test_a_registration_whose_answer_was_lost_is_found_again(campus: Campus) -> None:
-    campus.wire.fail(unavailable, after=True)
-    user = await campus.lms.register(**NEW)
-    assert len(campus.wire.people) == 2
-    assert user.id == "102"
-
-
-async def test_a_weak_password_is_said_to_be_one(campus: Campus) -> None:
-    with pytest.raises(LmsInvalidInput, match=r"(?i)password") as refusal:
-        await campus.lms.register(**NEW | {"password": "short"})
-    assert "<" not in refusal.value.detail
-
-
-async def test_an_email_with_a_plus_registers(campus: Campus) -> None:
-    plus = {"email": "ada+math@example.com", "username": "ada+math@example.com"}
-    user = await campus.lms.register(**NEW | plus)
-    assert user.email == "ada+math@example.com"
-    assert (await campus.lms.authenticate("ada+math@example.com", NEW["password"])).id == user.id
-
-
-@pytest.mark.parametrize("user_id", ["9999", "nobody", "0", "", "¹⁰⁴", "101/../102"])
-async def test_an_unknown_user_is_none(campus: Campus, user_id: str) -> None:
-    assert await campus.lms.get_user(user_id) is None
-
-
-async def test_grant_and_revoke_state_a_desired_end(campus: Campus) -> None:
-    for _ in range(2):
-        await campus.lms.grant(campus.learner, campus.course)
-    for _ in range(2):
-        await campus.lms.revoke(campus.learner, campus.course)
-    assert campus.changes == ["grant", "revoke"]
-
-
-async def test_grant_says_for_good_why_not(campus: Campus) -> None:
-    with pytest.raises(UnknownUser):
-        await campus.lms.grant("9999", campus.course)
-    with pytest.raises(UnknownCourse):
-        await campus.lms.grant(campus.learner, "77")
-    with pytest.raises(UnknownCourse):
-        await campus.lms.grant(campus.learner, "no such course")
-
-
-async def test_revoke_succeeds_where_nobody_is(campus: Campus) -> None:
-    await campus.lms.revoke("9999", campus.course)
-    await campus.lms.revoke(campus.learner, "no-such-course")
-
-
-async def test_a_grant_whose_answer_was_lost_has_one_effect(campus: Campus) -> None:
-    campus.wire.fail(unavailable, after=isinstance(campus.wire, Moodle))
-    with pytest.raises(LmsUnavailable):
-        await campus.lms.grant(campus.learner, campus.course)
-    await campus.lms.grant(campus.learner, campus.course)
-    assert campus.changes == ["grant"]
-
-
-@pytest.mark.parametrize("fault", [unavailable, limited, page])
-async def test_what_is_no_answer_is_asked_again_later(campus: Campus, fault) -> None:  # type: ignore[no-untyped-def]
-    campus.wire.fail(fault, times=3)
-    with pytest.raises(LmsUnavailable) as error:
-        await campus.lms.grant(campus.learner, campus.course)
-    assert error.value.retry_after_seconds == (7 if fault is limited else None)
-
-
-async def test_an_lms_that_is_off_is_asked_again_later(http: httpx.AsyncClient) -> None:
-    for access in (moodle_access, edx_access):
-        lms = make_lms(access("http://127.0.0.1:9"), http)
-        with pytest.raises(LmsUnavailable):
-            await lms.grant("101", "42")
-        found = await lms.check()
-        assert (found.ok, found.setting) == (False, "LMS_BASE_URL")
-
-
-async def test_a_good_configuration_is_said_to_be_good(campus: Campus) -> None:
-    found = await campus.lms.check()
-    assert found.ok, found
-    assert found.setting is None
-
+from integrations.lms import PollsCompletion
+from tests.lms.campus import PASSWORD, MoodleCampus, OpenEdxCampus
+from tests.lms.test_contract import NEW
+from tests.lms.wire import (
+    forbidden_request,
+    limit_page,
+    moodle_error,
+    page,
+    thrown_by_php,
+    unavailable,
+)
 
 # --- Moodle -----------------------------------------------------------------------------------------------
 
 
-async def test_the_course_page_of_moodle(moodle: Campus) -> None:
+async def test_the_course_page_of_moodle(moodle: MoodleCampus) -> None:
     assert moodle.lms.course_url("42") == f"{moodle.wire.base_url}/course/view.php?id=42"
 
 
-async def test_an_administrator_of_moodle_is_an_operator(moodle: Campus) -> None:
+async def test_an_administrator_of_moodle_needs_a_token_made_by_hand(moodle: MoodleCampus) -> None:
     moodle.wire.people[101].admin = True
-    assert (await moodle.lms.authenticate("learner", "commerce-demo")).roles == ("operator",)
+    with pytest.raises(Misconfigured, match="site administrator") as refusal:
+        await moodle.lms.authenticate("learner", PASSWORD)
+    assert "by hand" in refusal.value.detail
+    moodle.wire.tokens_made_by_hand = frozenset({101})
+    assert (await moodle.lms.authenticate("learner", PASSWORD)).roles == ("operator",)
 
 
-async def test_a_suspended_user_of_moodle_can_be_enrolled_and_not_log_in(moodle: Campus) -> None:
+async def test_a_login_service_that_is_not_there_is_named_at_the_first_login(moodle: MoodleCampus) -> None:
+    lost = moodle.with_access(login_service="elsewhere")
+    # Moodle tells nobody without a good password.
+    with pytest.raises(BadCredentials):
+        await lost.authenticate("learner", "wrong")
+    with pytest.raises(Misconfigured, match="LMS_LOGIN_SERVICE"):
+        await lost.authenticate("learner", PASSWORD)
+    found = await lost.check()
+    assert found.ok
+    assert any("LMS_LOGIN_SERVICE" in what for what in found.not_checked)
+
+
+async def test_an_email_is_looked_up_as_typed_then_in_lower_case(moodle: MoodleCampus) -> None:
+    moodle.wire.person(username="ada", email="Ada@x.org", password=PASSWORD)
+    assert (await moodle.lms.authenticate(" Ada@x.org ", PASSWORD)).username == "ada"
+    assert (await moodle.lms.authenticate("LEARNER@example.com", PASSWORD)).username == "learner"
+    # Moodle itself would not take it for the same address.
+    with pytest.raises(BadCredentials):
+        await moodle.lms.authenticate("ADA@x.org", PASSWORD)
+
+
+async def test_a_suspended_user_of_moodle_can_be_enrolled_and_not_log_in(moodle: MoodleCampus) -> None:
     moodle.wire.people[101].suspended = True
     with pytest.raises(BadCredentials):
-        await moodle.lms.authenticate("learner", "commerce-demo")
+        await moodle.lms.authenticate("learner", PASSWORD)
     await moodle.lms.grant("101", "42")
 
 
-async def test_moodle_says_who_cannot_be_enrolled(moodle: Campus) -> None:
+async def test_moodle_says_who_cannot_be_enrolled(moodle: MoodleCampus) -> None:
     moodle.wire.people[101].confirmed = False
     with pytest.raises(UserNotReady):
         await moodle.lms.grant("101", "42")
@@ -227,8 +80,10 @@ async def test_moodle_says_who_cannot_be_enrolled(moodle: Campus) -> None:
         await moodle.lms.grant("101", "42")
 
 
-@pytest.mark.parametrize("code", ["dmlwriteexception", "dbconnectionfailed", "sitemaintenance"])
-async def test_a_busy_database_of_moodle_is_asked_again(moodle: Campus, code: str) -> None:
+@pytest.mark.parametrize(
+    "code", ["dmlwriteexception", "dmlreadexception", "dbconnectionfailed", "sitemaintenance"]
+)
+async def test_a_busy_database_of_moodle_is_asked_again(moodle: MoodleCampus, code: str) -> None:
     moodle.wire.fail(lambda: moodle_error(code))
     with pytest.raises(LmsUnavailable):
         await moodle.lms.grant("101", "42")
@@ -240,25 +95,82 @@ async def test_a_busy_database_of_moodle_is_asked_again(moodle: Campus, code: st
     [
         ("invalidtoken", Misconfigured),
         ("accessexception", Misconfigured),
+        ("nopermissions", Misconfigured),
         ("wsnoinstance", Misconfigured),
         ("wsusercannotassign", Misconfigured),
         ("somethingnew", LmsRejected),
     ],
 )
 async def test_what_moodle_refuses_waits_for_a_person(
-    moodle: Campus, code: str, kind: type[LmsRejected]
+    moodle: MoodleCampus, code: str, kind: type[LmsRejected]
 ) -> None:
-    moodle.wire.fail(lambda: moodle_error(code))
-    with pytest.raises(kind) as refusal:
+    moodle.wire.fail(lambda: moodle_error(code, "You may not (Enrol users)"))
+    with pytest.raises(kind, match="Enrol users") as refusal:
         await moodle.lms.grant("101", "42")
     assert not refusal.value.retryable
     assert len(moodle.wire.calls) == 1
 
 
-async def test_moodle_is_polled_for_progress_and_completion(moodle: Campus) -> None:
+async def test_what_php_throws_has_no_code_and_is_an_error(moodle: MoodleCampus) -> None:
+    moodle.wire.fail(thrown_by_php, on="enrol_manual_enrol_users")
+    with pytest.raises(LmsRejected, match="operand") as refusal:
+        await moodle.lms.grant("101", "42")
+    assert refusal.value.code == "lms_rejected"
+    moodle.wire.fail(lambda: JSONResponse({"error": "Undefined constant"}), on="login")
+    with pytest.raises(LmsRejected, match="constant"):
+        await moodle.lms.authenticate("learner", PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("user", "course", "outcome"),
+    [("101", "42", LmsRejected), ("9999", "42", None), ("101", "77", None), ("9999", "77", None)],
+)
+async def test_an_ambiguous_invalid_parameter_is_asked_about(
+    moodle: MoodleCampus, user: str, course: str, outcome: type[LmsRejected] | None
+) -> None:
+    """A user or course that is not there is the end that a revoke wants; else a person looks at it."""
+    moodle.wire.fail(lambda: moodle_error("invalidparameter"), on="enrol_manual_unenrol_users")
+    if outcome is None:
+        await moodle.lms.revoke(user, course)
+        return
+    with pytest.raises(outcome) as refusal:
+        await moodle.lms.revoke(user, course)
+    assert type(refusal.value) is outcome
+
+
+@pytest.mark.parametrize("function", ["enrol_manual_enrol_users", "core_user_get_users_by_field"])
+async def test_a_grant_without_its_function_is_an_operators_task(moodle: MoodleCampus, function: str) -> None:
+    """Moodle answers for a function that it lacks as for a user whom it does not know."""
+    moodle.wire.unknown_functions = frozenset({function})
+    with pytest.raises(Misconfigured, match="commerce lms check"):
+        await moodle.lms.grant("101" if function.startswith("enrol") else "9999", "42")
+    assert not (await moodle.lms.check()).ok
+
+
+@pytest.mark.parametrize("user", ["101", "9999"])
+async def test_a_revoke_without_its_function_is_no_success(moodle: MoodleCampus, user: str) -> None:
+    await moodle.lms.grant("101", "42")
+    moodle.wire.unknown_functions = frozenset({"enrol_manual_unenrol_users", "core_user_get_users_by_field"})
+    with pytest.raises(Misconfigured, match="commerce lms check"):
+        await moodle.lms.revoke(user, "42")
+    moodle.wire.unknown_functions = frozenset({"enrol_manual_unenrol_users"})
+    with pytest.raises(Misconfigured, match="commerce lms check"):
+        await moodle.lms.revoke("101", "42")
+
+
+@pytest.mark.parametrize("function", ["enrol_manual_enrol_users", "enrol_manual_unenrol_users"])
+async def test_a_function_outside_the_service_is_an_operators_task(
+    moodle: MoodleCampus, function: str
+) -> None:
+    everything = moodle.wire._offered()
+    moodle.wire.functions = tuple(name for name in everything if name != function)
+    change = moodle.lms.revoke if "unenrol" in function else moodle.lms.grant
+    with pytest.raises(Misconfigured, match="lacks a function"):
+        await change("101", "42")
+
+
+async def test_moodle_is_polled_for_progress_and_completion(moodle: MoodleCampus) -> None:
     assert isinstance(moodle.lms, PollsCompletion)
-    assert isinstance(moodle.wire, Moodle)
-    assert await moodle.lms.progress("101", "42") is None
     assert await moodle.lms.completed("101", "42") is False
     await moodle.lms.grant("101", "42")
     moodle.wire.progress = {(101, "42"): 37.5}
@@ -268,8 +180,7 @@ async def test_moodle_is_polled_for_progress_and_completion(moodle: Campus) -> N
     assert await moodle.lms.completed("101", "42") is True
 
 
-async def test_check_names_the_functions_that_moodles_service_lacks(moodle: Campus) -> None:
-    assert isinstance(moodle.wire, Moodle)
+async def test_check_names_the_functions_that_moodles_service_lacks(moodle: MoodleCampus) -> None:
     moodle.wire.functions = ("core_webservice_get_site_info", "enrol_manual_enrol_users")
     found = await moodle.lms.check()
     assert (found.ok, found.setting) == (False, "LMS_TOKEN")
@@ -277,68 +188,178 @@ async def test_check_names_the_functions_that_moodles_service_lacks(moodle: Camp
     assert "enrol_manual_enrol_users," not in found.detail
 
 
-async def test_check_names_the_setting_that_is_wrong_for_moodle(
-    moodle: Campus, http: httpx.AsyncClient
+async def test_check_names_the_permission_without_which_nobody_logs_in_by_email(
+    moodle: MoodleCampus,
 ) -> None:
-    base = moodle.wire.base_url
-    wrong = LmsAccess("moodle", base, token="wrong", login_service=Moodle.service)
-    assert (await make_lms(wrong, http).check()).setting == "LMS_TOKEN"
-    wrong = LmsAccess("moodle", base, token=Moodle.token, login_service="other")
-    assert (await make_lms(wrong, http).check()).setting == "LMS_LOGIN_SERVICE"
+    moodle.wire.sees_emails = False
+    found = await moodle.lms.check()
+    assert (found.ok, found.setting) == (False, "LMS_TOKEN")
+    assert "moodle/site:viewuseridentity" in found.detail
+
+
+async def test_check_says_what_it_can_not_find_out(moodle: MoodleCampus) -> None:
+    moodle.wire.sees_participants = False
+    await moodle.lms.grant("101", "42")
+    moodle.wire.progress = {(101, "42"): 37.5}
+    assert await moodle.lms.progress("101", "42") is None
+    found = await moodle.lms.check()
+    assert found.ok
+    assert any("moodle/course:viewparticipants" in what for what in found.not_checked)
+    assert not any("viewuseridentity" in what for what in found.not_checked)
+    moodle.wire.first_administrator = None
+    assert any("viewuseridentity" in what for what in (await moodle.lms.check()).not_checked)
+
+
+async def test_check_and_reach_log_nobody_in_at_moodle(moodle: MoodleCampus) -> None:
+    await moodle.lms.reach()
+    assert moodle.wire.calls == ["login"]
+    await moodle.lms.check()
+    moodle.wire.web_services = False
+    await moodle.lms.reach()
+    found = await moodle.lms.check()
+    assert (found.ok, found.setting) == (False, "LMS_BASE_URL")
+    assert "web services are switched off" in found.detail
+
+
+@pytest.mark.parametrize("fault", [unavailable, page])
+async def test_moodle_under_maintenance_is_away(moodle: MoodleCampus, fault: Callable[[], Response]) -> None:
+    moodle.wire.fail(fault)
+    with pytest.raises(LmsUnavailable):
+        await moodle.lms.reach()
+    moodle.wire.fail(fault)
+    assert (await moodle.lms.check()).away
 
 
 # --- Open edX ---------------------------------------------------------------------------------------------
 
 
-async def test_the_course_page_of_open_edx(edx: Campus) -> None:
+async def test_the_course_page_of_open_edx(edx: OpenEdxCampus) -> None:
     assert edx.lms.course_url(edx.course) == f"{edx.wire.base_url}/courses/{edx.course}/course/"
 
 
-async def test_the_service_token_is_kept_and_renewed_when_it_is_refused(edx: Campus) -> None:
-    assert isinstance(edx.wire, OpenEdx)
+async def test_the_service_token_is_kept_and_renewed_when_it_is_refused(edx: OpenEdxCampus) -> None:
     await edx.lms.grant("101", edx.course)
     await edx.lms.revoke("101", edx.course)
     assert edx.wire.calls.count("token client_credentials") == 1
-    edx.wire.expired = {_any_token(edx.wire)}
+    edx.wire.expired = {_first_token()}
     await edx.lms.grant("101", edx.course)
     assert edx.wire.calls.count("token client_credentials") == 2
 
 
-def _any_token(wire: OpenEdx) -> str:
-    import base64
-    import json
+async def test_reaching_open_edx_costs_no_token(edx: OpenEdxCampus) -> None:
+    await edx.lms.grant("101", edx.course)
+    await edx.lms.reach()
+    await edx.lms.revoke("101", edx.course)
+    assert edx.wire.calls.count("token client_credentials") == 1
 
+
+def _first_token() -> str:
     claims = base64.urlsafe_b64encode(json.dumps({"preferred_username": "commerce_service", "n": 1}).encode())
     return f"e30.{claims.decode().rstrip('=')}.sig"
 
 
-async def test_a_client_that_is_not_staff_is_named(edx: Campus) -> None:
-    assert isinstance(edx.wire, OpenEdx)
-    edx.wire.staff = False
+@pytest.mark.parametrize("guards", [True, False])
+async def test_a_client_that_is_not_staff_is_named(edx: OpenEdxCampus, guards: bool) -> None:
+    """Others than staff are refused, or shown what everybody may see of an account, by release."""
+    edx.wire.staff, edx.wire.guards_accounts = False, guards
     with pytest.raises(Misconfigured, match="staff"):
         await edx.lms.grant("101", edx.course)
-    assert (await edx.lms.check()).setting == "LMS_CLIENT_ID"
-
-
-async def test_a_wrong_client_is_named(edx: Campus, http: httpx.AsyncClient) -> None:
-    wrong = LmsAccess("openedx", edx.wire.base_url, client_id="commerce", client_secret="wrong")
-    found = await make_lms(wrong, http).check()
+    with pytest.raises(Misconfigured, match="staff"):
+        await edx.lms.authenticate("learner", PASSWORD)
+    found = await edx.lms.check()
     assert (found.ok, found.setting) == (False, "LMS_CLIENT_ID")
+    assert "staff" in found.detail
 
 
-async def test_a_forbidden_request_of_open_edx_is_its_rate_limit(edx: Campus) -> None:
-    from starlette.responses import JSONResponse
+async def test_the_check_of_open_edx_changes_nothing(edx: OpenEdxCampus) -> None:
+    assert (await edx.lms.check()).ok
+    assert "enrollment" in edx.wire.calls
+    assert edx.wire.changes == []
 
-    await edx.lms.get_user("101")  # now the token is there
-    edx.wire.fail(lambda: JSONResponse({"error_code": "forbidden-request"}, 403))
+
+async def test_a_wrong_client_is_named(edx: OpenEdxCampus) -> None:
+    found = await edx.with_access(client_secret="wrong").check()
+    assert (found.ok, found.setting) == (False, "LMS_CLIENT_ID")
+    found = await edx.with_access(login_client_secret="wrong").check()
+    assert (found.ok, found.setting) == (False, "LMS_LOGIN_CLIENT_ID")
+    assert "LMS_LOGIN_CLIENT_SECRET" in found.detail
+
+
+async def test_one_client_can_not_do_both(edx: OpenEdxCampus) -> None:
+    """An application has one grant type; without a client for logins the service's is used."""
+    alone = edx.with_access(login_client_id="", login_client_secret="")
+    await alone.grant("101", edx.course)
+    with pytest.raises(Misconfigured, match="LMS_LOGIN_CLIENT_ID"):
+        await alone.authenticate("learner", PASSWORD)
+    found = await alone.check()
+    assert (found.ok, found.setting) == (False, "LMS_LOGIN_CLIENT_ID")
+    name, secret = edx.wire.login_client
+    swapped = edx.with_access(client_id=name, client_secret=secret)
+    with pytest.raises(Misconfigured, match="LMS_CLIENT_ID"):
+        await swapped.grant("101", edx.course)
+    assert (await swapped.check()).setting == "LMS_CLIENT_ID"
+    assert (await edx.lms.authenticate("learner", PASSWORD)).id == "101"
+
+
+@pytest.mark.parametrize("limit", [forbidden_request, limit_page])
+@pytest.mark.parametrize(
+    "name", ["token client_credentials", "token password", "accounts", "enrollment", "registration"]
+)
+async def test_each_call_of_open_edx_has_a_rate_limit(
+    edx: OpenEdxCampus, name: str, limit: Callable[[], Response]
+) -> None:
+    edx.wire.fail(limit, times=2, on=name)  # a registration looks for its account afterwards
+
+    async def everything() -> None:
+        await edx.lms.register(**NEW)
+        await edx.lms.grant("101", edx.course)
+
     with pytest.raises(LmsUnavailable):
-        await edx.lms.get_user("101")
-    edx.wire.fail(lambda: JSONResponse({"error_code": "forbidden-request"}, 403))
-    with pytest.raises(LmsUnavailable):
+        await everything()
+
+
+async def test_another_403_of_a_registration_is_no_rate_limit(edx: OpenEdxCampus) -> None:
+    edx.wire.fail(lambda: JSONResponse({"error_code": "registration-closed"}, 403), on="registration")
+    with pytest.raises(LmsRejected):
         await edx.lms.register(**NEW)
 
 
-async def test_a_renamed_user_is_enrolled_by_the_id(edx: Campus) -> None:
-    edx.wire.people[101].username = "ada"
-    await edx.lms.grant("101", edx.course)
-    assert edx.wire.changes == [("grant", 101, edx.course)]
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(406, UnknownUser), (403, LmsRejected), (404, Misconfigured), (409, LmsRejected), (405, LmsRejected)],
+)
+async def test_an_enrolment_that_is_refused_says_why(
+    edx: OpenEdxCampus, status: int, kind: type[LmsRejected]
+) -> None:
+    edx.wire.fail(lambda: JSONResponse({"message": "an embargo"}, status), on="enrollment")
+    with pytest.raises(kind) as refusal:
+        await edx.lms.grant("101", edx.course)
+    assert type(refusal.value) is kind
+    if kind is LmsRejected:
+        assert refusal.value.detail == "an embargo"
+    edx.wire.fail(lambda: Response(status_code=status), on="enrollment")
+    with pytest.raises(kind):
+        await edx.lms.grant("101", edx.course)
+
+
+async def test_a_revoke_of_whom_the_lms_no_longer_knows_is_done(edx: OpenEdxCampus) -> None:
+    """406 alone: the account was there when it was looked up."""
+    edx.wire.fail(lambda: JSONResponse({"message": "no such user"}, 406), on="enrollment")
+    await edx.lms.revoke("101", edx.course)
+
+
+async def test_an_error_under_200_is_not_believed(edx: OpenEdxCampus) -> None:
+    edx.wire.fail(lambda: JSONResponse({"message": "it failed"}), on="enrollment")
+    with pytest.raises(LmsUnavailable):
+        await edx.lms.grant("101", edx.course)
+    edx.wire.fail(lambda: JSONResponse({"user": "learner", "is_active": False}), on="enrollment")
+    with pytest.raises(LmsUnavailable):
+        await edx.lms.grant("101", edx.course)
+
+
+async def test_a_page_of_another_server_is_no_answer_about_a_user(edx: OpenEdxCampus) -> None:
+    not_found = Response("<html>Not found</html>", 404, media_type="text/html")
+    for name in ("accounts", "enrollment"):
+        edx.wire.fail(lambda: not_found, on=name)
+        with pytest.raises(LmsUnavailable):
+            await edx.lms.grant("101", edx.course)

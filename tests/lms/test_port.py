@@ -1,4 +1,4 @@
-"""The LMS port, told by what a caller sees. Another adapter has to pass the same."""
+"""What the stand-in does beyond the contract that all adapters pass (`test_contract.py`)."""
 
 import httpx
 import pytest

@@ -39,14 +39,15 @@ class Person:
 class Wire:
     """What both LMSs have in common: people, courses, enrolments, and faults in the order they are to come.
 
-    A fault is a function from the request to an answer; `after` lets the effect happen first.
+    A fault is a function that makes an answer, for the next call of its name (or of any); `after` lets the
+    effect happen first.
     """
 
     people: dict[int, Person] = field(default_factory=dict)
     courses: set[str] = field(default_factory=set)
     enrolled: dict[tuple[int, str], bool] = field(default_factory=dict)
     changes: list[tuple[str, int, str]] = field(default_factory=list)
-    faults: list[tuple[Callable[[], Response], bool]] = field(default_factory=list)
+    faults: list[tuple[str | None, Callable[[], Response], bool]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     base_url: str = ""
 
@@ -56,9 +57,11 @@ class Wire:
         self.people[number] = Person(id=number, **given)
         return self.people[number]
 
-    def fail(self, answer: Callable[[], Response], times: int = 1, *, after: bool = False) -> None:
-        """Answer so the next `times`; with `after`, once the call has had its effect."""
-        self.faults += [(answer, after)] * times
+    def fail(
+        self, answer: Callable[[], Response], times: int = 1, *, after: bool = False, on: str | None = None
+    ) -> None:
+        """Answer so the next `times` calls of the name `on`; with `after`, once each has had its effect."""
+        self.faults += [(on, answer, after)] * times
 
     def enrol(self, user: int, course: str, *, active: bool) -> None:
         """Keep what changed."""
@@ -66,14 +69,16 @@ class Wire:
             self.enrolled[user, course] = active
             self.changes.append(("grant" if active else "revoke", user, course))
 
-    async def answer(self, work: Callable[[], Response]) -> Response:
+    def answer(self, name: str, work: Callable[[], Response]) -> Response:
         """The answer, or the fault that is due."""
-        fault, after = self.faults.pop(0) if self.faults else (None, False)
-        if fault is None:
-            return work()
-        if after:
-            work()
-        return fault()
+        self.calls.append(name)
+        for index, (on, fault, after) in enumerate(self.faults):
+            if on in (None, name):
+                del self.faults[index]
+                if after:
+                    work()
+                return fault()
+        return work()
 
 
 def unavailable() -> Response:
@@ -99,12 +104,33 @@ def moodle_error(code: str, message: str = "it failed", kind: str = "moodle_exce
     return JSONResponse({"exception": kind, "errorcode": code, "message": message})
 
 
+def login_error(code: str, message: str) -> Response:
+    """An error as the login script tells it."""
+    return JSONResponse({"error": message, "errorcode": code, "stacktrace": None})
+
+
+def thrown_by_php() -> Response:
+    """What is no exception of Moodle's own has no code."""
+    return JSONResponse({"exception": "TypeError", "message": "Unsupported operand types: string + int"})
+
+
 class Moodle(Wire):
     """Moodle 5.1's REST web services and login script."""
 
     token = "service-token-of-moodle"
     service = "commerce_login"
     functions: tuple[str, ...] = ()
+    """What the service of the token offers; everything when empty."""
+    unknown_functions: frozenset[str] = frozenset()
+    """What this Moodle does not have at all."""
+    web_services = True
+    sees_emails = True
+    """The service's user has moodle/site:viewuseridentity."""
+    sees_participants = True
+    """... and moodle/course:viewparticipants."""
+    first_administrator: Person | None = Person(2, "admin", "admin@example.com", "")
+    tokens_made_by_hand: frozenset[int] = frozenset()
+    logins: list[str] = []
     completed: set[tuple[int, str]] = set()
     progress: dict[tuple[int, str], float] = {}
     without_manual: set[str] = set()
@@ -119,27 +145,34 @@ class Moodle(Wire):
         )
 
     async def _login(self, request: Request) -> Response:
-        form = await request.form()
-        return await self.answer(lambda: self._token_for({k: str(v) for k, v in form.items()}))
+        form = {key: str(value) for key, value in (await request.form()).items()}
+        return self.answer("login", lambda: self._token_for(form))
 
     def _token_for(self, form: dict[str, str]) -> Response:
-        if form.get("service") != self.service:
-            return JSONResponse({"error": "Web service is not available", "errorcode": "servicenotavailable"})
+        """The password comes first, then the account, then the service, then who may have a token."""
+        if not self.web_services:
+            return login_error("enablewsdescription", "Web services are disabled")
+        if form.get("appsitecheck"):
+            return JSONResponse({"appsitecheck": "ok"})
+        self.logins = [*self.logins, form["username"]]
         found = next(
             (p for p in self.people.values() if p.username == form["username"] and not p.deleted), None
         )
         if found is None or found.password != form["password"] or found.suspended:
-            return JSONResponse({"error": "Invalid login, please try again", "errorcode": "invalidlogin"})
+            return login_error("invalidlogin", "Invalid login, please try again")
         if not found.confirmed:
-            return JSONResponse({"error": "Not confirmed", "errorcode": "usernotconfirmed"})
+            return login_error("usernotconfirmed", "Not confirmed")
+        if form.get("service") != self.service:
+            return login_error("servicenotavailable", "Web service is not available")
+        if found.admin and found.id not in self.tokens_made_by_hand:
+            return login_error("cannotcreatetoken", "No permission to create a token for this service")
         return JSONResponse({"token": f"user-{found.id}", "privatetoken": None})
 
     async def _rest(self, request: Request) -> Response:
         form = {key: str(value) for key, value in (await request.form()).items()}
         if form.get("moodlewsrestformat") != "json":
             return Response("<?xml version='1.0'?><EXCEPTION/>", media_type="application/xml")
-        self.calls.append(form["wsfunction"])
-        return await self.answer(lambda: self._function(form))
+        return self.answer(form["wsfunction"], lambda: self._function(form))
 
     def _function(self, form: dict[str, str]) -> Response:
         name, token = form["wsfunction"], form["wstoken"]
@@ -150,7 +183,7 @@ class Moodle(Wire):
         if self.functions and name not in self.functions:
             return moodle_error("accessexception", "Access control exception", "webservice_access_exception")
         handler = getattr(self, f"_{name}", None)
-        if handler is None:
+        if handler is None or name in self.unknown_functions:
             return moodle_error("invalidrecordunknown", "Can't find data record in database.")
         answer: Response = handler(form)
         return answer
@@ -166,24 +199,28 @@ class Moodle(Wire):
         }
 
     def _offered(self) -> tuple[str, ...]:
-        return self.functions or tuple(n[1:] for n in dir(self) if re.match(r"_(core|enrol)_", n))
+        known = self.functions or tuple(n[1:] for n in dir(self) if re.match(r"_(core|enrol)_", n))
+        return tuple(name for name in known if name not in self.unknown_functions)
 
     def _core_webservice_get_site_info(self, form: dict[str, str]) -> Response:
         del form
-        return JSONResponse(self._site_info(Person(2, "commerce-service", "", "")))
+        return JSONResponse(self._site_info(Person(3, "commerce-service", "", "")))
 
     def _core_user_get_users_by_field(self, form: dict[str, str]) -> Response:
         name, value = form["field"], form["values[0]"]
-        found = [p for p in self.people.values() if str(getattr(p, name)) == value and not p.deleted]
+        people = [*self.people.values(), *filter(None, [self.first_administrator])]
+        found = [p for p in people if str(getattr(p, name)) == value and not p.deleted]
+        if name == "email" and not self.sees_emails:
+            found = []  # nobody is found by what may not be seen
         return JSONResponse(
             [
                 {
                     "id": p.id,
                     "username": p.username,
-                    "email": p.email,
                     "fullname": f"{p.first_name} {p.last_name}",
                     "suspended": p.suspended,
                 }
+                | ({"email": p.email} if self.sees_emails else {})
                 for p in found
             ]
         )
@@ -211,16 +248,16 @@ class Moodle(Wire):
         course = form["enrolments[0][courseid]"]
         if course not in self.courses:
             return moodle_error("invalidparameter", "Invalid parameter value detected", "invalid_parameter")
-        if course in self.without_manual:
-            return moodle_error("wsnoinstance", "Manual enrolment plugin instance doesn't exist")
-        if form["enrolments[0][roleid]"] != "5":
-            return moodle_error("wsusercannotassign", "You don't have the permission to assign this role")
         if person is None:
             return moodle_error("invalidrecordunknown", "Can't find data record in database.")
         if person.deleted:
             return moodle_error("userdeleted", "This user was deleted")
         if not person.confirmed:
             return moodle_error("usernotconfirmed", "User not confirmed")
+        if form["enrolments[0][roleid]"] != "5":
+            return moodle_error("wsusercannotassign", "You don't have the permission to assign this role")
+        if course in self.without_manual:
+            return moodle_error("wsnoinstance", "Manual enrolment plugin instance doesn't exist")
         self.enrol(person.id, course, active=True)
         return JSONResponse(None)
 
@@ -238,7 +275,7 @@ class Moodle(Wire):
                     "completed": (user, course) in self.completed,
                 }
                 for (who, course), active in self.enrolled.items()
-                if who == user and active
+                if who == user and active and self.sees_participants
             ]
         )
 
@@ -257,11 +294,24 @@ class Moodle(Wire):
 # --- Open edX ---------------------------------------------------------------------------------------------
 
 
+def forbidden_request() -> Response:
+    """Open edX's own rate limit."""
+    return JSONResponse({"error_code": "forbidden-request"}, 403)
+
+
+def limit_page() -> Response:
+    """... and that of its proxy: a page."""
+    return HTMLResponse("<html>Too many requests</html>", 403)
+
+
 class OpenEdx(Wire):
     """Open edX's token, registration, account and enrolment APIs."""
 
     client = ("commerce", "client-secret")
+    login_client = ("commerce-login", "login-secret")
     staff = True
+    guards_accounts = True
+    """Whether looking accounts up by id or email is staff's alone, as in newer releases."""
     tokens_given = 0
     expired: set[str] = set()
 
@@ -273,26 +323,35 @@ class OpenEdx(Wire):
                 Route("/api/user/v1/account/registration/", self._register, methods=["POST"]),
                 Route("/api/user/v1/accounts", self._accounts),
                 Route("/api/enrollment/v1/enrollment", self._enrollment, methods=["POST"]),
+                Route("/heartbeat", self._heartbeat),
             ]
         )
 
     async def _token(self, request: Request) -> Response:
         form = {key: str(value) for key, value in (await request.form()).items()}
-        self.calls.append(f"token {form['grant_type']}")
-        return await self.answer(lambda: self._token_for(form))
+        return self.answer(f"token {form['grant_type']}", lambda: self._token_for(form))
+
+    async def _heartbeat(self, request: Request) -> Response:
+        del request
+        return self.answer("heartbeat", lambda: JSONResponse({"sql": {"status": True}}))
 
     def _token_for(self, form: dict[str, str]) -> Response:
-        if (form["client_id"], form["client_secret"]) != self.client:
+        """An application has one grant type; a password is looked at before it."""
+        grant_types = {self.client: "client_credentials", self.login_client: "password"}
+        allowed = grant_types.get((form["client_id"], form["client_secret"]))
+        if allowed is None:
             return JSONResponse({"error": "invalid_client"}, 401)
         name = "commerce_service"
         if form["grant_type"] == "password":
             wanted = form["username"]
             found = next((p for p in self.people.values() if wanted in (p.username, p.email)), None)
-            if found is None or found.password != form["password"]:
+            if found is None or found.password != form["password"] or found.deleted:
                 return JSONResponse(
                     {"error": "invalid_grant", "error_description": "Invalid credentials given."}, 400
                 )
             name = found.username
+        if form["grant_type"] != allowed:
+            return JSONResponse({"error": "unauthorized_client"}, 400)
         self.tokens_given += 1
         claims = base64.urlsafe_b64encode(
             json.dumps({"preferred_username": name, "n": self.tokens_given}).encode()
@@ -302,7 +361,7 @@ class OpenEdx(Wire):
 
     async def _register(self, request: Request) -> Response:
         form = {key: str(value) for key, value in (await request.form()).items()}
-        return await self.answer(lambda: self._made(form))
+        return self.answer("registration", lambda: self._made(form))
 
     def _made(self, form: dict[str, str]) -> Response:
         if len(form["password"]) < 8:
@@ -326,17 +385,20 @@ class OpenEdx(Wire):
         return None
 
     async def _accounts(self, request: Request) -> Response:
-        self.calls.append("accounts")
-        return self._refused(request) or await self.answer(lambda: self._found(dict(request.query_params)))
+        query = dict(request.query_params)
+        return self.answer("accounts", lambda: self._refused(request) or self._found(query))
 
     def _found(self, query: dict[str, str]) -> Response:
-        if not self.staff:
-            return JSONResponse({"detail": "not allowed"}, 403)
         name, value = next(iter(query.items()))
+        if not self.staff and self.guards_accounts and name != "username":
+            return JSONResponse({"detail": "You do not have permission to perform this action."}, 403)
         attribute = {"lms_user_id": "id"}.get(name, name)
         found = [p for p in self.people.values() if str(getattr(p, attribute)) == value and not p.deleted]
         if not found:
             return Response(status_code=404)
+        if not self.staff:
+            shared = {"account_privacy": "private", "profile_image": {"has_image": False}}
+            return JSONResponse([{"username": p.username, **shared} for p in found])
         return JSONResponse(
             [
                 {
@@ -352,18 +414,20 @@ class OpenEdx(Wire):
 
     async def _enrollment(self, request: Request) -> Response:
         body = await request.json()
-        self.calls.append("enrollment")
-        return self._refused(request) or await self.answer(lambda: self._enrolled(body))
+        return self.answer("enrollment", lambda: self._refused(request) or self._enrolled(body))
 
     def _enrolled(self, body: dict[str, Any]) -> Response:
+        course = body["course_details"]["course_id"]
+        unknown = JSONResponse({"message": f"No course '{course}' found for enrollment"}, 400)
+        if not re.fullmatch(r"course-v1:[^/+]+\+[^/+]+\+[^/+]+", course):
+            return unknown
         if not self.staff:
             return Response(status_code=404)
         person = next((p for p in self.people.values() if p.username == body["user"]), None)
         if person is None:
-            return JSONResponse({"message": "The user was not found."}, 406)
-        course = body["course_details"]["course_id"]
+            return JSONResponse({"message": f"The user {body['user']} does not exist."}, 406)
         if course not in self.courses or (body["is_active"] and body.get("mode") != "audit"):
-            return JSONResponse({"message": f"No course '{course}' found for enrollment"}, 400)
+            return unknown
         if not body["is_active"] and "mode" in body:
             return JSONResponse({"message": "a deactivation may not change the mode"}, 400)
         self.enrol(person.id, course, active=body["is_active"])

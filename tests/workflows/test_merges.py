@@ -12,6 +12,7 @@ from domain.resolutions import ResolutionCause, ResolutionState
 from models.queries import entitlements, identity, people, resolutions
 from models.queries.resolutions import ResolutionRow
 from tests.workflows.bench import Bench, Buyer, Placed, until
+from tests.workflows.test_disputes import decided, disputed, in_state
 
 COURSE = "python-101"
 
@@ -193,3 +194,18 @@ async def test_merges_of_the_same_accounts_are_moved_as_they_were_told(bench: Be
     assert await owner(bench, order) == c.user_id
     row = await standing(bench, first)
     assert (row["into_user_id"].hex, row["waits_for"]) == (uuid.UUID(c.user_id).hex, [])
+
+
+async def test_what_a_won_dispute_gives_back_is_asked_about(bench: Bench) -> None:
+    ended, survivor = await bench.buyer(), await bench.buyer()
+    for buyer in (ended, survivor):
+        order = await bench.buy(COURSE, buyer=buyer)
+        await asyncio.wait_for(bench.order_workflow(order.id).result(), 60)
+    made = await disputed(bench, order)
+    await in_state(bench, made["id"], "open")
+    await moved(bench, await merge(bench, ended, survivor))
+    assert await questions(bench, order) == []
+    await bench.stripe.win_dispute(made["id"])
+    assert await decided(bench, made["id"]) == "won"
+    await asked_twice(bench, order)
+    assert await unasked(bench) == []

@@ -27,6 +27,7 @@ from temporalio.client import (
 )
 from temporalio.worker import Worker
 
+from activities.accounts import AccountActivities
 from activities.balance import BalanceActivities
 from activities.boundary import Transactions
 from activities.capture import Capture
@@ -74,6 +75,7 @@ from integrations.temporal import connect
 from models.database import Database
 from models.queries import differences, reconciliation, webhook_endpoints
 from models.queries.differences import DifferenceRow
+from workflows.account_change import AccountChangeWorkflow
 from workflows.checkout import CheckoutWorkflow
 from workflows.completion_polling import CompletionPollingWorkflow
 from workflows.dispute import DisputeWorkflow
@@ -127,6 +129,7 @@ WORKFLOWS = [
     RunChangeWorkflow,
     PersonErasureWorkflow,
     PersonMergeWorkflow,
+    AccountChangeWorkflow,
 ]
 _RECOVERY_EVERY = timedelta(seconds=30)
 _SEAL_EVERY = timedelta(minutes=1)
@@ -232,6 +235,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         ResolutionActivities(transactions, dispatcher, days=settings.resolution_days),
         RunChangeActivities(transactions, dispatcher),
         ErasureActivities(transactions, last_look_after_seconds=last_look_after_seconds),
+        AccountActivities(transactions, resources.lms, dispatcher, gate),
         MergeActivities(transactions, dispatcher, last_look_after_seconds=last_look_after_seconds),
     ]
 

@@ -65,11 +65,13 @@ def translated(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]
 
 @dataclass
 class Transaction:
-    """One transaction of an activity. Events published here are written and sent with its commit."""
+    """One transaction of an activity. Events published here are written and sent with its commit; questions
+    to buyers that it opened are asked after it."""
 
     session: Session
     publications: list[Publication] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
 
     def publish(self, publication: Publication) -> None:
         """Publish an event with this transaction."""
@@ -109,6 +111,12 @@ class Transactions:
             except Unavailable:
                 # The event is committed; the sweep of the inbox recovery wakes its delivery later.
                 log.warning("could not wake the delivery of %s", wake.stream)
+        for resolution_id in transaction.questions:
+            try:
+                await self._dispatcher.wake_resolution(resolution_id)
+            except Unavailable:
+                # Its row is committed; the recovery starts it.
+                log.warning("could not have question %s asked", resolution_id)
         for document_id in reports:
             try:
                 await self._dispatcher.start_tax_report(document_id)

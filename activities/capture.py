@@ -4,7 +4,7 @@ from activities.boundary import Transaction
 from activities.documents import sale_draft
 from activities.earnings import capture_order
 from domain.ids import order_stream
-from models.queries import entitlements, orders, promotions
+from models.queries import double_purchases, entitlements, orders, promotions
 from models.queries.orders import OrderRow
 from models.queries.outbox import Publication
 
@@ -22,6 +22,7 @@ class Capture:
         await capture_order(tx, row)
         await promotions.consume(tx.session, row.id)
         await entitlements.justify(tx.session, row.id)
+        tx.questions += await double_purchases.ask(tx.session, row.user_id)
         await orders.note(tx.session, row.id, "paid", "order_paid", how)
         tx.publish(
             Publication(

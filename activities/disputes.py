@@ -19,7 +19,7 @@ from domain.orders import PaymentState
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
 from integrations.payments import Dispute, StripePayments
-from models.queries import catalog, disputes, documents, entitlements, orders, payments
+from models.queries import catalog, disputes, documents, double_purchases, entitlements, orders, payments
 from models.queries.disputes import DisputeRow
 from models.queries.orders import LineRow, OrderRow
 from models.queries.outbox import Publication
@@ -203,6 +203,7 @@ class DisputeActivities:
             return  # another one is open: its end gives back what any of them suspended
         suspended = await disputes.suspended_lines(tx.session, row.id)
         await entitlements.justify_again(tx.session, [line_id for line_id in suspended if line_id in paid])
+        tx.questions += await double_purchases.ask(tx.session, row.user_id)
 
     @activity.defn
     @translated

@@ -168,6 +168,10 @@ class InboxActivities:
                 ),
                 *((ids.erasure_workflow_id(u), partial(send.wake_erasure, u)) for u in unfinished.erasures),
                 *((ids.merge_workflow_id(m), partial(send.wake_merge, m)) for m in unfinished.merges),
+                *(
+                    (ids.account_workflow_id(u), partial(send.wake_account, u))
+                    for u in unfinished.account_changes
+                ),
             ]
         )
 

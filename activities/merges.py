@@ -9,8 +9,8 @@ from domain.ids import instructor_payee, person_stream
 from domain.messages import MergeInput
 from domain.tasks import TaskKind
 from integrations.dispatch import Dispatcher
-from models.queries import merges, payees, people, split_rules, store_credit, tasks
-from models.queries.merges import MergeRow
+from models.queries import double_purchases, merges, payees, split_rules, store_credit, tasks
+from models.queries.merges import MergeRow, Taken
 from models.queries.outbox import Publication
 from models.queries.people import UserRow
 
@@ -45,17 +45,17 @@ class MergeActivities:
     async def merge_person(self, given: MergeInput) -> MergeReview:
         """Move all that is theirs, in one transaction; or say what stands against it."""
         async with self._transactions.begin() as tx:
-            row = await merges.take(tx.session, given.merge_id)
-            user = None if row is None else await people.get(tx.session, row.user_id)
-            if row is None or user is None or row.done_at is not None:
+            taken = await merges.take(tx.session, given.merge_id)
+            if taken is None:
                 return MergeReview("", "", [], 0, done=True)
-            waits_for = await merges.stands_against(tx.session, user.id)
+            row, user = taken.row, taken.absorbed
+            waits_for = await merges.stands_against(tx.session, row)
             came_back = row.moved_at is not None and not user.merged
             if waits_for and not came_back:
                 await merges.set_waits(tx.session, row.id, waits_for)
                 return MergeReview(user.lms_user_id, row.into_lms_user_id, waits_for, 0, done=False)
             if not came_back:
-                row = await self._move(tx, row, user)
+                row = await self._move(tx, taken)
             assert row.moved_at is not None
             last_look_at = row.moved_at.timestamp() + self._last_look_after_seconds
             return MergeReview(
@@ -66,9 +66,9 @@ class MergeActivities:
                 done=came_back or last_look_at <= given.now,
             )
 
-    async def _move(self, tx: Transaction, row: MergeRow, user: UserRow) -> MergeRow:
-        survivor = await merges.survivor(tx.session, row)
-        await merges.move(tx.session, row, user, survivor)
+    async def _move(self, tx: Transaction, taken: Taken) -> MergeRow:
+        row, user, survivor = taken.row, taken.absorbed, taken.survivor
+        await merges.move(tx.session, taken)
         await _leave_to_operators(tx, row, user, survivor)
         tx.publish(
             Publication(
@@ -83,14 +83,17 @@ class MergeActivities:
                 },
             )
         )
-        return await merges.set_moved(tx.session, row.id, survivor.id)
+        row = await merges.set_moved(tx.session, row.id, survivor.id)
+        tx.questions += await double_purchases.ask(tx.session, survivor.id)
+        return row
 
     @activity.defn
     @translated
     async def tell_merged(self, given: MergeInput) -> None:
-        """Wake the writers of both users' accesses, the splits of the lines, and new questions."""
+        """Wake the writers of both users' accesses, the splits of the lines, new questions, and merges that
+        waited for this one."""
         async with self._transactions.begin() as tx:
-            row = await merges.take(tx.session, given.merge_id)
+            row = await merges.get(tx.session, given.merge_id)
             if row is None or row.into_user_id is None:
                 return
             concerned = await merges.concerned(tx.session, row)
@@ -101,6 +104,8 @@ class MergeActivities:
             await self._dispatcher.line_changed(line_id)
         for question_id in concerned.question_ids:
             await self._dispatcher.wake_resolution(question_id)
+        for merge_id in concerned.merge_ids:
+            await self._dispatcher.wake_merge(merge_id)
 
     @activity.defn
     @translated

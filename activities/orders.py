@@ -25,6 +25,7 @@ from models.queries import (
     inbox,
     orders,
     payments,
+    people,
     promotions,
     quotes,
     resolutions,
@@ -154,6 +155,8 @@ class OrderActivities:
         if command is None:
             raise Conflict("nothing was asked under this id", code="cart_empty")
         body = command.body
+        # Before what they own is read: a merge that moves courses to them comes before or after this order.
+        await people.hold_still(session, command.user_id)
         cart = await carts.lock_open(session, body["cart_id"])
         if cart is None:
             raise Conflict("the cart is empty, or was checked out already", code="cart_empty")

@@ -10,7 +10,7 @@ from domain import ids
 from domain.errors import CommerceError
 from domain.ledger import cancel_refund, fail_refund, settle_refund, void_refund
 from domain.orders import RefundStatus
-from models.queries import catalog, entitlements, ledger, orders, refunds
+from models.queries import catalog, double_purchases, entitlements, ledger, orders, refunds
 from models.queries.orders import LineRow, OrderRow
 from models.queries.outbox import Publication
 from models.queries.refunds import RefundRow
@@ -111,6 +111,7 @@ async def give_up(tx: Transaction, refund: RefundRow, *, seller: dict[str, str])
                 tx, refund, f"no_seat/{line_id}", "The seat was sold meanwhile: paid for, but without access."
             )
     await entitlements.justify_again(tx.session, sorted(touched))
+    tx.questions += await double_purchases.ask(tx.session, row.user_id)
     tx.issue(await canceled_refund_draft(tx.session, row, refund, seller=seller))
     await note(
         tx, refund, "canceled", f"{_sum(refund)} was canceled by an operator; the order stands as before."

@@ -23,7 +23,7 @@ from domain.resolutions import (
     default_of,
 )
 from integrations.dispatch import Dispatcher
-from models.queries import orders, refunds, resolutions, run_changes
+from models.queries import double_purchases, orders, refunds, resolutions, run_changes
 from models.queries.orders import CommandRow, LineRow, OrderRow
 from models.queries.outbox import Publication
 from models.queries.resolutions import ResolutionRow
@@ -102,7 +102,7 @@ class ResolutionActivities:
                 await self._dispatcher.wake_entitlement(row.user_id, course_id)
             await self._dispatcher.order_entitlement_changed(row.order_id)
             async with self._transactions.begin() as tx:
-                await resolutions.end(tx.session, row.id, ResolutionState.DONE)
+                await _end(tx, row, ResolutionState.DONE)
         await self._count_answer(row)
         async with self._transactions.begin() as tx:
             return _question(await _require(tx, row.id))
@@ -152,11 +152,17 @@ async def _withdrawn(tx: Transaction, row: ResolutionRow, order: OrderRow) -> bo
         why = "nothing is left of what was paid for it"
     else:
         return False
-    await resolutions.end(tx.session, row.id, ResolutionState.WITHDRAWN)
+    await _end(tx, row, ResolutionState.WITHDRAWN)
     if row.asked_at is not None:
         await _note(tx, row, "withdrawn", f"The question about {row.title} is withdrawn: {why}.")
         _publish(tx, row, "withdrawn", {"reason": why})
     return True
+
+
+async def _end(tx: Transaction, row: ResolutionRow, state: ResolutionState) -> None:
+    """End a question, and ask what could not be asked about its line while it was open."""
+    await resolutions.end(tx.session, row.id, state)
+    tx.questions += await double_purchases.ask(tx.session, row.user_id)
 
 
 async def _decide(

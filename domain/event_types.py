@@ -50,6 +50,8 @@ class EventType(StrEnum):
     """Nothing is left to choose: access came after all, or all was paid back."""
     COURSE_COMPLETED = "course.completed"
     """A learner completed a course: the LMS's event, relayed to the payout system."""
+    PERSON_UPDATED = "person.updated"
+    """The LMS changed a person's account; which members, not what they say."""
     PERSON_ERASED = "person.erased"
     """What was held of a person is gone; whoever has copies is to erase them, too."""
     PERSON_MERGED = "person.merged"

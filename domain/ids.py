@@ -60,6 +60,11 @@ def merge_workflow_id(merge_id: str) -> str:
     return f"merge/{merge_id}"
 
 
+def account_workflow_id(user_id: str) -> str:
+    """Does what follows from a change of a person's account at the LMS."""
+    return f"account/{user_id}"
+
+
 def store_credit_workflow_id(grant_id: str) -> str:
     """Store credit given to somebody."""
     return f"store-credit/{grant_id}"

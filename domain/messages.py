@@ -34,6 +34,7 @@ RESOLUTION = "ResolutionWorkflow"
 RUN_CHANGE = "RunChangeWorkflow"
 PERSON_ERASURE = "PersonErasureWorkflow"
 PERSON_MERGE = "PersonMergeWorkflow"
+ACCOUNT_CHANGE = "AccountChangeWorkflow"
 
 UPDATE_CANCEL = "cancel"
 
@@ -183,11 +184,13 @@ class ErasureInput:
 
 @dataclass(frozen=True)
 class LmsConcern:
-    """Whom an event of the LMS concerns: accesses as (user, course), a user to be erased, a merge."""
+    """Whom an event of the LMS concerns: accesses as (user, course), a user to be erased, a merge, a user
+    whose account changed."""
 
     accesses: list[tuple[str, str]]
     erasure_of: str | None
     merge_id: str | None
+    account_of: str | None
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,13 @@ class MergeInput:
 
     merge_id: str
     now: int = 0
+
+
+@dataclass(frozen=True)
+class AccountInput:
+    """A person whose account at the LMS changed, by the commerce user's id."""
+
+    user_id: str
 
 
 @dataclass(frozen=True)

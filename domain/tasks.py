@@ -8,6 +8,8 @@ class TaskKind(StrEnum):
 
     COMPLETION_TAKEN_BACK = "completion_taken_back"
     """The LMS takes a completion back after it had counted: revenue is recognized, payees are told."""
+    ACCOUNT_NOT_FOUND = "account_not_found"
+    """The LMS told that an account changed, and then did not know it, or would not tell of it."""
     MERGED_STORE_CREDIT = "merged_store_credit"
     """The LMS made one of two accounts, and the one that ended has store credit left."""
     MERGED_PAYEE = "merged_payee"

@@ -105,6 +105,9 @@ class Dispatcher:
         if concerned.merge_id is not None:
             await self.wake_merge(concerned.merge_id)
             return "merge woken"
+        if concerned.account_of is not None:
+            await self.wake_account(concerned.account_of)
+            return "account change woken"
         return f"{len(concerned.accesses)} entitlements woken"
 
     async def wake_resolution(self, resolution_id: str) -> None:
@@ -125,6 +128,12 @@ class Dispatcher:
         """Have an account merged into another, or what stands against it looked at again."""
         await self._signal_with_start(
             messages.PERSON_MERGE, messages.MergeInput(merge_id), ids.merge_workflow_id(merge_id)
+        )
+
+    async def wake_account(self, user_id: str) -> None:
+        """Have what follows from a change of a person's account done."""
+        await self._signal_with_start(
+            messages.ACCOUNT_CHANGE, messages.AccountInput(user_id), ids.account_workflow_id(user_id)
         )
 
     async def wake_run_change(self, change_id: str) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Index, text
 from sqlmodel import Field, SQLModel
 
-from models.columns import created, flag, moment, primary_key, reference, text_list, uuid_column
+from models.columns import created, flag, moment, primary_key, reference, text_list, uuid_column, whole
 
 
 class CommerceUser(SQLModel, table=True):
@@ -58,6 +58,25 @@ class PersonMerge(SQLModel, table=True):
     created_at: datetime = created()
     moved_at: datetime | None = moment()
     done_at: datetime | None = moment()
+
+
+class AccountChange(SQLModel, table=True):
+    """The LMS told that a person's account changed: `told` counts how often, `followed` up to which of them
+    everything that follows was done. `changed` are names of members of the cache that were taken over and
+    that receivers of events were not told of yet, `published` how often they were told."""
+
+    __tablename__ = "account_change"
+    __table_args__ = (
+        CheckConstraint("followed >= 0 AND followed <= told", name="account_followed"),
+        Index("open_account_changes", "told_at", postgresql_where=text("followed < told")),
+    )
+
+    user_id: UUID = Field(primary_key=True, foreign_key="commerce_user.id")
+    told: int = whole(default=1)
+    followed: int = whole(default=0)
+    changed: list[str] = text_list()
+    published: int = whole(default=0)
+    told_at: datetime = created()
 
 
 class PersonErasure(SQLModel, table=True):

@@ -9,40 +9,57 @@ from domain import identity
 from domain.erasure import ErasureSource
 from domain.messages import StoredEvent
 from models.database import Session
-from models.queries import erasures, inbox, merges
+from models.queries import account_changes, erasures, inbox, merges
 
 
 async def take_in(session: Session, event: dict[str, Any]) -> None:
     """Take over a changed account, have the person of one that is gone erased, or two that are one merged.
     Raises InvalidInput.
 
-    Events may come twice, late and in any order: an older change leaves a newer one alone, a deletion and a
-    merge count once. Strangers are not made users by it.
+    Events may come late and in any order: an older change leaves a newer one alone. One that comes again
+    changes nothing. Strangers are not made users by it.
     """
+    if event["type"] not in (identity.UPDATED, identity.DELETED, identity.MERGED):
+        return
+    known = await inbox.known(session, inbox.LMS, str(event["id"]))
     if event["type"] == identity.UPDATED:
-        await _update(session, identity.change_of(event.get("data"), datetime.now(UTC)))
+        change = identity.change_of(event.get("data"), datetime.now(UTC))
+        if not known:
+            await _update(session, change)
     elif event["type"] == identity.DELETED:
         lms_user_id = identity.person_of(event.get("data"))
-        if not await inbox.known(session, inbox.LMS, str(event["id"])):
+        if not known:
             await _end(session, lms_user_id)
-    elif event["type"] == identity.MERGED:
+    else:
         merge = identity.merge_of(event.get("data"))
-        if not await inbox.known(session, inbox.LMS, str(event["id"])):
+        if not known:
             await merges.take_in(session, str(event["id"]), merge)
 
 
 async def _update(session: Session, change: identity.AccountChange) -> None:
-    await session.execute(
+    """Bring the cache up to date at once: a role that the LMS took counts from here. What else follows, a
+    workflow does; it also asks the LMS, because this event may be a late one."""
+    living = await session.execute(
+        text(
+            "SELECT u.id FROM commerce_user u WHERE u.lms_user_id = :id "
+            f"AND {account_changes.LIVING_SQL} FOR NO KEY UPDATE"
+        ),
+        {"id": change.lms_user_id},
+    )
+    user_id = living.scalar_one_or_none()
+    if user_id is None:
+        return
+    taken = await session.execute(
         text(
             "UPDATE commerce_user SET username = coalesce(:username, username), "
             "email = CASE WHEN CAST(:email AS text) IS NULL THEN email ELSE nullif(:email, '') END, "
             "full_name = coalesce(:full_name, full_name), "
             "roles = coalesce(CAST(:roles AS text[]), roles), lms_updated_at = :at "
-            "WHERE lms_user_id = :id AND lms_deleted_at IS NULL AND erased_at IS NULL "
-            "AND (lms_updated_at IS NULL OR lms_updated_at < :at)"
+            "WHERE id = :id AND (lms_updated_at IS NULL OR lms_updated_at < :at) "
+            f"RETURNING {account_changes.CHANGED_SQL} AS changed"
         ),
         {
-            "id": change.lms_user_id,
+            "id": user_id,
             "username": change.username,
             "email": change.email,
             "full_name": change.full_name,
@@ -50,6 +67,8 @@ async def _update(session: Session, change: identity.AccountChange) -> None:
             "at": change.at,
         },
     )
+    row = taken.one_or_none()
+    await account_changes.note(session, str(user_id), () if row is None else row.changed)
 
 
 async def _end(session: Session, lms_user_id: str) -> None:
@@ -70,3 +89,10 @@ async def to_erase(session: Session, event: StoredEvent) -> str | None:
     if event.type != identity.DELETED:
         return None
     return await erasures.open_of_lms_user(session, identity.person_of(event.payload.get("data")))
+
+
+async def to_follow(session: Session, event: StoredEvent) -> str | None:
+    """The user of whose account an event told a change, when what follows from it is still to be done."""
+    if event.type != identity.UPDATED:
+        return None
+    return await account_changes.open_of_lms_user(session, identity.person_of(event.payload.get("data")))

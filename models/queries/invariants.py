@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import text
 
 from models.database import Session
+from models.queries import double_purchases
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,30 @@ EARNINGS_IDENTITY = Invariant(
         coalesce(b.held, 0) || ' and ' || coalesce(b.released, 0)
     FROM events e FULL JOIN books b ON b.payee = e.payee AND b.currency = e.currency
     WHERE coalesce(e.held, 0) <> coalesce(b.held, 0) OR coalesce(e.released, 0) <> coalesce(b.released, 0)
+    """,
+)
+
+# Moved and looked at for the last time. An account is nobody's again when somebody signed in with it since
+# (the LMS let them in), or when the account that it was merged into was later merged into this one.
+MERGED_PERSONS = Invariant(
+    "merges.nothing_left_behind",
+    "an account that ended in a merge has no orders and gives no access, and stays with the one that goes on",
+    """
+    WITH ended AS (SELECT u.id, u.merged_into, u.lms_deleted_at, m.id AS merge_id, m.into_user_id
+        FROM person_merge m JOIN commerce_user u ON u.id = m.user_id WHERE m.done_at IS NOT NULL
+        AND NOT EXISTS (SELECT FROM person_merge o WHERE o.user_id = u.id AND o.id > m.id))
+    SELECT 'order ' || o.number || ' is left with user ' || e.id || ', who was merged into ' || e.merged_into
+    FROM ended e JOIN orders o ON o.user_id = e.id WHERE e.merged_into IS NOT NULL
+    UNION ALL SELECT 'access to ' || a.lms_course_id || ' is left with user ' || e.id ||
+        ', who was merged into ' || e.merged_into
+    FROM ended e JOIN entitlement a ON a.user_id = e.id WHERE e.merged_into IS NOT NULL
+        AND EXISTS (SELECT FROM justification j WHERE j.entitlement_id = a.id AND j.active)
+    UNION ALL SELECT 'user ' || e.id || ' ended in merge ' || e.merge_id || ', and goes on'
+    FROM ended e JOIN commerce_user s ON s.id = e.into_user_id WHERE e.merged_into IS NULL
+        AND e.lms_deleted_at IS NOT NULL AND s.merged_into IS DISTINCT FROM e.id
+    UNION ALL SELECT 'user ' || u.id || ' was merged into ' || s.id || ', who was merged into ' ||
+        s.merged_into
+    FROM commerce_user u JOIN commerce_user s ON s.id = u.merged_into WHERE s.merged_into IS NOT NULL
     """,
 )
 
@@ -363,6 +388,17 @@ DATABASE_INVARIANTS = (
         FROM payout_settlement s WHERE s.excess > 0 AND (SELECT sum(p.amount) FROM posting p
             WHERE p.account = '2220' AND p.sub = s.payee_ref AND p.currency = s.currency) > 0
         """,
+    ),
+    MERGED_PERSONS,
+    Invariant(
+        "merges.double_purchases_asked",
+        "who paid twice for a course, with two accounts that were merged, was asked about it",
+        "SELECT 'orders ' || first_number || ' and ' || number || ' paid for ' || lms_course_id "
+        "|| ', and nobody asked' FROM ("
+        + double_purchases.UNASKED_SQL.format(
+            whose="o.user_id IN (SELECT into_user_id FROM person_merge WHERE moved_at IS NOT NULL)"
+        )
+        + ") u",
     ),
     EARNINGS_IDENTITY,
     Invariant(

@@ -19,4 +19,5 @@ async def concerned(session: Session, event: StoredEvent) -> LmsConcern:
         await completions.concerned(session, event),
         await identity.to_erase(session, event),
         await merges.to_merge(session, event),
+        await identity.to_follow(session, event),
     )

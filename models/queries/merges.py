@@ -97,56 +97,93 @@ async def current_lms_user(session: Session, data: Any) -> str:
     return named if row is None else str(row.lms_user_id)
 
 
-async def take(session: Session, merge_id: str) -> MergeRow | None:
-    """A merge, with the row of the person locked whose account ended: an order that is being placed for
-    them comes before or after what follows."""
-    await session.execute(
-        text(
-            "SELECT FROM commerce_user "
-            "WHERE id = (SELECT user_id FROM person_merge WHERE id = :id) FOR UPDATE"
-        ),
-        {"id": merge_id},
-    )
+async def get(session: Session, merge_id: str) -> MergeRow | None:
+    """One merge."""
     row = (
-        await session.execute(text("SELECT * FROM person_merge WHERE id = :id FOR UPDATE"), {"id": merge_id})
+        await session.execute(text("SELECT * FROM person_merge WHERE id = :id"), {"id": merge_id})
     ).one_or_none()
     return None if row is None else _merge(row)
 
 
-# What would be torn apart: an order reserves the credit of the account that it was placed by.
-_STANDS_AGAINST = (
-    "SELECT 'order ' || o.number || ' may still be paid' FROM orders o "
-    "WHERE o.user_id = :user AND o.payment_state IN ('pending', 'processing') ORDER BY 1"
-)
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A merge whose persons nobody else moves, erases or lets buy until the commit: `absorbed`, whose account
+    ended, and `survivor`, whom the LMS merged into or whom that one was merged into since."""
+
+    row: MergeRow
+    absorbed: UserRow
+    survivor: UserRow
 
 
-async def stands_against(session: Session, user_id: str) -> list[str]:
-    """Why an account's orders can't be moved yet, in words."""
-    return list((await session.execute(text(_STANDS_AGAINST), {"user": user_id})).scalars())
+async def take(session: Session, merge_id: str) -> Taken | None:
+    """A merge that is not done yet, with both persons locked; None when there is nothing to do.
 
-
-async def survivor(session: Session, merge: MergeRow) -> UserRow:
-    """The user whom the LMS merged into, or whom that one was merged into since. One who was never here
-    begins with what is known of the other: they are the same person."""
+    A survivor who was never here begins with what is known of the other: they are the same person. Whom the
+    survivor was merged into is read again under the lock, until the locks are those of all whom it concerns:
+    another merge, which this one waited for, may have moved them on.
+    """
+    row = await get(session, merge_id)
+    if row is None or row.done_at is not None:
+        return None
     await session.execute(
         text(
             "INSERT INTO commerce_user (lms_user_id, username, email, full_name, roles, erased_at) "
             "SELECT :into, username, email, full_name, '{}', erased_at FROM commerce_user WHERE id = :id "
             "ON CONFLICT DO NOTHING"
         ),
-        {"into": merge.into_lms_user_id, "id": merge.user_id},
+        {"into": row.into_lms_user_id, "id": row.user_id},
     )
+    locked: set[str] = set()
+    while True:
+        survivor_id, concerned = await _concerned_by(session, row)
+        if concerned == locked:
+            break
+        await people.lock(session, sorted(concerned))
+        locked = concerned
+    row = await get(session, merge_id)
+    absorbed = None if row is None else await people.get(session, row.user_id)
+    survivor = await people.get(session, survivor_id)
+    assert row is not None
+    assert absorbed is not None
+    assert survivor is not None
+    return None if row.done_at is not None else Taken(row, absorbed, survivor)
+
+
+async def _concerned_by(session: Session, row: MergeRow) -> tuple[str, set[str]]:
+    """Who goes on, and everybody whose row says so."""
     found = await session.execute(
-        text(
-            # Of two that were merged into each other, the last word counts.
-            "SELECT CASE WHEN merged_into = :absorbed THEN id ELSE coalesce(merged_into, id) END "
-            "FROM commerce_user WHERE lms_user_id = :into"
-        ),
-        {"into": merge.into_lms_user_id, "absorbed": merge.user_id},
+        text("SELECT id, merged_into FROM commerce_user WHERE lms_user_id = :into"),
+        {"into": row.into_lms_user_id},
     )
-    user = await people.get(session, str(found.scalar_one()))
-    assert user is not None
-    return user
+    named = found.one()
+    survivor = str(named.id if named.merged_into is None else named.merged_into)
+    concerned = {row.user_id, str(named.id), survivor}
+    # Of two that were merged into each other, the last word counts.
+    return (str(named.id) if survivor == row.user_id else survivor), concerned
+
+
+# Two merges that have an account in common, in the order in which the LMS told of them.
+_RELATED = (
+    "FROM person_merge earlier JOIN commerce_user eu ON eu.id = earlier.user_id "
+    "JOIN person_merge later ON later.id > earlier.id JOIN commerce_user lu ON lu.id = later.user_id "
+    "AND (eu.lms_user_id IN (lu.lms_user_id, later.into_lms_user_id) "
+    "OR earlier.into_lms_user_id IN (lu.lms_user_id, later.into_lms_user_id)) "
+)
+# Orders would be torn apart: an order reserves the credit of the account that it was placed by. And the last
+# word of the LMS counts, so an earlier one comes first.
+_STANDS_AGAINST = (
+    "SELECT 'order ' || o.number || ' may still be paid' FROM orders o "
+    "WHERE o.user_id = :user AND o.payment_state IN ('pending', 'processing') UNION ALL "
+    "SELECT 'an earlier merge of user ' || eu.lms_user_id || ' into ' || earlier.into_lms_user_id "
+    + _RELATED
+    + "WHERE later.id = :merge AND earlier.moved_at IS NULL AND earlier.done_at IS NULL ORDER BY 1"
+)
+
+
+async def stands_against(session: Session, row: MergeRow) -> list[str]:
+    """Why an account's orders can't be moved yet, in words."""
+    found = await session.execute(text(_STANDS_AGAINST), {"user": row.user_id, "merge": row.id})
+    return list(found.scalars())
 
 
 _ACCESS = (
@@ -162,37 +199,23 @@ _ASK_ANEW = (
     "AND s.status = 'failed' "
     "AND EXISTS (SELECT FROM justification j WHERE j.entitlement_id = a.id AND j.active)"
 )
-# Courses that both had paid for: of the lines that cost something, all but the first one bought.
-_BOUGHT_TWICE = (
-    "INSERT INTO resolution (line_id, lms_course_id, cause, reason) "
-    "SELECT line_id, lms_course_id, 'bought_twice', 'orders ' || first_number || ' and ' || number FROM ("
-    "SELECT l.id AS line_id, l.lms_course_id, o.number, "
-    "row_number() OVER bought AS place, first_value(o.number) OVER bought AS first_number, "
-    "count(*) FILTER (WHERE o.user_id = :absorbed) OVER course AS of_absorbed, "
-    "count(*) FILTER (WHERE o.user_id = :survivor) OVER course AS of_survivor "
-    "FROM justification j JOIN entitlement e ON e.id = j.entitlement_id "
-    "JOIN order_line l ON l.id = j.line_id JOIN orders o ON o.id = l.order_id "
-    "WHERE e.user_id IN (:absorbed, :survivor) AND j.active AND o.payment_state = 'paid' AND l.gross > 0 "
-    "WINDOW course AS (PARTITION BY l.lms_course_id), "
-    "bought AS (PARTITION BY l.lms_course_id ORDER BY o.paid_at, l.id)) b "
-    "WHERE place > 1 AND of_absorbed > 0 AND of_survivor > 0 ORDER BY line_id ON CONFLICT DO NOTHING"
-)
 _JUSTIFICATIONS = (
     "UPDATE justification j SET entitlement_id = s.id FROM entitlement a JOIN entitlement s "
     "ON s.lms_course_id = a.lms_course_id AND s.user_id = :survivor "
     "WHERE a.user_id = :absorbed AND j.entitlement_id = a.id"
 )
+# Not the transaction's time: an order that this merge waited for stood when it was moved.
 _TIMELINES = (
-    "INSERT INTO order_event (order_id, event_key, kind, detail) "
-    "SELECT id, :key, 'person_merged', :detail FROM orders WHERE user_id = :absorbed ON CONFLICT DO NOTHING"
+    "INSERT INTO order_event (order_id, event_key, kind, detail, at) "
+    "SELECT id, :key, 'person_merged', :detail, clock_timestamp() FROM orders WHERE user_id = :absorbed "
+    "ON CONFLICT DO NOTHING"
 )
 _COMPLETIONS = "UPDATE completion SET lms_user_id = :into WHERE lms_user_id = :ended"
 _REVOCATIONS = "UPDATE completion_revocation SET lms_user_id = :into WHERE lms_user_id = :ended"
-# In this order: whose an order is, is asked until the orders themselves move.
+# In this order: whose an order is, is read until the orders themselves move.
 _STEPS = (
     _ASK_ANEW,
     _ACCESS,
-    _BOUGHT_TWICE,
     _JUSTIFICATIONS,
     _TIMELINES,
     "UPDATE orders SET user_id = :survivor WHERE user_id = :absorbed",
@@ -212,15 +235,16 @@ _STEPS = (
 )
 
 
-async def move(session: Session, merge: MergeRow, absorbed: UserRow, survivor: UserRow) -> None:
+async def move(session: Session, taken: Taken) -> None:
     """Make everything of the account that ended the survivor's, in this transaction; again is harmless, and
     takes what came since. The ledger stays as it is. A role that an operator gave ends."""
+    absorbed, survivor = taken.absorbed, taken.survivor
     values = {
         "absorbed": absorbed.id,
         "survivor": survivor.id,
         "ended": absorbed.lms_user_id,
         "into": survivor.lms_user_id,
-        "key": _timeline_key(merge.id),
+        "key": _timeline_key(taken.row.id),
         "detail": f"The LMS merged user {absorbed.lms_user_id} into {survivor.lms_user_id}, who has it now.",
     }
     for statement in _STEPS:
@@ -240,11 +264,12 @@ def _timeline_key(merge_id: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Concerned:
     """Whom a merge concerns, by what stands in the database: courses of either user, lines that were moved,
-    open questions about what was bought twice."""
+    open questions about what was bought twice, later merges that may have waited for it."""
 
     courses: list[str]
     line_ids: list[str]
     question_ids: list[str]
+    merge_ids: list[str]
 
 
 async def concerned(session: Session, merge: MergeRow) -> Concerned:
@@ -265,6 +290,11 @@ async def concerned(session: Session, merge: MergeRow) -> Concerned:
             "JOIN orders o ON o.id = l.order_id WHERE o.user_id = :given AND q.cause = 'bought_twice' "
             "AND q.state = 'open' ORDER BY 1",
             merge.into_user_id,
+        ),
+        await found(
+            f"SELECT later.id {_RELATED} WHERE earlier.id = CAST(:given AS uuid) "
+            "AND later.moved_at IS NULL AND later.done_at IS NULL ORDER BY 1",
+            merge.id,
         ),
     )
 

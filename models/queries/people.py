@@ -1,5 +1,6 @@
 """Users of the LMS as commerce knows them, and refresh tokens."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -83,6 +84,17 @@ async def get(session: Session, user_id: str) -> UserRow | None:
         await session.execute(text("SELECT * FROM commerce_user WHERE id = :id"), {"id": user_id})
     ).one_or_none()
     return None if row is None else _user(row)
+
+
+async def lock(session: Session, user_ids: Sequence[str]) -> None:
+    """Nobody else changes these persons, nor places an order for them, until the commit; in this order."""
+    for user_id in user_ids:
+        await session.execute(text("SELECT FROM commerce_user WHERE id = :id FOR UPDATE"), {"id": user_id})
+
+
+async def hold_still(session: Session, user_id: str) -> None:
+    """Nobody merges or erases this person until the commit; everything else of theirs may go on."""
+    await session.execute(text("SELECT FROM commerce_user WHERE id = :id FOR KEY SHARE"), {"id": user_id})
 
 
 async def by_lms_id(session: Session, lms_user_id: str) -> UserRow | None:

@@ -30,6 +30,7 @@ class Unfinished:
     run_changes: list[str]
     erasures: list[str]
     merges: list[str]
+    account_changes: list[str]
 
 
 _ORDERS = (
@@ -122,6 +123,10 @@ _MERGES = (
     "SELECT id::text, NULL FROM person_merge WHERE done_at IS NULL "
     f"AND created_at < now() - {_SETTLING} ORDER BY id"
 )
+_ACCOUNT_CHANGES = (
+    "SELECT user_id::text, NULL FROM account_change WHERE followed < told "
+    f"AND told_at < now() - {_SETTLING} ORDER BY told_at"
+)
 _ERASURES = (
     "SELECT user_id::text, NULL FROM person_erasure WHERE done_at IS NULL "
     f"AND created_at < now() - {_SETTLING} ORDER BY id"
@@ -154,4 +159,5 @@ async def unfinished(session: Session, share: Share | None = None) -> Unfinished
         run_changes=[first for first, _ in await pairs(_RUN_CHANGES)],
         erasures=[first for first, _ in await pairs(_ERASURES)],
         merges=[first for first, _ in await pairs(_MERGES)],
+        account_changes=[first for first, _ in await pairs(_ACCOUNT_CHANGES)],
     )

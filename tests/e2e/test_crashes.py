@@ -4,6 +4,7 @@ import asyncio
 import signal
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from devstack.inbound_load import send_events
 from devstack.lms_standin.control import LmsControl
 from devstack.payout_receiver.control import PayoutControl
-from devstack.shopper import US_ADDRESS, ApiProblem, Shopper
+from devstack.shopper import US_ADDRESS, ApiProblem, Shopper, wait_for
 from devstack.stack import Stack
 from devstack.stripe_standin.control import StripeControl
 from tests.e2e.conftest import Shop
@@ -97,6 +98,28 @@ async def test_killed_while_access_is_granted(fragile: Shop, part: str) -> None:
     await learner.wait_for_status(answer["order"]["id"], "paid", "fulfilling")
     await kill_and_restart(fragile.stack, part)
     await one_charge_one_grant(fragile, learner, answer["order"]["id"])
+
+
+@pytest.mark.parametrize("part", ["worker", "temporal"])
+async def test_killed_while_a_changed_account_is_asked_for(fragile: Shop, part: str) -> None:
+    learner = await fragile.learner()
+    await fragile.lms.fault("get_user", "latency", seconds=1.5, user_id=learner.user["lms_user_id"])
+    await fragile.lms.rename(learner.user["lms_user_id"], first_name="Anna")
+
+    async def told(condition: str) -> list[dict[str, Any]]:
+        return await fragile.query(
+            f"SELECT 1 FROM account_change WHERE user_id = %s AND {condition}", learner.user["id"]
+        )
+
+    await wait_for(lambda: told("followed < told"), bool, what="the event")
+    await kill_and_restart(fragile.stack, part)
+    await wait_for(lambda: told("followed = told"), bool, seconds=90, what="what follows")
+    events = await fragile.query(
+        "SELECT data FROM outbound_event WHERE type = 'person.updated' AND data->>'user_id' = %s",
+        learner.user["id"],
+    )
+    assert [event["data"]["changed"] for event in events] == [["full_name"]]
+    await assert_clean(fragile.stack)
 
 
 async def test_the_answer_of_the_processor_is_lost(fragile: Shop) -> None:

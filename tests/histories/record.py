@@ -26,6 +26,7 @@ from domain import messages
 from tests.e2e.conftest import Shop
 from tests.e2e.processor import pay_behind_our_back
 from tests.histories.access import AccessPaths, record_access
+from tests.histories.accounts import AccountPaths, record_accounts
 from tests.histories.credit import CreditPaths
 from tests.histories.disputes import DisputePaths
 from tests.histories.earnings import EarningPaths
@@ -193,6 +194,10 @@ class Recorder:
         """Persons who are erased."""
         await ErasurePaths(self._shop, self.keep).record()
 
+    async def accounts(self) -> None:
+        """Accounts that the LMS changes."""
+        await AccountPaths(self._shop, self.keep).record()
+
     async def taken_up_refunds(self) -> None:
         """Failed and taken up, and made at the processor."""
         await RefundPaths(self._shop, self.keep).record()
@@ -310,6 +315,7 @@ async def record() -> None:
     await record_resolutions()
     await record_erasures()
     await record_access()
+    await record_accounts()
 
 
 if __name__ == "__main__":

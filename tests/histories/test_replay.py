@@ -59,6 +59,8 @@ PATHS = {
     "erasure-waited",
     "erasure-deleted-at-lms",
     "merge-waited",
+    "account-changed",
+    "account-not-found",
     "refund-taken-by-our-own",
     "late-failure-undone",
     "late-payment-refunded",

@@ -8,8 +8,11 @@ from typing import Any
 
 from domain import ids
 from domain.orders import EntitlementStatus
-from models.queries import entitlements, identity, people
+from domain.resolutions import ResolutionCause, ResolutionState
+from models.queries import entitlements, identity, people, resolutions
+from models.queries.resolutions import ResolutionRow
 from tests.workflows.bench import Bench, Buyer, Placed, until
+from tests.workflows.test_disputes import decided, disputed, in_state
 
 COURSE = "python-101"
 
@@ -108,3 +111,101 @@ async def test_who_signs_in_again_with_it_is_somebody_of_their_own(bench: Bench)
     await bench.skipper.fast_forward(handle, timedelta(minutes=16))
     assert await asyncio.wait_for(handle.result(), 60) == "done"
     assert await owner(bench, own) == ended.user_id
+
+
+async def questions(bench: Bench, order: Placed) -> list[ResolutionRow]:
+    async with bench.resources.database.transaction() as session:
+        return await resolutions.of_order(session, order.id)
+
+
+async def asked_twice(bench: Bench, order: Placed) -> ResolutionRow:
+    """The buyer was asked about the order's line, because it was bought twice."""
+    rows = await until(
+        lambda: questions(bench, order),
+        lambda found: [row.cause for row in found if row.asked_at][-1:] == [ResolutionCause.BOUGHT_TWICE],
+        "the question",
+    )
+    return rows[-1]
+
+
+async def unasked(bench: Bench) -> list[str]:
+    return (await bench.findings())["merges.double_purchases_asked"].violations
+
+
+async def test_what_the_survivor_pays_for_later_is_asked_about(bench: Bench) -> None:
+    """Their bank debit was on its way when the other's purchase became theirs."""
+    ended, survivor = await bench.buyer(), await bench.buyer()
+    first = await bench.buy(COURSE, buyer=ended)
+    await asyncio.wait_for(bench.order_workflow(first.id).result(), 60)
+    second = await bench.place(COURSE, buyer=survivor)
+    await bench.pay(second, "pm_usBankAccount_processing")
+    await moved(bench, await merge(bench, ended, survivor))
+    assert await owner(bench, first) == survivor.user_id
+    assert await questions(bench, first) + await questions(bench, second) == []
+    assert second.intent_id is not None
+    await bench.stripe.settle(second.intent_id)
+    await bench.take_events_in()
+    assert (await asked_twice(bench, second)).user_id == survivor.user_id
+    assert await questions(bench, first) == []
+    assert await unasked(bench) == []
+
+
+async def test_it_is_asked_when_the_other_question_about_the_line_has_ended(bench: Bench) -> None:
+    """The LMS refuses the survivor's access when the accounts are merged, and grants it afterwards."""
+    ended, survivor = await bench.buyer(), await bench.buyer()
+    first = await bench.buy(COURSE, buyer=ended)
+    await asyncio.wait_for(bench.order_workflow(first.id).result(), 60)
+    await bench.lms.suspend(survivor.lms_user_id)
+    second = await bench.buy(COURSE, buyer=survivor)
+    refused = await until(lambda: questions(bench, second), bool, "the question about the refusal")
+    assert refused[-1].cause is ResolutionCause.LMS_REFUSED
+    merge_id = await merge(bench, ended, survivor)
+    await bench.lms.suspend(survivor.lms_user_id, suspended=False)
+    await moved(bench, merge_id)
+    await asked_twice(bench, second)
+    (refusal, _) = await questions(bench, second)
+    assert refusal.state is ResolutionState.WITHDRAWN
+    assert await unasked(bench) == []
+
+
+async def test_what_is_bought_again_afterwards_is_not_asked_about(bench: Bench) -> None:
+    ended, survivor = await bench.buyer(), await bench.buyer()
+    await bench.buy(COURSE, buyer=ended)
+    await moved(bench, await merge(bench, ended, survivor))
+    bundle = await bench.buy("career-bundle", buyer=survivor)
+    await asyncio.wait_for(bench.order_workflow(bundle.id).result(), 60)
+    assert await questions(bench, bundle) == []
+    assert await unasked(bench) == []
+
+
+async def test_merges_of_the_same_accounts_are_moved_as_they_were_told(bench: Bench) -> None:
+    """A into B waits for an order; B into C, told later, waits for that, and is woken by it."""
+    a, b, c = [await bench.buyer() for _ in range(3)]
+    order, other = await bench.place(COURSE, buyer=a), await bench.bought(COURSE)
+    first, second = await merge(bench, a, b), await merge(bench, b, c)
+    unrelated = await merge(bench, other.buyer, await bench.buyer())
+    await moved(bench, unrelated)
+    wanted = [f"an earlier merge of user {a.lms_user_id} into {b.lms_user_id}"]
+    await until(lambda: standing(bench, second), lambda row: row["waits_for"] == wanted, "what it waits for")
+    await bench.skipper.fast_forward(bench.order_workflow(order.id), timedelta(minutes=31))
+    await asyncio.wait_for(bench.order_workflow(order.id).result(), 60)
+    await bench.resources.dispatcher.wake_merge(first)
+    await moved(bench, second)
+    assert await owner(bench, order) == c.user_id
+    row = await standing(bench, first)
+    assert (row["into_user_id"].hex, row["waits_for"]) == (uuid.UUID(c.user_id).hex, [])
+
+
+async def test_what_a_won_dispute_gives_back_is_asked_about(bench: Bench) -> None:
+    ended, survivor = await bench.buyer(), await bench.buyer()
+    for buyer in (ended, survivor):
+        order = await bench.buy(COURSE, buyer=buyer)
+        await asyncio.wait_for(bench.order_workflow(order.id).result(), 60)
+    made = await disputed(bench, order)
+    await in_state(bench, made["id"], "open")
+    await moved(bench, await merge(bench, ended, survivor))
+    assert await questions(bench, order) == []
+    await bench.stripe.win_dispute(made["id"])
+    assert await decided(bench, made["id"]) == "won"
+    await asked_twice(bench, order)
+    assert await unasked(bench) == []

@@ -154,7 +154,6 @@ NOT_EXPORTED: dict[str, str] = {
     "lms_maintenance": "about the platform; who set it is in the actions of them",
     "payee_volume": "what a payee's tiers count, made again from the lines",
     "period_change": "about the books; who closed a month is in the actions of them",
-    "rate_limit": "counts for minutes",
     "run_change": "about a run; who asked for it is in the actions of them, and buyers have their questions",
     "sealed_entry": "hashes of the ledger",
     "split_rule": "what payees are promised of all sales of an item: terms, which they have",

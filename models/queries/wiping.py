@@ -143,5 +143,5 @@ def _bound(statement: str, values: dict[str, Any]) -> TextClause:
             return ARRAY(Uuid(as_uuid=False))
         return ARRAY(Text()) if isinstance(values[name], list) else Text()
 
-    named = dict.fromkeys(re.findall(r":([a-z_]+)", statement))
+    named = dict.fromkeys(re.findall(r"(?<!:):([a-z_]+)", statement))
     return text(statement).bindparams(*(bindparam(name, values[name], typed(name)) for name in named))

@@ -205,6 +205,7 @@ _OF_EVENTS = (
     "SELECT e.id FROM outbound_event e WHERE e.data->>'order_id' IN "
     "(SELECT id::text FROM orders WHERE user_id = :user)"
 )
+_OF_REFUNDS = f"{_OF_EVENTS} AND e.type = 'refund.succeeded'"
 # What comes of trouble, in every form in which it may be stored.
 PLANTED = (
     "UPDATE entitlement SET failure_detail = :name WHERE user_id = :user",
@@ -225,6 +226,9 @@ PLANTED = (
     "UPDATE webhook_attempt SET response_body = :echo, error = :echo, response_headers = "
     "jsonb_build_object('x-echo', :echo), request_body = request_body || :echo "
     f"WHERE delivery_id IN (SELECT id FROM webhook_delivery WHERE event_id IN ({_OF_EVENTS}))",
+    f"UPDATE webhook_delivery SET last_response = last_response || :own WHERE event_id IN ({_OF_REFUNDS})",
+    "UPDATE webhook_attempt SET response_body = response_body || :own, error = error || :own "
+    f"WHERE delivery_id IN (SELECT id FROM webhook_delivery WHERE event_id IN ({_OF_REFUNDS}))",
 )
 # These leave nothing that has a name in it.
 NAMELESS = {"carts", "sign-ins", "answers", "addresses that were given"}
@@ -247,14 +251,19 @@ async def each_step_is_needed(
     """With all steps nothing is left but what the law keeps; without any one of them, something is. And
     each column of which it is said that it is wiped had something to wipe."""
     user = learner.user["id"]
-    own = f"{person.words} {person.refused_words}"
     with suppress(RolledBack):
         async with database.transaction() as session:
-            given = {"user": user, "name": person.name, "echo": f"{json.dumps(person.name)} {own}"}
+            given = {
+                "user": user,
+                "name": person.name,
+                "echo": json.dumps(person.name),
+                "own": f": {person.words}.",
+            }
             for statement in PLANTED:
                 bound = {name: value for name, value in given.items() if f":{name}" in statement}
-                await session.execute(text(statement.replace(":echo", "CAST(:echo AS text)")), bound)
-            assert await holding(session, person.traces) - KEPT_BY_LAW == wiped_columns() - UNREADABLE
+                await session.execute(text(re.sub("(:echo|:own)", r"CAST(\1 AS text)", statement)), bound)
+            held = await holding(session, person.traces)
+            assert held - KEPT_BY_LAW - UNREADABLE == wiped_columns() - UNREADABLE
             for left_out in (None, *(set(wiping.STEPS) - NAMELESS)):
                 steps = {name: step for name, step in wiping.STEPS.items() if name != left_out}
                 monkeypatch.setattr(wiping, "STEPS", steps)

@@ -62,7 +62,7 @@ async def test_credit_tasks_questions_and_requests_are_in_it(shop: Shop) -> None
     credit = {"user_id": learner.user["id"], "amount": {"amount": 100_000, "currency": "USD"}}
     await operator.call("POST", "/v1/store-credit/grants", credit | {"reason": "a prize"})
     await learner.add("python-101")
-    order = (await learner.checkout())["order"]
+    order = (await learner.checkout(use_store_credit=True))["order"]
     await learner.wait_for_status(order["id"], "fulfilled")
     await shop.query(
         "INSERT INTO operator_task (task_key, kind, user_id, what) "

@@ -137,11 +137,7 @@ class MoodleLms:
 
     async def authenticate(self, username: str, password: str) -> LmsUser:
         """See the port. An email is looked up first, because Moodle takes user names only by default."""
-        name = username.strip().lower()
-        if "@" in name:
-            found = await self._users_by("email", name)
-            if len(found) == 1:
-                name = found[0].username
+        name = await self._username_of(username.strip().lower())
         try:
             token = await self._login(name, password)
             info = await self._ask(_SiteInfo, "core_webservice_get_site_info", {}, token=token)
@@ -152,6 +148,21 @@ class MoodleLms:
             raise UnknownUser("the account was deleted meanwhile")
         roles = ("operator",) if info.userissiteadmin else ("learner",)
         return LmsUser(user.id, user.username, user.email, user.full_name or info.fullname, roles)
+
+    async def _username_of(self, given: str) -> str:
+        """The user name behind an email, else what was typed.
+
+        BadCredentials where Moodle would read another name than that: each of many spellings of one account
+        would be a new account to who counts wrong passwords.
+        """
+        if "@" in given:
+            found = await self._users_by("email", given)
+            # A database may take `a` and `\u00e1` for the same.
+            if len(found) == 1 and (found[0].email or given).lower() == given:
+                return found[0].username
+        if _NOT_IN_USERNAMES.search(given):  # its login script drops these signs
+            raise BadCredentials("the LMS refused the user name or password")
+        return given
 
     async def _login(self, username: str, password: str) -> str:
         """A token of the user's own; it is used once and forgotten."""

@@ -40,6 +40,10 @@ LOGIN = (
 REGISTER = (Limit("register", By.ADDRESS, 200, 3600),)
 # Guessing of promotion codes.
 PROMOTION = (Limit("promotion", By.USER, 20, 600), Limit("promotion_address", By.ADDRESS, 300, 600))
+# Tax calculators and registries are asked from outside, for money or at their own limits.
+QUOTE = (Limit("quote", By.USER, 60, 600), Limit("quote_address", By.ADDRESS, 600, 600))
+# A PDF takes up to half a second of a processor.
+DOCUMENT = (Limit("document", By.USER, 60, 600), Limit("document_address", By.ADDRESS, 300, 600))
 # Testing of stolen cards: each checkout is a payment intent to try one with.
 CHECKOUT = (Limit("checkout", By.USER, 10, 600), Limit("checkout_address", By.ADDRESS, 300, 600))
 # The same, by what the processor tells: who is declined this often gets no further intent to try cards with.
@@ -47,4 +51,4 @@ DECLINES = Limit("declines", By.USER, 20, 3600)
 # Buying and returning in circles.
 REFUND = (Limit("refund", By.USER, 10, 3600),)
 
-ALL = (*ANY, *LOGIN, *REGISTER, *PROMOTION, *CHECKOUT, DECLINES, *REFUND)
+ALL = (*ANY, *LOGIN, *REGISTER, *PROMOTION, *QUOTE, *DOCUMENT, *CHECKOUT, DECLINES, *REFUND)

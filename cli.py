@@ -144,6 +144,37 @@ def api(host: str = "127.0.0.1", port: int = 8000) -> None:
 
 
 @app.command()
+def codec(
+    gateway: Annotated[str, typer.Option(envvar="PUBLIC_URL", help="The gateway's address.")],
+    username: Annotated[str, typer.Option(prompt=True, help="An operator, as the LMS knows them.")],
+    ui: Annotated[
+        list[str] | None, typer.Option(help="Where the Temporal UI's pages come from; may be repeated.")
+    ] = None,
+    host: str = "127.0.0.1",
+    port: int = 8234,
+) -> None:
+    """Open histories for a Temporal UI without a sign-in: sign in here, and name this as its codec server."""
+    import uvicorn  # noqa: PLC0415
+
+    from api.codec_relay import OperatorSession, make_codec_relay  # noqa: PLC0415
+    from integrations.http import make_http_client  # noqa: PLC0415
+
+    origins = tuple(ui or ("http://localhost:8233", "http://127.0.0.1:8233"))
+    password = typer.prompt("Password", hide_input=True)
+
+    async def serve() -> None:
+        async with make_http_client() as http:
+            session = OperatorSession(http, gateway)
+            await session.sign_in(username, password)
+            console.print(f"Payloads are opened at http://localhost:{port} for {' and '.join(origins)}.")
+            relay = make_codec_relay(session, origins)
+            config = uvicorn.Config(relay, host=host, port=port, log_level="warning", lifespan="off")
+            await uvicorn.Server(config).serve()
+
+    _done(serve())
+
+
+@app.command()
 def worker() -> None:
     """Run the worker alone, from the environment."""
     import worker as product_worker  # noqa: PLC0415

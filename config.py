@@ -14,6 +14,8 @@ DEVELOPMENT_STRIPE_KEY = "sk_test_commerce_development"
 # As `devstack/credentials.py` names its keys.
 _DEVELOPMENT_KID = re.compile(r'"kid"\s*:\s*"dev-')
 _SHORTEST_SECRET = 16
+# Beside https, what browsers hold to be as safe: the operator's own machine, where a tunnel to the UI ends.
+_ORIGIN_OF_A_UI = re.compile(r"https://[^*]+|http://(localhost|127\.0\.0\.1)(:\d{1,5})?")
 
 
 def _split(value: str) -> tuple[str, ...]:
@@ -31,7 +33,10 @@ _LMS_NEEDS = {
 class LmsSettings(BaseSettings):
     """The LMS; all that `commerce lms check` needs."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
+    # A setting that is given and empty counts as not given: so compose files pass on what is optional.
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
 
     lms_kind: Literal["standin", "moodle", "openedx"] = "standin"
     lms_base_url: str
@@ -204,7 +209,9 @@ def _unsafe_in_production(settings: Settings) -> list[str]:
         "STRIPE_API_BASE points away from Stripe": settings.stripe_api_base is not None,
         "VIES_API_BASE points away from VIES": settings.vies_api_base is not None,
         "LMS_KIND is the stand-in": settings.lms_kind == "standin",
+        "LMS_BASE_URL is not https: passwords go there": not settings.lms_base_url.startswith("https://"),
         "LMS_JWKS_URL is not https": settings.lms_jwks_url.startswith("http://"),
+        "TEMPORAL_ENCRYPT_PAYLOADS is off": not settings.temporal_encrypt_payloads,
         "RATE_LIMIT_FACTOR is 0": settings.rate_limit_factor == 0,
         "PUBLIC_URL is not https": not settings.public_url.startswith("https://"),
         "JWT_SIGNING_KEYS holds a key of the embedded stack": _DEVELOPMENT_KID.search(
@@ -213,6 +220,9 @@ def _unsafe_in_production(settings: Settings) -> list[str]:
         "SECRETS_KEY holds a key of the embedded stack": any(key.startswith("dev") for key in _split(keys)),
         "CORS_ORIGINS names an origin without https": not all(
             origin.startswith("https://") for origin in settings.cors_origin_list
+        ),
+        "TEMPORAL_UI_ORIGINS names an origin without https": not all(
+            _ORIGIN_OF_A_UI.fullmatch(origin) for origin in settings.ui_origins
         ),
         "two senders of webhooks share a secret": len(set(given)) < len(given),
     }

@@ -29,9 +29,55 @@ _TEXTS = {
     "pdf_url": f"/v1/documents/{_ID}.pdf",
     "stream": f"order/{_ID}",
     "locale": "en",
+    "order_number": "C-2026-000123",
+    "promo_code": "WELCOME10",
+    "payment_intent_id": "pi_3QxAbCdEfGhIjKlMnOpQrStU",
+    "client_secret": "pi_3QxAbCdEfGhIjKlMnOpQrStU_secret_AbCdEf",
+    "publishable_key": "pk_live_AbCdEf",
+    "access_token": "eyJhbGciOiJFZERTQSIsImtpZCI6IjIwMjYtMTEifQ.e30.c2ln",
+    "refresh_token": "cmVmcmVzaC10b2tlbi1vbmx5LWFuLWV4YW1wbGU",
+    "deep_link": "https://learn.example.com/courses/python-101",
+    "receipt_url": f"/v1/orders/{_ID}/receipt.pdf",
+    "description": "From the first line to a small program.",
+    "failure_code": "card_declined",
+    "failure_message": "Your card was declined.",
+    "failure_reason": "the bank account is closed",
+    "failure_detail": "the course is full",
+    "decided_by": "the customer",
+    "channel": "web",
+    "affiliate": "partner-7",
+    "role": "learner",
+    "account": "2210",
+    "sub": "lms:102",
+    "jurisdiction": "US-NY",
+    "event_type": "order.paid",
+    "to_payee": "lms:103",
+    "note": "asked the learner, all is well",
+    "action": "create_item",
+    "status": "open",
+    "event_key": f"order:{_ID}:capture",
+    "run_of": "python-101",
+    "detail": "the course is not on sale any more",
+}
+# What a name means in one schema only.
+_FIELDS = {
+    ("OrderView", "status"): "fulfilled",
+    ("DashboardOrder", "status"): "fulfilled",
+    ("OrderMoneyView", "status"): "fulfilled",
+    ("OrderMoneyView", "dispute_status"): "none",
+    ("PaymentSummary", "status"): "succeeded",
+    ("ErasureView", "status"): "waiting",
+    ("Health", "status"): "ok",
+    ("CartProblem", "code"): "item_unavailable",
+    ("AffiliateView", "code"): "partner-7",
+    ("NewAffiliateBody", "code"): "partner-7",
+    ("TimelineEvent", "kind"): "payment_succeeded",
+    ("TaskView", "kind"): "completion_taken_back",
+    ("JournalEntryView", "kind"): "capture",
 }
 # Bodies that have rules between their fields.
 _BODIES: dict[str, Any] = {
+    "BillingAddress": {"country": "US", "state": "NY", "postal_code": "10001"},
     "ItemBody": {
         "slug": "python-201",
         "type": "course",
@@ -76,8 +122,7 @@ def add_examples(document: dict[str, Any]) -> None:
 def _example(schema: dict[str, Any], schemas: dict[str, Any], name: str = "", depth: int = 0) -> Any:
     """A value of the schema; `name` is that of the field that holds it."""
     if "$ref" in schema:
-        target = schema["$ref"].rpartition("/")[2]
-        return _BODIES.get(target) or _example(schemas[target], schemas, name, depth + 1)
+        return _named(schema["$ref"].rpartition("/")[2], schemas, name, depth)
     for known in ("const", "example"):
         if known in schema:
             return schema[known]
@@ -101,6 +146,15 @@ def _example(schema: dict[str, Any], schemas: dict[str, Any], name: str = "", de
         case "string":
             return _text(schema, name)
     return None
+
+
+def _named(target: str, schemas: dict[str, Any], name: str, depth: int) -> Any:
+    if target in _BODIES:
+        return _BODIES[target]
+    found = _example(schemas[target], schemas, name, depth + 1)
+    if isinstance(found, dict):
+        found |= {field: _FIELDS[target, field] for field in found if (target, field) in _FIELDS}
+    return found
 
 
 def _object(schema: dict[str, Any], schemas: dict[str, Any], depth: int) -> dict[str, Any]:

@@ -109,13 +109,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await commands.aclose()
             await database.aclose()
 
-    app = FastAPI(title="Commerce", version="0.1.0", lifespan=lifespan)
+    # Pages of our own document the API: those of the framework load scripts from elsewhere.
+    app = FastAPI(title="Commerce", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     for router in ALL_ROUTERS:
         app.include_router(router)
     problems.install(app, settings.public_url, product_routes())
     protection.install(
         app,
-        origins=(*settings.cors_origin_list, *settings.ui_origins),
+        front_ends=settings.cors_origin_list,
+        temporal_uis=settings.ui_origins,
         https_only=settings.public_url.startswith("https://"),
     )
     describe(app)

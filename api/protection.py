@@ -15,13 +15,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
-# The interactive documentation loads its scripts from where FastAPI has them.
-_DOCS = (
-    "default-src 'none'; frame-ancestors 'none'; connect-src 'self'; img-src 'self' data: "
-    "https://fastapi.tiangolo.com; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
-    "style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net"
-)
-_PAGE = "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; img-src 'self'"
+_PAGE = "default-src 'none'; frame-ancestors 'none'; style-src 'unsafe-inline'; img-src data:"
 _SENT_BY_FRONT_ENDS = (
     "Authorization",
     "Content-Type",
@@ -29,9 +23,9 @@ _SENT_BY_FRONT_ENDS = (
     "If-Match",
     "If-None-Match",
     "X-Audit-Reason",
-    "X-Namespace",  # of the Temporal UI, which has payloads opened here
     "X-Request-Id",
 )
+_SENT_BY_TEMPORAL_UIS = ("Authorization", "Content-Type", "X-Namespace")
 _READ_BY_FRONT_ENDS = ("ETag", "Idempotent-Replayed", "Location", "Retry-After", "X-Request-Id")
 
 
@@ -63,21 +57,40 @@ class SecurityHeaders:
         await self._app(scope, receive, send_protected)
 
 
-def install(app: FastAPI, *, origins: Sequence[str], https_only: bool) -> None:
-    """Put both in place; without origins no other site may ask."""
-    if origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(origins),
+class CrossOrigin:
+    """Lets front ends ask everything but the codec, and Temporal UIs the codec alone."""
+
+    def __init__(self, app: ASGIApp, *, front_ends: Sequence[str], temporal_uis: Sequence[str]) -> None:
+        self._product = CORSMiddleware(
+            app,
+            allow_origins=list(front_ends),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=list(_SENT_BY_FRONT_ENDS),
             expose_headers=list(_READ_BY_FRONT_ENDS),
             max_age=600,
         )
+        self._codec = CORSMiddleware(
+            app,
+            allow_origins=list(temporal_uis),
+            allow_methods=["POST"],
+            allow_headers=list(_SENT_BY_TEMPORAL_UIS),
+            max_age=600,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        of_codec = scope["type"] == "http" and scope["path"].startswith("/codec/")
+        await (self._codec if of_codec else self._product)(scope, receive, send)
+
+
+def install(
+    app: FastAPI, *, front_ends: Sequence[str], temporal_uis: Sequence[str], https_only: bool
+) -> None:
+    """Put both in place; without origins no other site may ask."""
+    if front_ends or temporal_uis:
+        app.add_middleware(CrossOrigin, front_ends=front_ends, temporal_uis=temporal_uis)
     app.add_middleware(SecurityHeaders, https_only=https_only)
 
 
 def _policy(path: str) -> str:
-    if path in ("/docs", "/redoc"):
-        return _DOCS
-    return _PAGE if path.startswith("/docs/") else _NOTHING
+    return _PAGE if path == "/docs" or path.startswith("/docs/") else _NOTHING

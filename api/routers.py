@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from api.pages.operations import router as operations_page
 from api.pages.reference import router as reference_pages
 from api.routes import (
     adjustments,
@@ -79,5 +80,6 @@ ALL_ROUTERS: tuple[APIRouter, ...] = (
     audit.router,
     health.router,
     codec.router,
+    operations_page,
     reference_pages,
 )

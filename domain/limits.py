@@ -41,6 +41,10 @@ LOGIN = (
 REGISTER = (Limit("register", By.ADDRESS, 200, 3600), LOGIN[0])
 # Guessing of promotion codes.
 PROMOTION = (Limit("promotion", By.USER, 20, 600), Limit("promotion_address", By.ADDRESS, 300, 600))
+# Tax calculators and registries are asked from outside, for money or at their own limits.
+QUOTE = (Limit("quote", By.USER, 60, 600), Limit("quote_address", By.ADDRESS, 600, 600))
+# A PDF takes up to half a second of a processor.
+DOCUMENT = (Limit("document", By.USER, 60, 600), Limit("document_address", By.ADDRESS, 300, 600))
 # Testing of stolen cards: each checkout is a payment intent to try one with.
 CHECKOUT = (Limit("checkout", By.USER, 10, 600), Limit("checkout_address", By.ADDRESS, 300, 600))
 # The same, by what the processor tells: who is declined this often gets no further intent to try cards with.
@@ -50,4 +54,15 @@ UNPAID = Limit("unpaid", By.USER, 10, 86_400)
 # Buying and returning in circles.
 REFUND = (Limit("refund", By.USER, 10, 3600),)
 
-ALL = (*ANY, *LOGIN, REGISTER[0], *PROMOTION, *CHECKOUT, DECLINES, UNPAID, *REFUND)
+ALL = (
+    *ANY,
+    *LOGIN,
+    REGISTER[0],
+    *PROMOTION,
+    *QUOTE,
+    *DOCUMENT,
+    *CHECKOUT,
+    DECLINES,
+    UNPAID,
+    *REFUND,
+)

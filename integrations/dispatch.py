@@ -22,6 +22,7 @@ from domain import ids, messages
 from domain.errors import Unavailable
 from domain.messages import LmsConcern, StoredEvent
 from domain.payouts import SETTLED, settlement_of
+from integrations.request_ids import relaying
 
 _RPC_TIMEOUT = timedelta(seconds=8)
 # A client that has not reached Temporal yet says so by a plain RuntimeError.
@@ -97,17 +98,18 @@ class Dispatcher:
 
     async def lms_event(self, concerned: LmsConcern) -> str:
         """Wake whom an event of the LMS concerns; returns what was done, for the inbox row."""
-        for user_id, course_id in concerned.accesses:
-            await self.wake_entitlement(user_id, course_id)
-        if concerned.erasure_of is not None:
-            await self.wake_erasure(concerned.erasure_of)
-            return "erasure woken"
-        if concerned.merge_id is not None:
-            await self.wake_merge(concerned.merge_id)
-            return "merge woken"
-        if concerned.account_of is not None:
-            await self.wake_account(concerned.account_of)
-            return "account change woken"
+        with relaying():
+            for user_id, course_id in concerned.accesses:
+                await self.wake_entitlement(user_id, course_id)
+            if concerned.erasure_of is not None:
+                await self.wake_erasure(concerned.erasure_of)
+                return "erasure woken"
+            if concerned.merge_id is not None:
+                await self.wake_merge(concerned.merge_id)
+                return "merge woken"
+            if concerned.account_of is not None:
+                await self.wake_account(concerned.account_of)
+                return "account change woken"
         return f"{len(concerned.accesses)} entitlements woken"
 
     async def wake_resolution(self, resolution_id: str) -> None:
@@ -347,10 +349,12 @@ class Dispatcher:
         return description.status == WorkflowExecutionStatus.RUNNING
 
     async def _signal(self, workflow_id: str, signal: str, message: object) -> bool:
+        """Tell an open workflow what happened elsewhere; False when it is closed."""
         handle = self._client.get_workflow_handle(workflow_id)
         arguments = [] if message is None else [message]
         try:
-            await handle.signal(signal, args=arguments, rpc_timeout=_RPC_TIMEOUT)
+            with relaying():
+                await handle.signal(signal, args=arguments, rpc_timeout=_RPC_TIMEOUT)
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 return False

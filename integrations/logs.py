@@ -6,6 +6,7 @@ without their query, and what a database says about the values of a row is cut o
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Literal
 
 LogFormat = Literal["plain", "json"]
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NOISY = ("httpx", "httpcore", "stripe")
 # psycopg repeats a row's values there.
 _VALUES = ("DETAIL:", "CONTEXT:", "LINE ")
@@ -46,7 +48,7 @@ class _Plain(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
         line = super().formatMessage(record)
-        return f"{line} [{fields}]" if fields else line
+        return _on_one_line(f"{line} [{fields}]" if fields else line)
 
     def formatException(self, ei: object) -> str:  # noqa: N802
         return _without_values(super().formatException(ei))  # type: ignore[arg-type]
@@ -89,6 +91,11 @@ def configure(log_format: LogFormat) -> None:
 def _fields(record: logging.LogRecord) -> dict[str, str]:
     own: Mapping[str, str] = getattr(record, "fields", {})
     return {**_bound.get(), **own}
+
+
+def _on_one_line(text: str) -> str:
+    """What ends a line, or moves a terminal's cursor, is written out: callers' words can't forge a line."""
+    return _CONTROLS.sub(lambda found: repr(found.group())[1:-1], text)
 
 
 def _without_values(text: str) -> str:

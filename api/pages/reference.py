@@ -9,19 +9,12 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from api.error_codes import ERROR_CODES
+from api.pages.layout import marked, page
+from api.remedies import remedy_of
 from domain.event_types import EventType
 
 router = APIRouter()
 
-_STYLE = (
-    "body{font:16px/1.55 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#1f2430}"
-    "h1{font-size:1.7rem;margin:.2rem 0}h2{font-size:1.25rem;margin:2.2rem 0 .4rem}"
-    "nav{font-size:.95rem}nav a{margin-right:1.2rem}a{color:#1d4ed8}"
-    "table{border-collapse:collapse;width:100%}code{font-size:.9em;overflow-wrap:anywhere}"
-    "td,th{text-align:left;padding:.45rem .6rem;border-bottom:1px solid #dde1e8;vertical-align:top}"
-    "th{background:#f4f6fa;position:sticky;top:0}tr:target{background:#fff6d6}"
-    "td:first-child{width:17rem}.status{width:4rem;white-space:nowrap}"
-)
 _STATUSES = {
     400: "The request can't be read",
     401: "Nobody is signed in",
@@ -73,7 +66,7 @@ async def error_codes() -> HTMLResponse:
         "Their <code>code</code> is stable: decide by it, not by <code>detail</code>, which is for people. "
         "<code>request_id</code> finds the request in our logs.</p>"
     )
-    return _page("Error codes", lead + _errors())
+    return page("Error codes", lead + _errors())
 
 
 @router.get("/docs/reference", include_in_schema=False)
@@ -90,7 +83,7 @@ async def reference() -> HTMLResponse:
         '<h2 id="deliveries">Deliveries</h2><p>Signed by Standard Webhooks.</p>',
         _table(("What", "Meaning"), _DELIVERY),
     )
-    return _page("Reference", "".join(parts))
+    return page("Reference", "".join(parts))
 
 
 def _errors() -> str:
@@ -98,7 +91,8 @@ def _errors() -> str:
     for status in sorted({doc.status for doc in ERROR_CODES.values()}):
         rows = "".join(
             f'<tr id="{escape(code)}"><td><a href="#{escape(code)}"><code>{escape(code)}</code></a></td>'
-            f"<td><b>{escape(doc.title)}.</b> {escape(doc.meaning)}</td></tr>"
+            f"<td><b>{escape(doc.title)}.</b> {marked(doc.meaning)}<br>"
+            f"<span class=who>{marked(remedy_of(code))}</span></td></tr>"
             for code, doc in sorted(ERROR_CODES.items())
             if doc.status == status
         )
@@ -113,19 +107,3 @@ def _table(heads: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
         for name, text in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _page(title: str, content: str) -> HTMLResponse:
-    head = (
-        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{title} - Commerce</title><style>{_STYLE}</style>"
-    )
-    links = (
-        '<a href="/docs/reference">Reference</a><a href="/docs/errors">Error codes</a>'
-        '<a href="/docs/reference#events">Event types</a><a href="/docs/reference#webhooks">Webhooks</a>'
-        '<a href="/docs">Operations</a><a href="/openapi.json">OpenAPI</a>'
-    )
-    return HTMLResponse(
-        f'<!doctype html><html lang="en"><head>{head}</head><body><nav>{links}</nav>'
-        f"<h1>{title}</h1>{content}</body></html>"
-    )

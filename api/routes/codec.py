@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from google.protobuf import json_format
 from temporalio.api.common.v1 import Payloads
 
-from api.dependencies import ServicesDep, authenticate
+from api.dependencies import ServicesDep, authenticate, recognize
 from domain.errors import Forbidden, InvalidInput, NotFound
 from integrations.payload_codec import SealingCodec
 
@@ -17,7 +17,7 @@ router = APIRouter(include_in_schema=False)
 @router.post("/codec/decode")
 async def decode(request: Request, services: ServicesDep) -> Response:
     """Open payloads for the UI; only operators, except in development."""
-    _admit(request, services)
+    await _admit(request, services)
     codec = SealingCodec(services.sealer)
     try:
         opened = Payloads(payloads=codec.opened(_parse(await request.body()).payloads))
@@ -29,15 +29,18 @@ async def decode(request: Request, services: ServicesDep) -> Response:
 @router.post("/codec/encode")
 async def encode(request: Request, services: ServicesDep) -> Response:
     """Seal what an operator sends from the UI: the input of a signal or an update."""
-    _admit(request, services)
+    await _admit(request, services)
     codec = SealingCodec(services.sealer)
     return _answer(Payloads(payloads=codec.sealed(_parse(await request.body()).payloads)))
 
 
-def _admit(request: Request, services: ServicesDep) -> None:
+async def _admit(request: Request, services: ServicesDep) -> None:
     if not services.temporal_ui_origins:
         raise NotFound("no Temporal UI is configured (TEMPORAL_UI_ORIGINS)")
-    if not services.is_development and not authenticate(request).is_operator:
+    if services.is_development:
+        return
+    await recognize(request)
+    if not authenticate(request).is_operator:
         raise Forbidden("only an operator may read histories")
 
 

@@ -9,9 +9,11 @@ from api.dependencies import OrdersReader, Services, ServicesDep, SessionDep
 from api.etags import is_current
 from api.idempotency import CommerceRoute
 from api.paging import parse_id
+from api.rate_limits import limited
 from api.routes.orders import own_order
 from api.schemas.orders import DocumentKind, DocumentList, DocumentView, money
 from domain.errors import Conflict, NotFound
+from domain.limits import DOCUMENT
 from integrations.documents.receipt import RENDERING, ReceiptDocument, render_receipt_pdf
 from models.database import Session
 from models.queries import documents
@@ -60,6 +62,7 @@ async def list_documents(order_id: str, caller: OrdersReader, session: SessionDe
     response_class=Response,
     responses=PDF,
 )
+@limited(DOCUMENT)
 async def get_document(
     document_id: str, request: Request, caller: OrdersReader, services: ServicesDep, session: SessionDep
 ) -> Response:
@@ -73,6 +76,7 @@ async def get_document(
 @router.get(
     "/v1/orders/{order_id}/receipt.pdf", operation_id="get_receipt", response_class=Response, responses=PDF
 )
+@limited(DOCUMENT)
 async def get_receipt(
     order_id: str, request: Request, caller: OrdersReader, services: ServicesDep, session: SessionDep
 ) -> Response:
@@ -90,6 +94,7 @@ async def get_receipt(
     response_class=Response,
     responses=PDF,
 )
+@limited(DOCUMENT)
 async def get_credit_note(
     order_id: str,
     refund_id: str,

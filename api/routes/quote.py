@@ -7,10 +7,12 @@ from fastapi import APIRouter, Body
 
 from api.dependencies import ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute, without_key
+from api.rate_limits import limited
 from api.routes.cart_view import problems_view, totals_view
 from api.schemas.orders import money
 from api.schemas.shop import QuoteBody, QuoteLine, QuoteView, TaxLine
 from api.taxation import decide_tax
+from domain.limits import QUOTE
 from domain.store_credit import credit_to_use
 from models.queries import carts, quotes, store_credit
 
@@ -19,6 +21,7 @@ router = APIRouter(route_class=CommerceRoute, tags=["checkout"])
 
 @router.post("/v1/checkout/quote", operation_id="quote")
 @without_key
+@limited(QUOTE)
 async def quote(
     body: Annotated[QuoteBody, Body()], caller: SignedIn, services: ServicesDep, session: SessionDep
 ) -> QuoteView:

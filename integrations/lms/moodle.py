@@ -175,14 +175,22 @@ class MoodleLms:
         return LmsUser(user.id, user.username, user.email, user.full_name or info.fullname, roles)
 
     async def _username_of(self, given: str) -> str:
-        """The user name behind an email: as it was typed, because Moodle compares cases, else in lower case,
-        as `register` writes it."""
+        """The user name behind an email (as it was typed, because Moodle compares cases, else in lower case, as
+        `register` writes it), else what was typed.
+
+        BadCredentials where Moodle would read another name than that: each of many spellings of one account
+        would be a new account to who counts wrong passwords.
+        """
         if "@" in given:
             for email in dict.fromkeys((given, given.lower())):
                 found = await self._users_by("email", email)
-                if len(found) == 1:
+                # A database may take `a` and `\u00e1` for the same.
+                if len(found) == 1 and (found[0].email or email).lower() == email.lower():
                     return found[0].username
-        return given.lower()
+        name = given.lower()
+        if _NOT_IN_USERNAMES.search(name):  # its login script drops these signs
+            raise BadCredentials("the LMS refused the user name or password")
+        return name
 
     async def _login(self, username: str, password: str) -> str:
         """A token of the user's own; it is used once and forgotten."""

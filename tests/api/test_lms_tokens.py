@@ -77,6 +77,22 @@ async def test_a_user_of_the_lms_gets_in_and_is_the_same_as_after_a_login(
     assert await by_token.refused("GET", "/v1/ledger/accounts") == (403, "forbidden")
 
 
+async def test_an_operator_of_the_lms_has_histories_opened(
+    environment: dict[str, str], lms: LmsControl
+) -> None:
+    """A Temporal UI sends the token of who signed in there."""
+    app = create_app(settings_of(environment, TEMPORAL_UI_ORIGINS="https://temporal.example.com"))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, client=("203.0.113.7", 50_000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            for email, status in (("operator@example.com", 200), ("learner@example.com", 403)):
+                token = await lms.token(str((await user_of(lms, email))["id"]))
+                answer = await client.post(
+                    "/codec/decode", json={"payloads": []}, headers={"Authorization": f"Bearer {token}"}
+                )
+                assert answer.status_code == status
+
+
 async def test_who_was_erased_comes_back_by_a_token_of_after_it_only(
     http: httpx.AsyncClient, lms: LmsControl, environment: dict[str, str]
 ) -> None:

@@ -12,12 +12,17 @@ from config import Settings
 from models.database import Session
 
 FRONT = "https://learn.example.com"
+TEMPORAL_UI = "https://temporal.example.com"
 
 
 @pytest.fixture
 async def http(environment: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
-    """A gateway behind https, with one front end."""
-    values = environment | {"CORS_ORIGINS": FRONT, "PUBLIC_URL": "https://pay.example.com"}
+    """A gateway behind https, with one front end and one Temporal UI."""
+    values = environment | {
+        "CORS_ORIGINS": FRONT,
+        "TEMPORAL_UI_ORIGINS": TEMPORAL_UI,
+        "PUBLIC_URL": "https://pay.example.com",
+    }
     app = create_app(Settings.model_validate({name.lower(): value for name, value in values.items()}))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, client=("203.0.113.7", 50_000))
@@ -66,6 +71,34 @@ async def test_only_the_front_ends_that_were_named_may_ask(http: httpx.AsyncClie
         refused = await http.options("/v1/checkout", headers={"Origin": origin, **asked})
         assert refused.status_code == 400
         assert "Access-Control-Allow-Origin" not in refused.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "origin", "allowed"),
+    [
+        ("/codec/decode", TEMPORAL_UI, True),
+        ("/codec/decode", FRONT, False),
+        ("/v1/auth/login", FRONT, True),
+        ("/v1/auth/login", TEMPORAL_UI, False),
+        ("/codec", TEMPORAL_UI, False),
+        ("/codecs/decode", TEMPORAL_UI, False),
+    ],
+)
+async def test_a_temporal_ui_may_ask_the_codec_alone(
+    http: httpx.AsyncClient, path: str, origin: str, *, allowed: bool
+) -> None:
+    preflight = await http.options(
+        path,
+        headers={
+            "Origin": origin,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,content-type",
+        },
+    )
+    answer = await http.post(path, headers={"Origin": origin}, json={})
+    for seen in (preflight, answer):
+        assert (seen.headers.get("Access-Control-Allow-Origin") == origin) is allowed
+    assert (preflight.status_code == 200) is allowed
 
 
 async def test_nothing_is_allowed_to_other_sites_by_default(environment: dict[str, str]) -> None:

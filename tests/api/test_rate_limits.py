@@ -13,12 +13,13 @@ from sqlalchemy import text
 
 from api.main import create_app
 from config import Settings
-from domain.limits import ALL, CHECKOUT, DECLINES, LOGIN, PROMOTION, REGISTER, UNPAID
+from domain.limits import ALL, CHECKOUT, DECLINES, DOCUMENT, LOGIN, PROMOTION, QUOTE, REGISTER, UNPAID, Limit
 from domain.orders import PaymentState
 from models.queries import inbox, orders
 from tests.api.callers import PASSWORD, Caller, Gateway
 from tests.api.test_reservations import order_of
 
+NOBODYS = str(uuid.uuid4())
 MakeHttp = Callable[..., Awaitable[httpx.AsyncClient]]
 
 
@@ -181,6 +182,38 @@ async def test_card_testing_is_slowed_and_the_key_stays_free(gateway: Gateway, m
     again = await learner.send("POST", "/v1/checkout", body, key=key)
     assert (again.status_code, again.json()["code"]) == (409, "cart_empty")
     assert "Idempotent-Replayed" not in again.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "limits"),
+    [
+        ("POST", "/v1/checkout/quote", QUOTE),
+        *(
+            ("GET", path, DOCUMENT)
+            for path in (
+                f"/v1/documents/{NOBODYS}.pdf",
+                f"/v1/orders/{NOBODYS}/receipt.pdf",
+                f"/v1/orders/{NOBODYS}/credit-notes/{NOBODYS}.pdf",
+            )
+        ),
+    ],
+)
+async def test_what_is_costly_is_slowed_by_user_and_by_address(
+    gateway: Gateway, make_http: MakeHttp, method: str, path: str, limits: tuple[Limit, ...]
+) -> None:
+    body = None if method == "GET" else {"billing_address": {"country": "US", "postal_code": "10001"}}
+    by_user, by_address = limits
+    http = await make_http(str(3 / by_user.times))
+    learner, operator = Caller(http, (await gateway.person()).token), Caller(http, gateway.operator.token)
+    for _ in range(3):
+        assert (await learner.send(method, path, body)).status_code in (200, 404)
+    assert await learner.refused(method, path, body) == (429, "rate_limited")
+    assert (await operator.send(method, path, body)).status_code in (200, 404)
+    for _ in range(by_address.times * 3 // by_user.times - 3):
+        assert (
+            await Caller(http, (await gateway.person()).token).send(method, path, body)
+        ).status_code != 429
+    assert (await Caller(http, (await gateway.person()).token).refused(method, path, body))[0] == 429
 
 
 async def test_who_is_declined_often_gets_no_further_intent(gateway: Gateway, make_http: MakeHttp) -> None:

@@ -184,3 +184,56 @@ async def test_a_request_id_goes_all_the_way(shop: Shop) -> None:
         return [e.body["request_id"] for e in events if e.body["data"]["order_id"] == order["id"]]
 
     assert await wait_for(received, bool, what="the event") == [request_id]
+
+
+async def ask(shop: Shop, who: Shopper, path: str, body: object = None) -> str:
+    """Post it; the id of the request."""
+    request_id = f"trace-{uuid.uuid4()}"
+    async with httpx.AsyncClient(base_url=shop.gateway, trust_env=False) as http:
+        answer = await http.post(
+            path,
+            json=body,
+            headers={
+                "Authorization": f"Bearer {who.token}",
+                "Idempotency-Key": str(uuid.uuid4()),
+                "X-Request-Id": request_id,
+            },
+        )
+    assert answer.status_code < 300, answer.text
+    return request_id
+
+
+async def requests_of(shop: Shop, order_id: str) -> list[tuple[str, str]]:
+    """What was told of an order, and for which request."""
+    rows = await shop.query(
+        "SELECT type, request_id FROM outbound_event WHERE data->>'order_id' = %s ORDER BY id", order_id
+    )
+    return [(row["type"], row["request_id"]) for row in rows]
+
+
+async def test_a_cancellation_is_told_under_its_own_request(shop: Shop) -> None:
+    learner = await shop.learner()
+    order = (await shop.place(learner))["order"]
+    request_id = await ask(shop, learner, f"/v1/orders/{order['id']}/cancel")
+    assert await requests_of(shop, order["id"]) == [("order.canceled", request_id)]
+
+
+async def test_an_answer_is_told_under_its_own_request(shop: Shop) -> None:
+    learner, operator = await shop.learner(), await shop.operator()
+    slug = await shop.seat(operator, capacity=5)
+    order = await shop.buy(learner, slug)
+    item = await operator.item(slug)
+    canceled = await ask(
+        shop, operator, f"/v1/catalog/items/{item['id']}/cancel-run", {"reason": "the teacher is ill"}
+    )
+    question = f"/v1/orders/{order['id']}/lines/{order['lines'][0]['id']}/resolution"
+
+    async def told() -> dict[str, str]:
+        return dict(await requests_of(shop, order["id"]))
+
+    seen = await wait_for(told, lambda found: "resolution.asked" in found, what="the question")
+    assert seen["resolution.asked"] == canceled
+    answered = await ask(shop, learner, question, {"choice": "store_credit"})
+    seen = await wait_for(told, lambda found: "refund.succeeded" in found, what="the credit")
+    assert seen["resolution.decided"] == answered
+    assert seen["refund.succeeded"] == answered

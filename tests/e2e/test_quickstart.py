@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sys
+import uuid
 from pathlib import Path
 
 from devstack.ports import free_ports
@@ -17,40 +18,72 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.S | re.M)
 
 
-async def run_shell(script: str, where: Path, **more: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *("bash", "-eu", "-c", script),
-        cwd=where,
-        env={**os.environ, **more},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    printed, _ = await asyncio.wait_for(process.communicate(), 120)
-    assert process.returncode == 0, printed.decode()
-    return printed.decode()
+class Terminal:
+    """One shell, into which block after block is pasted."""
+
+    def __init__(self, process: asyncio.subprocess.Process, printed: Path) -> None:
+        self._process = process
+        self._printed = printed
+
+    @classmethod
+    async def opened(cls, where: Path, **more: str) -> "Terminal":
+        printed = where / "printed"
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-eu"),
+            cwd=where,
+            env={**os.environ, **more},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=printed.open("wb"),
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        return cls(process, printed)
+
+    async def paste(self, block: str) -> str:
+        """Run it to its end; all that was printed so far."""
+        assert self._process.stdin is not None
+        done = f"done {uuid.uuid4()}"
+        self._process.stdin.write(f"{block}\necho '{done}'\n".encode())
+        await self._process.stdin.drain()
+
+        async def printed() -> str:
+            return self._printed.read_text()
+
+        return await wait_for(
+            printed, lambda text: done in text or self._process.returncode is not None, what=block
+        )
+
+    async def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
 
 
 async def test_what_the_page_says_works(shop: Shop, tmp_path: Path) -> None:
-    setup, *steps, endpoint = blocks("sh")
-    (port,) = free_ports(1)
-    addresses = {"BASE": shop.gateway, "STRIPE": shop.stack.urls.stripe, "PORT": str(port)}
-    secret = (await run_shell(setup + endpoint, tmp_path, **addresses)).splitlines()[-1]
+    *sale, endpoint, again = blocks("sh")
     (code,) = blocks("python")
     assert code.count("\n") < 16
     (tmp_path / "receiver.py").write_text(code)
-    receiver = await asyncio.create_subprocess_exec(
-        *(sys.executable, "receiver.py"),
-        cwd=tmp_path,
-        env={**os.environ, "SECRET": secret, "PORT": str(port)},
-        stdout=(tmp_path / "events").open("wb"),
-        stderr=asyncio.subprocess.DEVNULL,
+    (port,) = free_ports(1)
+    terminal = await Terminal.opened(
+        tmp_path, BASE=shop.gateway, STRIPE=shop.stack.urls.stripe, PORT=str(port)
     )
+    receiver: asyncio.subprocess.Process | None = None
     try:
-        printed = await run_shell(setup + "".join(steps), tmp_path, **addresses)
+        for block in sale:
+            printed = await terminal.paste(block)
         assert "order fulfilled" in printed
         assert "/courses/python-101" in printed
         assert "cart_empty" in printed
         assert (tmp_path / "receipt.pdf").read_bytes().startswith(b"%PDF")
+        printed = await terminal.paste(endpoint)
+        (command,) = re.findall(r"^SECRET=.*receiver\.py$", printed, re.M)
+        receiver = await asyncio.create_subprocess_exec(
+            *("sh", "-c", f"export {command.replace('.venv/bin/python', f'; exec {sys.executable}')}"),
+            cwd=tmp_path,
+            stdout=(tmp_path / "events").open("wb"),
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        await terminal.paste(again)
 
         async def events() -> str:
             return (tmp_path / "events").read_text()
@@ -58,8 +91,10 @@ async def test_what_the_page_says_works(shop: Shop, tmp_path: Path) -> None:
         seen = await wait_for(events, lambda text: "order.fulfilled" in text, what="the events")
         assert "order.paid" in seen
     finally:
-        receiver.terminate()
-        await receiver.wait()
+        await terminal.close()
+        if receiver is not None:
+            receiver.terminate()
+            await receiver.wait()
         operator = await shop.operator()
         made = await operator.call("GET", "/v1/webhook-endpoints?limit=100")
         for row in made["data"]:

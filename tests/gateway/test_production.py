@@ -38,11 +38,16 @@ REASONS = {
         "lms_jwt_issuer": "https://learn.example.com",
         "lms_jwt_audience": "commerce",
     },
+    "LMS_BASE_URL is not https": {"lms_base_url": "http://learn.example.com"},
+    "TEMPORAL_ENCRYPT_PAYLOADS is off": {"temporal_encrypt_payloads": "false"},
     "RATE_LIMIT_FACTOR is 0": {"rate_limit_factor": "0"},
     "PUBLIC_URL is not https": {"public_url": "http://pay.example.com"},
     "JWT_SIGNING_KEYS holds a key of the embedded": {"jwt_signing_keys": DEVELOPMENT.jwt_signing_keys},
     "SECRETS_KEY holds a key of the embedded": {"secrets_key": f"2026-11:x,{DEVELOPMENT.secrets_key}"},
     "CORS_ORIGINS names an origin without https": {"cors_origins": "https://learn.example.com,*"},
+    "TEMPORAL_UI_ORIGINS names an origin without https": {
+        "temporal_ui_origins": "http://localhost:8233,http://temporal.example.com"
+    },
     "two senders of webhooks share": {"payout_webhook_secret": SHARED},
     "STRIPE_WEBHOOK_SECRET can be guessed": {"stripe_webhook_secret": f"{SHARED[:-1]},whsec_changeme"},
     "LMS_WEBHOOK_SECRET can be guessed": {"lms_webhook_secret": "x" * 40},
@@ -56,6 +61,28 @@ def start(**changes: str) -> Settings:
 
 def test_what_is_safe_starts() -> None:
     assert start(cors_origins="https://learn.example.com").commerce_env == "production"
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://temporal.example.com", "http://localhost:8233", "http://127.0.0.1:8233"]
+)
+def test_a_temporal_ui_is_behind_https_or_at_the_end_of_a_tunnel(origin: str) -> None:
+    assert start(temporal_ui_origins=origin).ui_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "https://*",
+        "http://localhost.example.com",
+        "http://10.0.0.5:8233",
+        "http://127.0.0.1.example.com",
+    ],
+)
+def test_payloads_are_opened_for_no_other_pages(origin: str) -> None:
+    with pytest.raises(ValidationError, match="TEMPORAL_UI_ORIGINS"):
+        start(temporal_ui_origins=origin)
 
 
 @pytest.mark.parametrize("reason", REASONS)

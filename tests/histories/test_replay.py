@@ -10,6 +10,7 @@ from temporalio.worker import Replayer
 
 from domain import messages
 from domain.messages import OrderInput
+from integrations.request_ids import RequestIds
 from worker import WORKFLOWS
 
 RECORDED = sorted((Path(__file__).parent.parent / "data" / "histories").glob("*.json"))
@@ -94,7 +95,7 @@ def test_every_path_is_recorded() -> None:
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 async def test_a_recorded_history_replays(path: Path) -> None:
     history = WorkflowHistory.from_json(path.stem, path.read_text(encoding="utf-8"))
-    await Replayer(workflows=WORKFLOWS).replay_workflow(history)
+    await Replayer(workflows=WORKFLOWS, interceptors=[RequestIds()]).replay_workflow(history)
 
 
 @workflow.defn(name=messages.CHECKOUT, sandboxed=False)

@@ -47,6 +47,18 @@ def test_for_people_the_fields_come_last() -> None:
     assert not any("ada@example.com" in line for line in lines)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x0b", "\x85", "\u2028", "\x1b[2K\x1b[1A"])
+@pytest.mark.parametrize("formatter", [_Plain(), _Json()])
+def test_what_a_caller_sent_forges_no_line(end: str, formatter: logging.Formatter) -> None:
+    record = logging.LogRecord(
+        "gateway", logging.INFO, "", 0, "GET %s 404", (f"/a{end}INFO gateway: paid",), None
+    )
+    with bind(request_id=f"r{end}INFO"):
+        line = formatter.format(record)
+    assert len(line.splitlines()) == 1
+    assert line.isprintable()
+
+
 @pytest.mark.parametrize(("environment", "wanted"), [("production", "json"), ("development", "plain")])
 def test_the_format_fits_who_reads(environment: str, wanted: str) -> None:
     from config import Settings

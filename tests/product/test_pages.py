@@ -1,8 +1,13 @@
 """What the answers' links lead to."""
 
+import html
+import os
 import re
+import subprocess
+from typing import Any
 
 import httpx
+import pytest
 
 from api.error_codes import ERROR_CODES
 from domain.event_types import EventType
@@ -18,6 +23,13 @@ def test_the_type_of_a_problem_leads_to_its_code(http: httpx.Client) -> None:
     assert set(re.findall(r'<tr id="([a-z_]+)">', page.text)) == set(ERROR_CODES)
 
 
+def test_every_code_has_a_remedy(http: httpx.Client) -> None:
+    page = http.get("/docs/errors").raise_for_status().text
+    rows = re.findall(r'<tr id="(\w+)">.*?<span class=who>(.+?)</span>', page)
+    assert dict(rows).keys() == ERROR_CODES.keys()
+    assert all(text.endswith(".") for _, text in rows)
+
+
 def test_the_reference_has_every_code_event_and_setting_of_a_webhook(http: httpx.Client) -> None:
     page = http.get("/docs/reference").raise_for_status().text
     anchors = set(re.findall(r'<tr id="([^"]+)">', page))
@@ -26,3 +38,55 @@ def test_the_reference_has_every_code_event_and_setting_of_a_webhook(http: httpx
     assert "http-equiv" not in page
     for target in set(re.findall(r'href="(/[^"]*)"', page)):
         assert http.get(target).status_code == 200, target
+
+
+def commands_of(http: httpx.Client) -> dict[str, str]:
+    """What `/docs` has people paste, by operation."""
+    page = http.get("/docs").raise_for_status().text
+    found = re.findall(r'<details id="(\w+)">.*?<pre>(curl .*?)</pre>', page, re.S)
+    return {name: html.unescape(command) for name, command in found}
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/reference", "/docs/errors"])
+def test_pages_need_nothing_from_elsewhere(http: httpx.Client, path: str) -> None:
+    answer = http.get(path).raise_for_status()
+    assert "<script" not in answer.text
+    assert re.findall(r'(?:src|href)="(?!/|#|data:)[^"]*"', answer.text) == []
+    assert "http" not in answer.headers["Content-Security-Policy"]
+    assert "script-src" not in answer.headers["Content-Security-Policy"]
+
+
+def test_every_operation_is_shown_with_a_command(http: httpx.Client, document: dict[str, Any]) -> None:
+    commands = commands_of(http)
+    operations = [o for methods in document["paths"].values() for o in methods.values()]
+    assert set(commands) == {operation["operationId"] for operation in operations}
+    script = "\n".join(commands.values())
+    subprocess.run(["bash", "-n", "-c", script], check=True)
+
+
+def test_commands_of_the_page_run_as_they_stand(http: httpx.Client) -> None:
+    """In the shell that the page sets up; those that name no id of an earlier answer."""
+    page = http.get("/docs").raise_for_status().text
+    setup = html.unescape(re.findall(r"<pre>(BASE=.*?)</pre>", page, re.S)[0])
+    setup = setup.replace("learner@example.com", "operator@example.com")
+    reads = {
+        name: command.replace("curl -sS", "curl -sS -o /dev/null -w '%{http_code}\\n'", 1)
+        for name, command in commands_of(http).items()
+        if " -X " not in command and "${" not in command
+    }
+    assert len(reads) > 30
+    done = subprocess.run(
+        ["bash", "-eu", "-c", "\n".join([setup, *reads.values()])],
+        env={**os.environ, "no_proxy": "*"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = dict(zip(reads, done.stdout.split(), strict=True))
+    # An operator says whose earnings; and nobody asked for the operator's erasure.
+    others = {"get_earnings": "422", "list_earning_entries": "422", "get_my_erasure": "404"}
+    assert {name: status for name, status in seen.items() if status != "200"} == others
+
+
+def test_the_example_of_a_checkout_is_a_good_address(http: httpx.Client) -> None:
+    assert '"postal_code": "10001"' in commands_of(http)["checkout"]

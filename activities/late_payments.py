@@ -7,6 +7,7 @@ from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
 from activities.capture import Capture
+from activities.run_changes import wake_changes
 from domain.errors import CommerceError, Conflict
 from domain.ledger import refund_unapplied, unapply_payment
 from domain.messages import LatePaymentInput
@@ -22,6 +23,7 @@ from models.queries import (
     payments,
     promotions,
     refunds,
+    run_changes,
     store_credit,
 )
 from models.queries.orders import OrderRow
@@ -111,6 +113,7 @@ class LatePaymentActivities:
         await self._capture.become_paid(
             tx, row, how=f"Payment {intent['id']} succeeded late; the order goes on."
         )
+        await run_changes.reopen(tx.session, row.id)
         return None
 
     @activity.defn
@@ -119,6 +122,9 @@ class LatePaymentActivities:
         """Start what follows from the decision."""
         if decision.outcome in (REVIVED, RESUMED):
             await self._dispatcher.resume_order(decision.order_id)
+            async with self._transactions.begin() as tx:
+                lines = await orders.lines(tx.session, decision.order_id)
+            await wake_changes(self._transactions, self._dispatcher, [line.id for line in lines])
         elif decision.refund_id is not None:
             await self._dispatcher.resume_refund(decision.refund_id)
 
@@ -138,7 +144,8 @@ async def _take_again(tx: Transaction, row: OrderRow) -> None:
             raise _CannotRevive("the order had expired, and its store credit was used again")
     for line_id, item_id in await orders.seated_lines(tx.session, row.id):
         if not await catalog.take_seat(tx.session, item_id):
-            raise _CannotRevive("the order had expired, and its seat was sold")
+            gone = "run was cancelled" if await catalog.is_cancelled(tx.session, item_id) else "seat was sold"
+            raise _CannotRevive(f"the order had expired, and its {gone}")
         await orders.set_holds_seat(tx.session, line_id)
     if not await promotions.reserve_again(tx.session, row.id):
         raise _CannotRevive("the order had expired, and its promotion was used up")

@@ -10,7 +10,7 @@ from domain import ids
 from domain.errors import CommerceError
 from domain.ledger import cancel_refund, fail_refund, settle_refund, void_refund
 from domain.orders import RefundStatus
-from models.queries import catalog, double_purchases, entitlements, ledger, orders, refunds
+from models.queries import catalog, double_purchases, entitlements, ledger, orders, refunds, run_changes
 from models.queries.orders import LineRow, OrderRow
 from models.queries.outbox import Publication
 from models.queries.refunds import RefundRow
@@ -105,13 +105,15 @@ async def give_up(tx: Transaction, refund: RefundRow, *, seller: dict[str, str])
             continue
         if await catalog.take_seat(tx.session, item_id):
             await orders.set_holds_seat(tx.session, line_id)
-        else:
+        elif not await catalog.is_cancelled(tx.session, item_id):
             touched.remove(line_id)
             await note(
                 tx, refund, f"no_seat/{line_id}", "The seat was sold meanwhile: paid for, but without access."
             )
+    # In a cancelled run nobody needs a seat: the buyer is asked what to have instead.
     await entitlements.justify_again(tx.session, sorted(touched))
     tx.questions += await double_purchases.ask(tx.session, row.user_id)
+    await run_changes.reopen(tx.session, row.id)
     tx.issue(await canceled_refund_draft(tx.session, row, refund, seller=seller))
     await note(
         tx, refund, "canceled", f"{_sum(refund)} was canceled by an operator; the order stands as before."

@@ -10,6 +10,7 @@ from activities.orders import Refusal, refusal_of
 from activities.parked_refunds import wake_parked
 from activities.refund_books import RefundState
 from activities.resolutions import wake_questions
+from activities.run_changes import wake_changes
 from domain import ids
 from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.messages import RefundInput
@@ -193,6 +194,7 @@ class RefundActivities:
         await self._dispatcher.order_entitlement_changed(state.order_id)
         await wake_parked(self._transactions, self._dispatcher, state.order_id)
         await wake_questions(self._transactions, self._dispatcher, state.line_ids)
+        await wake_changes(self._transactions, self._dispatcher, state.line_ids)
 
     async def _read_state(self, refund_id: str) -> RefundState:
         async with self._transactions.begin() as tx:

@@ -10,6 +10,7 @@ from activities.boundary import Transaction, Transactions, translated
 from activities.earnings import ledger_of
 from activities.orders import Refusal, refusal_of
 from activities.refund_books import require_order
+from activities.run_changes import wake_changes
 from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.ids import order_stream
 from domain.ledger import NothingLeft
@@ -48,6 +49,7 @@ class Question:
     choice: ResolutionChoice | None = None
     decided_by: str | None = None
     refusal: Refusal | None = None
+    choices: tuple[ResolutionChoice, ...] = ()
 
 
 class ResolutionActivities:
@@ -104,6 +106,7 @@ class ResolutionActivities:
             async with self._transactions.begin() as tx:
                 await _end(tx, row, ResolutionState.DONE)
         await self._count_answer(row)
+        await wake_changes(self._transactions, self._dispatcher, [row.line_id])
         async with self._transactions.begin() as tx:
             return _question(await _require(tx, row.id))
 
@@ -150,6 +153,8 @@ async def _withdrawn(tx: Transaction, row: ResolutionRow, order: OrderRow) -> bo
         why = "access is there after all"
     elif not row.justified and order.dispute_state is not DisputeState.OPEN:
         why = "nothing is left of what was paid for it"
+    elif row.superseded:
+        why = "the run was changed again"
     else:
         return False
     await _end(tx, row, ResolutionState.WITHDRAWN)
@@ -236,7 +241,7 @@ _WHY = {
 
 async def _announce(tx: Transaction, row: ResolutionRow) -> None:
     assert row.deadline is not None
-    choices = choices_of(row.cause)
+    choices = row.choices
     await _note(
         tx,
         row,
@@ -303,4 +308,5 @@ def _question(row: ResolutionRow, refusal: Refusal | None = None) -> Question:
         choice=row.choice,
         decided_by=row.decided_by,
         refusal=refusal,
+        choices=row.choices,
     )

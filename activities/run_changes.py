@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-from activities.boundary import Transactions, translated
+from activities.boundary import Transaction, Transactions, translated
 from domain import ids
 from domain.errors import CommerceError
 from domain.messages import RunChangeInput
@@ -46,14 +46,15 @@ class RunChangeActivities:
     async def review_run_change(self, given: RunChangeInput) -> ChangeReview:
         """Ask the next buyers, cancel orders of a cancelled run that are not paid, and see what is left."""
         async with self._transactions.begin() as tx:
-            change = await run_changes.get(tx.session, given.change_id)
-            if change is None:
-                raise CommerceError(f"run change {given.change_id} has no row")
+            change = await _require(tx, given.change_id)
             woken: list[str] = []
             opened = 0
             if change.done_at is None and not change.superseded:
-                woken = await run_changes.withdraw_older_questions(tx.session, change)
+                # Each ends by itself, tells so, and wakes this change: then its line is asked anew.
+                woken = await run_changes.superseded_questions(tx.session, change, at_most=_AT_ONCE)
                 opened = await run_changes.open_questions(tx.session, change, at_most=_AT_ONCE)
+            # An order that becomes worth something again is counted here, or opens the change after it.
+            change = await _require(tx, given.change_id, lock=True)
             left = await run_changes.outstanding(tx.session, change)
             done = change.done_at is not None or change.superseded or left.nothing
             if done:
@@ -75,6 +76,23 @@ class RunChangeActivities:
                 "the cancellation of its run",
                 ids.cancel_for_run_update_id(change.id, f"{activity.info().workflow_run_id}/{look}"),
             )
+
+
+async def _require(tx: Transaction, change_id: str, *, lock: bool = False) -> RunChangeRow:
+    change = await run_changes.get(tx.session, change_id, lock=lock)
+    if change is None:
+        raise CommerceError(f"run change {change_id} has no row")
+    return change
+
+
+async def wake_changes(transactions: Transactions, dispatcher: Dispatcher, line_ids: list[str]) -> None:
+    """Have the changes of runs that these lines are to be asked about look at them now."""
+    if not line_ids:
+        return
+    async with transactions.begin() as tx:
+        found = await run_changes.waiting_for(tx.session, line_ids)
+    for change_id in found:
+        await dispatcher.wake_run_change(change_id)
 
 
 def _review(change: RunChangeRow, left: Outstanding, tally: Tally, *, done: bool, more: bool) -> ChangeReview:

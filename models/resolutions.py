@@ -3,14 +3,15 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, text
 from sqlmodel import Field, SQLModel
 
 from models.columns import created, moment, primary_key, reference, uuid_column
 
 
 class RunChange(SQLModel, table=True):
-    """A dated run that was cancelled, or got another date; every buyer of it is asked until `deadline`.
+    """A dated run that was cancelled, or got another date; every buyer of it is asked until `deadline`, which
+    is not after the new date.
 
     Who ordered before `created_at`, which is taken under the item's lock, ordered the run as it was.
     """
@@ -61,7 +62,6 @@ class Resolution(SQLModel, table=True):
             "(cause IN ('run_cancelled', 'run_rescheduled')) = (run_change_id IS NOT NULL)",
             name="resolution_of_change",
         ),
-        UniqueConstraint("run_change_id", "line_id"),
         Index("one_open_resolution", "line_id", unique=True, postgresql_where=text("state = 'open'")),
         Index("unsettled_resolutions", "created_at", postgresql_where=text("state IN ('open', 'decided')")),
     )
@@ -70,7 +70,7 @@ class Resolution(SQLModel, table=True):
     line_id: UUID = reference("order_line.id")
     lms_course_id: str
     cause: str
-    run_change_id: UUID | None = reference("run_change.id", nullable=True, index=False)
+    run_change_id: UUID | None = reference("run_change.id", nullable=True)
     reason: str
     state: str = Field(default="open", sa_column_kwargs={"server_default": "open"})
     # Both are set when the buyer is asked.

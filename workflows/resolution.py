@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.resolutions import DEADLINE, Question, ResolutionActivities
     from domain import messages
     from domain.messages import ResolutionDecision, ResolutionInput
-    from domain.resolutions import ResolutionState, choices_of, default_of
+    from domain.resolutions import ResolutionState, default_of
     from workflows import options, search_attributes
     from workflows.checkout import refused
 
@@ -122,7 +122,7 @@ class ResolutionWorkflow:
         waits = ""
         if question.state is ResolutionState.OPEN:
             waits = (
-                f"\n\nThe buyer or an operator chooses {', '.join(choices_of(question.cause))}; "
+                f"\n\nThe buyer or an operator chooses {', '.join(question.choices)}; "
                 f"at the deadline it is {default_of(question.cause)}."
             )
             if question.refusal is not None:

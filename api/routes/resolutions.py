@@ -19,7 +19,7 @@ from api.schemas.resolutions import (
 )
 from api.workflow_calls import ask_resolution
 from domain.errors import Conflict, NotFound
-from domain.resolutions import ResolutionChoice, ResolutionState, choices_of
+from domain.resolutions import ResolutionChoice, ResolutionState
 from models.database import Session
 from models.queries import orders, resolutions
 from models.queries.resolutions import ResolutionRow
@@ -109,7 +109,7 @@ async def _question(session: Session, caller: Principal, order_id: str, line_id:
 
 async def _view(session: Session, row: ResolutionRow) -> ResolutionView:
     still_open = row.state is ResolutionState.OPEN
-    may_move = ResolutionChoice.OTHER_RUN in choices_of(row.cause)
+    may_move = ResolutionChoice.OTHER_RUN in row.choices
     runs = await resolutions.runs_for(session, row.id) if still_open and may_move else []
     return ResolutionView(
         resolution=resolution_view(row),

@@ -15,7 +15,7 @@ from api.schemas.resolutions import ResolutionSummary
 from domain.access import reason_in_words
 from domain.ids import order_workflow_id
 from domain.orders import EntitlementStatus
-from domain.resolutions import ResolutionChoice, choices_of, default_of
+from domain.resolutions import ResolutionChoice, default_of
 from models.queries.entitlements import EntitlementRow
 from models.queries.orders import LineRow, OrderRow
 from models.queries.payments import PaymentRow
@@ -96,7 +96,7 @@ def resolution_view(row: ResolutionRow) -> ResolutionSummary:
         cause=row.cause.value,
         reason=row.reason,
         state=row.state.value,
-        choices=[choice.value for choice in choices_of(row.cause)],
+        choices=[choice.value for choice in row.choices],
         default_choice=default_of(row.cause).value,
         asked_at=row.asked_at,
         deadline=row.deadline,

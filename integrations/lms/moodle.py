@@ -175,8 +175,8 @@ class MoodleLms:
         return LmsUser(user.id, user.username, user.email, user.full_name or info.fullname, roles)
 
     async def _username_of(self, given: str) -> str:
-        """The user name behind an email (as it was typed, because Moodle compares cases, else in lower case, as
-        `register` writes it), else what was typed.
+        """The user name behind an email (as it was typed, because Moodle compares cases, else in lower case,
+        as `register` writes it), else what was typed.
 
         BadCredentials where Moodle would read another name than that: each of many spellings of one account
         would be a new account to who counts wrong passwords.

@@ -242,6 +242,14 @@ async def take_seat(session: Session, item_id: str) -> bool:
     return taken.one_or_none() is not None
 
 
+async def is_cancelled(session: Session, item_id: str) -> bool:
+    """Whether the item is a run that does not take place."""
+    found = await session.execute(
+        text("SELECT cancelled_at IS NOT NULL FROM catalog_item WHERE id = :id"), {"id": item_id}
+    )
+    return bool(found.scalar_one())
+
+
 async def release_seat(session: Session, item_id: str) -> None:
     """Give one seat back."""
     await session.execute(

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 
 from models.database import Session
-from models.queries import double_purchases
+from models.queries import double_purchases, run_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,13 +292,13 @@ DATABASE_INVARIANTS = (
     ),
     Invariant(
         "runs.nobody_forgotten",
-        "who paid for a cancelled run has been asked, or moved, or paid back (once the change has settled)",
-        "SELECT 'order ' || o.number || ' holds a place in the cancelled ' || i.slug || ', and nobody asked' "
-        "FROM order_line l JOIN orders o ON o.id = l.order_id JOIN catalog_item i ON i.id = l.item_id "
-        "JOIN run_change c ON c.item_id = i.id AND c.kind = 'cancelled' AND c.done_at IS NOT NULL "
-        "WHERE o.payment_state = 'paid' AND o.dispute_state <> 'open' AND NOT EXISTS (SELECT FROM "
-        "resolution r WHERE r.line_id = l.id AND r.run_change_id = c.id) AND (l.holds_seat OR EXISTS "
-        "(SELECT FROM justification j WHERE j.line_id = l.id AND j.active))",
+        "who paid for a run that was cancelled, or given a date that is to come, has been asked, or moved, "
+        "or paid back (once the change has settled)",
+        "SELECT 'order ' || o.number || ' was paid for ' || i.slug || ' before it was ' || c.kind || "
+        "', and nobody asked' FROM run_change c JOIN catalog_item i ON i.id = c.item_id "
+        "JOIN order_line l ON l.item_id = c.item_id JOIN orders o ON o.id = l.order_id "
+        "WHERE c.done_at IS NOT NULL AND o.dispute_state <> 'open' "
+        f"AND NOT {run_changes.SUPERSEDED_SQL} AND {run_changes.TO_ASK_SQL}",
     ),
     Invariant(
         "resolutions.decided_in_time",

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from domain.resolutions import ResolutionCause, ResolutionChoice, ResolutionState
+from domain.resolutions import ResolutionCause, ResolutionChoice, ResolutionState, choices_of
 from models.database import Session
+from models.queries.run_changes import SUPERSEDED_SQL
 
 # The unsettled ones, for other queries.
 UNSETTLED_SQL = "state IN ('open', 'decided')"
@@ -17,7 +18,8 @@ UNSETTLED_SQL = "state IN ('open', 'decided')"
 class ResolutionRow:
     """One question about one line. `lms_course_id` is the course that the buyer was asked about,
     `course_now` the one that the line names now; `access` is the status of what it gives access to,
-    `justified` whether it (still) does, `has_refund` whether it led to one."""
+    `justified` whether it (still) does, `has_refund` whether it led to one, `superseded` whether the run
+    that it is about was changed again; `may_move` of an open one: whether another run has a place."""
 
     id: str
     line_id: str
@@ -44,13 +46,41 @@ class ResolutionRow:
     access: str
     justified: bool
     has_refund: bool
+    superseded: bool
+    may_move: bool
 
+    @property
+    def choices(self) -> tuple[ResolutionChoice, ...]:
+        """What is offered; no other run while none has a place."""
+        offered = choices_of(self.cause)
+        return tuple(one for one in offered if self.may_move or one is not ResolutionChoice.OTHER_RUN)
+
+
+# Runs `i` that a line `l` of an order `o` may move to, when `r` asks about it: of the same course, on sale,
+# and at the same price, as the line was sold or as its own item is sold now. The same tax code and behaviour,
+# because the invoice stands. What the LMS refused is no other run.
+_OTHER_RUNS = (
+    "(SELECT i.* FROM catalog_item was JOIN catalog_item i ON coalesce(i.run_of, i.lms_course_id) = "
+    "coalesce(was.run_of, was.lms_course_id) AND i.id <> was.id AND i.type <> 'bundle' "
+    "AND i.tax_code = was.tax_code AND i.tax_behavior = was.tax_behavior "
+    "JOIN item_price p ON p.item_id = i.id AND p.currency = o.currency "
+    "WHERE was.id = l.item_id AND (p.amount = l.unit_price OR p.amount = (SELECT present.amount "
+    "FROM item_price present WHERE present.item_id = was.id AND present.currency = o.currency)) "
+    "AND i.available AND i.cancelled_at IS NULL "
+    "AND (i.available_from IS NULL OR i.available_from <= now()) "
+    "AND (i.available_until IS NULL OR now() < i.available_until) "
+    "AND (i.starts_at IS NULL OR now() < i.starts_at) "
+    "AND (r.cause <> 'lms_refused' OR i.lms_course_id <> l.lms_course_id))"
+)
 
 _SELECT = (
     "SELECT r.*, l.order_id, l.title, l.item_id AS line_item_id, l.lms_course_id AS course_now, "
     "o.number AS order_number, o.user_id, u.lms_user_id, coalesce(e.status, 'none') AS access, "
     "coalesce(j.active, false) AS justified, "
-    "EXISTS (SELECT FROM refund f WHERE f.id = r.id) AS has_refund "
+    "EXISTS (SELECT FROM refund f WHERE f.id = r.id) AS has_refund, "
+    f"EXISTS (SELECT FROM run_change c WHERE c.id = r.run_change_id AND {SUPERSEDED_SQL}) AS superseded, "
+    f"r.state <> 'open' OR EXISTS (SELECT FROM {_OTHER_RUNS} i "
+    "WHERE i.capacity IS NULL OR i.seats_taken < i.capacity) AS may_move "
     "FROM resolution r JOIN order_line l ON l.id = r.line_id JOIN orders o ON o.id = l.order_id "
     "JOIN commerce_user u ON u.id = o.user_id LEFT JOIN justification j ON j.line_id = l.id "
     "LEFT JOIN entitlement e ON e.id = j.entitlement_id "
@@ -84,6 +114,8 @@ def _resolution(row: Row[Any]) -> ResolutionRow:
         access=row.access,
         justified=row.justified,
         has_refund=row.has_refund,
+        superseded=row.superseded,
+        may_move=row.may_move,
     )
 
 
@@ -223,26 +255,14 @@ class RunRow:
 
 
 async def runs_for(session: Session, resolution_id: str, item_id: str | None = None) -> list[RunRow]:
-    """Other runs of the line's course that are on sale at the line's price, soonest first; of them one.
-
-    The same tax code and behaviour, because the invoice stands. What the LMS refused is no other run.
-    """
+    """Other runs of the line's course that are on sale at its price, soonest first; of them one."""
     rows = await session.execute(
         text(
             "SELECT i.id, i.slug, i.title, i.lms_course_id, i.starts_at, i.type, "
             "i.capacity - i.seats_taken AS seats_left FROM resolution r "
             "JOIN order_line l ON l.id = r.line_id JOIN orders o ON o.id = l.order_id "
-            "JOIN catalog_item was ON was.id = l.item_id "
-            "JOIN catalog_item i ON coalesce(i.run_of, i.lms_course_id) = "
-            "coalesce(was.run_of, was.lms_course_id) AND i.id <> was.id AND i.type <> 'bundle' "
-            "AND i.tax_code = was.tax_code AND i.tax_behavior = was.tax_behavior "
-            "JOIN item_price p ON p.item_id = i.id AND p.currency = o.currency AND p.amount = l.unit_price "
+            f"JOIN LATERAL {_OTHER_RUNS} i ON true "
             "WHERE r.id = :id AND (CAST(:item AS uuid) IS NULL OR i.id = CAST(:item AS uuid)) "
-            "AND i.available AND i.cancelled_at IS NULL "
-            "AND (i.available_from IS NULL OR i.available_from <= now()) "
-            "AND (i.available_until IS NULL OR now() < i.available_until) "
-            "AND (i.starts_at IS NULL OR now() < i.starts_at) "
-            "AND (r.cause <> 'lms_refused' OR i.lms_course_id <> l.lms_course_id) "
             "ORDER BY i.starts_at NULLS LAST, i.id LIMIT 50"
         ),
         {"id": resolution_id, "item": item_id},

@@ -28,9 +28,13 @@ class RunChangeRow:
     superseded: bool
 
 
+# Whether the change `c` is followed by a later one of the same run.
+SUPERSEDED_SQL = (
+    "EXISTS (SELECT FROM run_change n WHERE n.item_id = c.item_id AND n.created_at > c.created_at)"
+)
+
 _SELECT = (
-    "SELECT c.*, i.title, EXISTS (SELECT FROM run_change n WHERE n.item_id = c.item_id "
-    "AND n.created_at > c.created_at) AS superseded "
+    f"SELECT c.*, i.title, {SUPERSEDED_SQL} AS superseded "
     "FROM run_change c JOIN catalog_item i ON i.id = c.item_id "
 )
 
@@ -53,20 +57,28 @@ def _change(row: Row[Any]) -> RunChangeRow:
 
 
 async def insert(session: Session, change: dict[str, Any], *, days: float) -> None:
-    """Keep the change; the keys are the columns. The item's lock is held: the clock counts from there."""
+    """Keep the change; the keys are the columns. The item's lock is held: the clock counts from there.
+
+    Buyers have `days` to answer, but not longer than until the new date: who has attended keeps it.
+    """
     await session.execute(
         text(
             "INSERT INTO run_change (id, item_id, kind, reason, started_at, starts_at, requested_by, "
             "created_at, deadline) VALUES (:id, :item_id, :kind, :reason, :started_at, :starts_at, "
-            ":requested_by, clock_timestamp(), clock_timestamp() + make_interval(secs => :seconds))"
+            ":requested_by, clock_timestamp(), least(clock_timestamp() + make_interval(secs => :seconds), "
+            "CAST(:starts_at AS timestamptz)))"
         ),
         {**change, "seconds": days * 86_400},
     )
 
 
-async def get(session: Session, change_id: str) -> RunChangeRow | None:
-    """One change."""
-    row = (await session.execute(text(_SELECT + "WHERE c.id = :id"), {"id": change_id})).one_or_none()
+async def get(session: Session, change_id: str, *, lock: bool = False) -> RunChangeRow | None:
+    """One change; with `lock`, nobody finds somebody more to be asked until the commit. Lines are locked
+    before it."""
+    suffix = " FOR NO KEY UPDATE OF c" if lock else ""
+    row = (
+        await session.execute(text(_SELECT + "WHERE c.id = :id" + suffix), {"id": change_id})
+    ).one_or_none()
     return None if row is None else _change(row)
 
 
@@ -92,14 +104,30 @@ async def set_done(session: Session, change_id: str) -> None:
     )
 
 
-async def withdraw_older_questions(session: Session, change: RunChangeRow) -> list[str]:
-    """What buyers were asked about the run's earlier dates is moot; returns those questions."""
+async def reopen(session: Session, order_id: str) -> None:
+    """An order, which was made before its runs changed, is worth something again: the changes look anew.
+
+    A change that is being ended at this moment is waited for, whatever it will find.
+    """
+    await session.execute(
+        text(
+            "UPDATE run_change c SET done_at = NULL FROM order_line l JOIN orders o ON o.id = l.order_id "
+            "WHERE o.id = :id AND c.item_id = l.item_id AND o.created_at < c.created_at "
+            f"AND NOT {SUPERSEDED_SQL}"
+        ),
+        {"id": order_id},
+    )
+
+
+async def superseded_questions(session: Session, change: RunChangeRow, *, at_most: int) -> list[str]:
+    """Open questions about the run's earlier changes, which are moot now."""
     rows = await session.execute(
         text(
-            "UPDATE resolution r SET state = 'withdrawn' FROM run_change c WHERE c.id = r.run_change_id "
-            "AND c.item_id = :item_id AND c.created_at < :cutoff AND r.state = 'open' RETURNING r.id"
+            "SELECT r.id FROM resolution r JOIN run_change c ON c.id = r.run_change_id "
+            "WHERE c.item_id = :item_id AND c.created_at < :cutoff AND r.state = 'open' "
+            "ORDER BY r.id LIMIT :at_most"
         ),
-        {"cutoff": change.created_at, "item_id": change.item_id},
+        {"cutoff": change.created_at, "item_id": change.item_id, "at_most": at_most},
     )
     return [str(row.id) for row in rows]
 
@@ -116,44 +144,56 @@ async def unasked_questions(session: Session, change_id: str) -> list[str]:
     return [str(row.id) for row in rows]
 
 
-# Paid for, and still worth something to the buyer: a seat, or a right to access. A line whose access a
-# dispute suspends keeps its seat. Who moved here from another run after the change knew of it.
-_CONCERNED = (
-    "FROM order_line l JOIN orders o ON o.id = l.order_id WHERE l.item_id = :item_id "
-    "AND o.created_at < :cutoff AND o.payment_state = 'paid' "
-    "AND (l.holds_seat OR EXISTS (SELECT FROM justification j WHERE j.line_id = l.id AND j.active)) "
-    "AND NOT EXISTS (SELECT FROM resolution r WHERE r.line_id = l.id AND (r.run_change_id = :id "
-    "OR r.item_id = l.item_id AND r.decided_at > :cutoff))"
+# Of the change `c`, a line `l` and its order `o`: it was paid for, is still worth something to the buyer (a
+# right to access, or one that a dispute suspends), and nobody has asked since the change. Who moved here from
+# another run after it knew of it. A question that was withdrawn, or whose refund an operator canceled, has
+# settled nothing. After the new date nobody is asked any more.
+TO_ASK_SQL = (
+    "o.created_at < c.created_at AND o.payment_state = 'paid' "
+    "AND (c.starts_at IS NULL OR now() < c.starts_at) "
+    "AND (EXISTS (SELECT FROM justification j WHERE j.line_id = l.id AND j.active) "
+    "OR l.holds_seat AND o.dispute_state = 'open') "
+    "AND NOT EXISTS (SELECT FROM resolution r WHERE r.line_id = l.id "
+    "AND (r.run_change_id = c.id AND r.state <> 'withdrawn' AND NOT EXISTS (SELECT FROM refund f "
+    "WHERE f.id = r.id AND f.canceled_at IS NOT NULL) "
+    "OR r.item_id = l.item_id AND r.decided_at > c.created_at))"
+)
+_LINES_OF_CHANGE = (
+    "FROM run_change c JOIN order_line l ON l.item_id = c.item_id JOIN orders o ON o.id = l.order_id "
+)
+_NO_OTHER_QUESTION = (
+    "NOT EXISTS (SELECT FROM resolution r WHERE r.line_id = l.id AND r.state IN ('open', 'decided'))"
 )
 
 
-def _values(change: RunChangeRow) -> dict[str, Any]:
-    return {"id": change.id, "item_id": change.item_id, "cutoff": change.created_at}
+async def waiting_for(session: Session, line_ids: list[str]) -> list[str]:
+    """Changes that have to ask about one of these lines, and may now."""
+    rows = await session.execute(
+        text(
+            f"SELECT DISTINCT c.id {_LINES_OF_CHANGE} WHERE l.id = ANY(CAST(:ids AS uuid[])) "
+            f"AND c.done_at IS NULL AND NOT {SUPERSEDED_SQL} AND {TO_ASK_SQL} AND {_NO_OTHER_QUESTION} "
+            "ORDER BY c.id"
+        ),
+        {"ids": line_ids},
+    )
+    return [str(row.id) for row in rows]
 
 
 async def open_questions(session: Session, change: RunChangeRow, *, at_most: int) -> int:
     """Open a question for the next buyers who have none; returns how many.
 
     A line that has another question open waits for its end. Who paid late has as long as anybody to answer,
-    up to two days.
+    up to two days, and not longer than until the new date.
     """
     rows = await session.execute(
         text(
             "INSERT INTO resolution (line_id, lms_course_id, cause, run_change_id, reason, deadline) "
-            "SELECT l.id, l.lms_course_id, :cause, :id, :reason, "
-            "greatest(CAST(:deadline AS timestamptz), now() + "
-            "least(interval '2 days', CAST(:deadline AS timestamptz) - CAST(:cutoff AS timestamptz))) "
-            f"{_CONCERNED} AND NOT EXISTS (SELECT FROM resolution r WHERE r.line_id = l.id "
-            "AND r.state IN ('open', 'decided')) ORDER BY l.id LIMIT :at_most "
-            "ON CONFLICT DO NOTHING RETURNING id"
+            "SELECT l.id, l.lms_course_id, :cause, c.id, c.reason, least(c.starts_at, "
+            "greatest(c.deadline, now() + least(interval '2 days', c.deadline - c.created_at))) "
+            f"{_LINES_OF_CHANGE} WHERE c.id = :id AND {TO_ASK_SQL} AND {_NO_OTHER_QUESTION} "
+            "ORDER BY l.id LIMIT :at_most ON CONFLICT DO NOTHING RETURNING id"
         ),
-        {
-            **_values(change),
-            "cause": change.kind.cause,
-            "reason": change.reason,
-            "deadline": change.deadline,
-            "at_most": at_most,
-        },
+        {"id": change.id, "cause": change.kind.cause, "at_most": at_most},
     )
     return len(rows.all())
 
@@ -179,7 +219,7 @@ async def outstanding(session: Session, change: RunChangeRow) -> Outstanding:
     row = (
         await session.execute(
             text(
-                f"SELECT (SELECT count(*) {_CONCERNED}) AS unasked, "
+                f"SELECT (SELECT count(*) {_LINES_OF_CHANGE} WHERE c.id = :id AND {TO_ASK_SQL}) AS unasked, "
                 "(SELECT count(*) FROM resolution r WHERE r.run_change_id = :id "
                 "AND r.state IN ('open', 'decided')) AS unsettled, "
                 "(SELECT coalesce(jsonb_agg(DISTINCT o.id), '[]') FROM order_line l "
@@ -189,7 +229,7 @@ async def outstanding(session: Session, change: RunChangeRow) -> Outstanding:
                 "ON o.id = l.order_id WHERE l.item_id = :item_id AND o.created_at < :cutoff "
                 "AND o.payment_state = 'processing') AS processing"
             ),
-            _values(change),
+            {"id": change.id, "item_id": change.item_id, "cutoff": change.created_at},
         )
     ).one()
     return Outstanding(row.unasked, row.unsettled, tuple(row.pending), row.processing)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from devstack.shopper import wait_for
+from devstack.shopper import Shopper, wait_for
 from domain import ids
 from tests.e2e.conftest import Shop
 
@@ -18,7 +18,7 @@ class ErasurePaths:
         self._keep = keep
 
     async def record(self) -> None:
-        """One who has to wait for an unpaid order, and one whose account the LMS deleted."""
+        """One who has to wait for an unpaid order, one whose account the LMS deleted, one who comes back."""
         learner = await self._shop.learner()
         answer = await self._shop.place(learner)
         await learner.call("POST", "/v1/me/erasure")
@@ -36,6 +36,12 @@ class ErasurePaths:
         rows = "SELECT 1 FROM person_erasure WHERE user_id = %s AND erased_at IS NOT NULL"
         await wait_for(lambda: self._shop.query(rows, gone.user["id"]), bool, what="the erasure")
         await self._keep("erasure-deleted-at-lms", ids.erasure_workflow_id(gone.user["id"]))
+
+        back = await self._shop.learner()
+        await back.call("POST", "/v1/me/erasure")
+        await wait_for(lambda: self._shop.query(rows, back.user["id"]), bool, what="the erasure")
+        await Shopper(self._shop.gateway).login(back.user["email"])
+        await self._keep("erasure-came-back", ids.erasure_workflow_id(back.user["id"]))
         await self._merge()
 
     async def _merge(self) -> None:

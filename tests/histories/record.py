@@ -184,7 +184,7 @@ class Recorder:
 
     async def resolutions(self) -> None:
         """Questions to buyers, and changes of runs."""
-        await ResolutionPaths(self._shop, self.keep).record()
+        await ResolutionPaths(self._shop, self._client, self.keep).record()
 
     async def access(self) -> None:
         """Access that the LMS refuses, lets wait, or that ends on its way."""

@@ -1,6 +1,7 @@
 """Recorded histories of every path are replayed: a change that running workflows could not survive fails."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -85,11 +86,35 @@ PATHS = {
     "refund-goodwill",
     "tax-report-receipt",
     "tax-report-credit_note",
+    "dispute-reminded",
+    "dispute-submitted-in-time",
+    "erasure-came-back",
+    "refund-as-store-credit",
+    "checkout-moved-to-other-run",
+    "checkout-canceled-with-its-run",
+    "resolution-other-run",
+    "resolution-store-credit",
+    "resolution-deadline-refunds",
+    "resolution-kept",
+    "resolution-withdrawn",
+    "resolution-superseded",
+    "resolution-put-off-by-dispute",
+    "resolution-refused-then-accepted",
+    "run-change-cancelled",
+    "run-change-rescheduled",
+    "run-change-superseded",
+    "run-change-paid-meanwhile",
 }
 
 
 def test_every_path_is_recorded() -> None:
-    assert {path.stem for path in RECORDED} >= PATHS
+    assert {path.stem for path in RECORDED} == PATHS
+
+
+def test_every_workflow_has_a_history() -> None:
+    began = [json.loads(path.read_text(encoding="utf-8"))["events"][0] for path in RECORDED]
+    types = {event["workflowExecutionStartedEventAttributes"]["workflowType"]["name"] for event in began}
+    assert types == {found.__name__ for found in WORKFLOWS}
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)

@@ -1,7 +1,8 @@
 """Plays the workflows of a changed run with their own activities on a real database, in place of Temporal.
 
-Two hundred buyers through Temporal take minutes on a small machine; the workflows themselves are tried in
-tests/workflows. Activities run as Temporal may run them: side by side, and twice when an answer is lost.
+Here the order of steps is the test's: activities run side by side, twice when an answer is lost, and planted
+bugs meet the oracle at once. As many buyers on real workflows, with skipped time between question and answer,
+are in tests/workflows/test_two_hundred_buyers.py.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from domain.resolutions import ResolutionChoice, ResolutionState
 from integrations.dispatch import Dispatcher
 from integrations.payments import StripePayments
 from models.database import Database
+from tests.runs.buyers import Till
 
 R = TypeVar("R")
 SELLER = {"name": "Academy", "address": "1 Road", "vat_id": "GB123456789", "country": "GB"}
@@ -67,14 +69,12 @@ class Pigeonholes(Dispatcher):
         return
 
 
-class Desk:
+class Desk(Till):
     """The activities, and the steps that the workflows take with them."""
 
     def __init__(self, database: Database, api: StripePayments, stripe: StripeControl, seed: int) -> None:
-        self.database, self.api, self.stripe = database, api, stripe
         self.holes = Pigeonholes()
-        self.transactions = Transactions(database, self.holes)
-        self.capture = Capture(SELLER)
+        super().__init__(database, Transactions(database, self.holes), Capture(SELLER), api, stripe)
         self._changes = RunChangeActivities(self.transactions, self.holes)
         self._questions = ResolutionActivities(self.transactions, self.holes, days=7)
         self._refunds = RefundActivities(self.transactions, api, self.holes, seller=SELLER)

@@ -9,13 +9,13 @@ from sqlalchemy import text
 
 from activities import line_moves
 from devstack.stripe_standin.control import StripeControl
-from domain.resolutions import ResolutionChoice, ResolutionState
+from domain.resolutions import ResolutionChoice, ResolutionState, RunChangeKind
 from integrations.payments import StripePayments
 from models.database import Database
 from models.queries import catalog, invariants, refunds, resolutions, run_changes
 from models.queries.resolutions import ResolutionRow
 from tests.lms.processes import StandinProcess
-from tests.runs.buyers import CARD, CREDIT, NOTHING, PRICE, TAX, buyers_of, cancel, make_run, pays
+from tests.runs.buyers import CARD, CREDIT, NOTHING, PRICE, TAX, buyers_of, change_run, make_run, pays
 from tests.runs.desk import Desk
 
 SEED = 20261123
@@ -70,6 +70,18 @@ async def seats(desk: Desk, *item_ids: str) -> list[int]:
     return [found[item_id].seats_taken for item_id in item_ids]
 
 
+async def rights(desk: Desk) -> dict[str, str]:
+    """The course that each line gives a right to now."""
+    async with desk.database.transaction() as session:
+        rows = await session.execute(
+            text(
+                "SELECT j.line_id, e.lms_course_id FROM justification j "
+                "JOIN entitlement e ON e.id = j.entitlement_id WHERE j.active"
+            )
+        )
+        return {str(row.line_id): row.lms_course_id for row in rows}
+
+
 async def test_two_hundred_buyers_of_a_cancelled_run_each_end_with_something(desk: Desk) -> None:
     """Some choose, some too late, some never; some want seats that are gone; some pay meanwhile."""
     print(f"seed {SEED}")
@@ -85,7 +97,7 @@ async def test_two_hundred_buyers_of_a_cancelled_run_each_end_with_something(des
             text("UPDATE orders SET payment_state = 'processing' WHERE id::text = ANY(:ids)"),
             {"ids": processing},
         )
-    change = await cancel(desk, item_id)
+    change = await change_run(desk, item_id)
     assert not await desk.review(change)
     await asyncio.gather(*(pays(desk, buyer) for buyer in paying))
     assert not await desk.review(change)
@@ -103,8 +115,10 @@ async def test_two_hundred_buyers_of_a_cancelled_run_each_end_with_something(des
     assert len(taken) == 2 * PLACES, "more wanted to move than there are seats"
     assert await seats(desk, item_id, *others) == [0, PLACES, PLACES]
     by_card = set()
+    courses = await rights(desk)
     for row in await questions(desk, change):
         buyer = everybody[row.order_id]
+        assert courses.get(row.line_id) == (f"course-{row.item_id}" if row.item_id else None)
         assert (row.state, row.item_id or row.choice) == (ResolutionState.DONE, ends[row.id])
         assert row.justified == (row.choice is CHOICE.OTHER_RUN)
         async with desk.database.transaction() as session:
@@ -167,7 +181,7 @@ async def two_buyers(desk: Desk) -> tuple[str, str, str, list[ResolutionRow]]:
     family = f"family-{random.Random().random()}"
     item_id, other = await make_run(desk, family, 5), await make_run(desk, family, 5)
     await buyers_of(desk, item_id, [CREDIT, CREDIT])
-    change = await cancel(desk, item_id)
+    change = await change_run(desk, item_id)
     await desk.review(change)
     await desk.ask()
     return item_id, other, change, await questions(desk, change)
@@ -206,13 +220,38 @@ async def test_the_oracle_finds_planted_bugs(desk: Desk, monkeypatch: pytest.Mon
         await catalog.release_seat(session, item_id)
     assert await violations(desk) == {}
 
-    # A change that ends while somebody has not been asked.
+    # A change that ends while somebody has not been asked, or was asked what nobody could answer any more.
     await desk.choose(second.id, "money", CHOICE.REFUND)
     await desk.pay_back()
     assert await desk.review(change)
-    item_id = await make_run(desk, "forgotten", 5)
-    await buyers_of(desk, item_id, [CREDIT])
-    change = await cancel(desk, item_id)
+    for kind in RunChangeKind:
+        item_id = await make_run(desk, f"forgotten-{kind}", 5)
+        await buyers_of(desk, item_id, [CREDIT])
+        change = await change_run(desk, item_id, kind)
+        async with desk.database.transaction() as session:
+            await run_changes.set_done(session, change)
+        assert set(await violations(desk)) == {"runs.nobody_forgotten"}
+        await reopened(desk, change)
+        assert not await desk.review(change)
+        assert await violations(desk) == {}
+        (asked,) = await questions(desk, change)
+        async with desk.database.transaction() as session:
+            await resolutions.end(session, asked.id, ResolutionState.WITHDRAWN)
+            await run_changes.set_done(session, change)
+        assert set(await violations(desk)) == {"runs.nobody_forgotten"}
+        await reopened(desk, change)
+        assert not await desk.review(change)
+        assert await violations(desk) == {}
+
+
+async def reopened(desk: Desk, change: str) -> None:
     async with desk.database.transaction() as session:
-        await run_changes.set_done(session, change)
-    assert set(await violations(desk)) == {"runs.nobody_forgotten"}
+        orders = await session.execute(
+            text(
+                "SELECT l.order_id FROM order_line l JOIN run_change c ON c.item_id = l.item_id "
+                "WHERE c.id = :id"
+            ),
+            {"id": change},
+        )
+        for row in orders:
+            await run_changes.reopen(session, str(row.order_id))

@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 from temporalio.client import WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
 
 from domain import ids
 from domain.messages import ResolutionDecision, ResolutionInput
 from domain.resolutions import ResolutionChoice, RunChangeKind
 from models.queries import catalog, entitlements, invariants, resolutions, run_changes
 from models.queries.catalog import Price
+from models.queries.refunds import WISH_CANCEL
 from models.queries.resolutions import ResolutionRow
+from tests.e2e.processor import intent_paid_for
 from tests.workflows.bench import Bench, Placed, refusal_code, until
 from tests.workflows.test_disputes import disputed, in_state
+from tests.workflows.test_refunds import failed_after_success, refund_in, wish
 from workflows.resolution import ResolutionWorkflow
 
 CHOICE = ResolutionChoice
@@ -110,7 +114,12 @@ async def ended(bench: Bench, row: ResolutionRow) -> str:
 
 
 async def change_run(
-    bench: Bench, item_id: str, kind: RunChangeKind = RunChangeKind.CANCELLED, *, days: float = 7
+    bench: Bench,
+    item_id: str,
+    kind: RunChangeKind = RunChangeKind.CANCELLED,
+    *,
+    days: float = 7,
+    starts_in: timedelta = timedelta(days=90),
 ) -> str:
     """What an operator does over REST; returns the change's id."""
     change_id = str(uuid.uuid4())
@@ -121,7 +130,7 @@ async def change_run(
         new_date = None
         columns: dict[str, Any] = {"cancelled_at": datetime.now(UTC), "available": False}
         if kind is RunChangeKind.RESCHEDULED:
-            new_date = datetime.now(UTC) + timedelta(days=90)
+            new_date = datetime.now(UTC) + starts_in
             columns = {"starts_at": new_date}
         await catalog.update(session, item.id, item.version, columns)
         change = {
@@ -351,11 +360,145 @@ async def test_who_pays_while_the_run_is_cancelled_is_asked_too(bench: Bench) ->
     await clean(bench)
 
 
+async def expired(bench: Bench, item_id: str) -> Placed:
+    """An order of the run whose payment window has ended."""
+    order = await bench.place(f"run-{item_id}")
+    handle = bench.order_workflow(order.id)
+    await bench.skipper.fast_forward(handle, timedelta(minutes=31))
+    assert await asyncio.wait_for(handle.result(), 60) == "expired"
+    return order
+
+
+async def pays_late(bench: Bench, order: Placed) -> str:
+    """Money for an order that has ended; what was decided about it."""
+    total = (await bench.order(order.id)).total
+    intent_id = await intent_paid_for(bench.settings.stripe_api_base, order.id, total)
+    await bench.take_events_in()
+    late = bench.workflow(ids.late_payment_workflow_id(intent_id))
+
+    async def answered() -> str | None:
+        try:
+            return str(await asyncio.wait_for(late.result(), 10))
+        except RPCError as error:  # the order's workflow has not handed the event on yet
+            assert error.status is RPCStatusCode.NOT_FOUND
+            return None
+
+    return str(await until(answered, lambda said: said is not None, "the late payment's decision"))
+
+
 async def test_a_late_payment_does_not_revive_an_order_of_a_cancelled_run(bench: Bench) -> None:
     item_id = await make_run(bench, fresh_family())
-    await change_run(bench, item_id)
+    order = await expired(bench, item_id)
+    change = await change_run(bench, item_id)
+    assert await change_ended(bench, change)
+    decided = await pays_late(bench, order)
+    assert decided == "refunded: the order had expired, and its run was cancelled"
+    refund = await refund_in(bench, order, "succeeded")
+    assert refund.amount == (await bench.order(order.id)).total
+    assert "its run was cancelled" in await notes(bench, order)
+    assert str((await bench.order(order.id)).status) == "expired"
+    assert await seats(bench, item_id) == [0]
+    assert await told(bench, order) == []
+    await clean(bench)
+
+
+async def test_who_pays_late_for_a_rescheduled_run_is_asked_though_all_others_were_done(
+    bench: Bench,
+) -> None:
+    item_id = await make_run(bench, fresh_family())
+    order = await expired(bench, item_id)
+    change = await change_run(bench, item_id, RunChangeKind.RESCHEDULED)
+    assert await change_ended(bench, change)
+    assert (await pays_late(bench, order)).startswith("revived")
+    row = await question_of(bench, order)
+    assert row.run_change_id == change
+    await choose(bench, row, CHOICE.REFUND)
+    await bench.wait_for_status(order.id, "refunded")
+    assert "1 refund" in await change_ended(bench, change)
+    await clean(bench)
+
+
+@pytest.mark.parametrize("kind", RunChangeKind)
+async def test_who_is_not_paid_back_after_all_is_asked_again(bench: Bench, kind: RunChangeKind) -> None:
+    """The refund that withdrew the question fails, and an operator cancels it."""
+    item_id = await make_run(bench, fresh_family())
+    order = await bought_run(bench, item_id)
+    change = await change_run(bench, item_id, kind)
+    first = await question_of(bench, order)
+    row = await failed_after_success(bench, order, "lost_or_stolen_card")
+    assert await ended(bench, first) == "withdrawn"
+    assert await change_ended(bench, change)
+    await wish(bench, row, WISH_CANCEL)
+    second = await until(
+        lambda: question_of(bench, order), lambda found: found.id != first.id, "the second question"
+    )
+    assert second.run_change_id == change
+    await choose(bench, second, CHOICE.STORE_CREDIT)
+    await bench.wait_for_status(order.id, "refunded")
+    assert await credit_of(bench, order) == row.amount
+    assert await change_ended(bench, change) == ("0 other run, 1 store credit, 0 refund, 0 kept, 1 withdrawn")
+    assert await seats(bench, item_id) == [0]
+    await clean(bench)
+
+
+async def test_nobody_may_attend_a_rescheduled_run_and_then_be_paid_back(bench: Bench) -> None:
+    item_id = await make_run(bench, fresh_family())
+    order = await bought_run(bench, item_id)
+    await change_run(bench, item_id, RunChangeKind.RESCHEDULED, starts_in=timedelta(days=3))
+    row = await question_of(bench, order)
+    item = await bench.one("SELECT starts_at FROM catalog_item WHERE id = %s", item_id)
+    assert row.deadline == item["starts_at"]
+    await bench.skipper.fast_forward(
+        bench.workflow(ids.resolution_workflow_id(row.id)), timedelta(days=3, minutes=1)
+    )
+    assert await ended(bench, row) == "keep"
+
+
+async def test_a_run_stays_within_reach_when_prices_change(bench: Bench) -> None:
+    """Who bought before moves to what costs the same today; the money of the line stays."""
+    family = fresh_family()
+    item_id, same = await make_run(bench, family), await make_run(bench, family)
+    as_sold, dear = await make_run(bench, family), await make_run(bench, family, price=PRICE + 2000)
+    order = await bought_run(bench, item_id)
+    before = await bench.order(order.id)
     async with bench.resources.database.transaction() as session:
-        assert not await catalog.take_seat(session, item_id)
+        for each in (item_id, same):
+            await catalog.set_prices(session, each, [Price("USD", PRICE + 1000)])
+    await change_run(bench, item_id)
+    row = await question_of(bench, order)
+    async with bench.resources.database.transaction() as session:
+        offered = {run.item_id for run in await resolutions.runs_for(session, row.id)}
+    assert offered == {same, as_sold}
+    assert row.choices == (CHOICE.OTHER_RUN, CHOICE.STORE_CREDIT, CHOICE.REFUND)
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await choose(bench, row, CHOICE.OTHER_RUN, dear)
+    assert refusal_code(refused.value) == "run_not_offered"
+    await choose(bench, row, CHOICE.OTHER_RUN, same)
+    assert await ended(bench, row) == "other_run"
+    after = await bench.order(order.id)
+    assert (after.total, after.amount_paid) == (before.total, before.total)
+    assert await seats(bench, item_id, same) == [0, 1]
+    await clean(bench)
+
+
+async def test_another_run_is_offered_only_while_there_is_one(bench: Bench) -> None:
+    family = fresh_family()
+    item_id, full = await make_run(bench, family), await make_run(bench, family, seats=0)
+    order = await bought_run(bench, item_id)
+    await change_run(bench, item_id)
+    row = await question_of(bench, order)
+    asked = await bench.one(
+        "SELECT data FROM outbound_event WHERE type = 'resolution.asked' AND data->>'order_id' = %s", order.id
+    )
+    assert asked["data"]["choices"] == ["store_credit", "refund"]
+    assert row.choices == (CHOICE.STORE_CREDIT, CHOICE.REFUND)
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await choose(bench, row, CHOICE.OTHER_RUN, full)
+    assert refusal_code(refused.value) == "sold_out"
+    other = await make_run(bench, family)
+    assert (await question_of(bench, order)).choices == (CHOICE.OTHER_RUN, *row.choices)
+    await choose(bench, row, CHOICE.OTHER_RUN, other)
+    assert await ended(bench, row) == "other_run"
 
 
 async def test_who_does_not_answer_keeps_a_rescheduled_run_until_it_is_cancelled(bench: Bench) -> None:
@@ -371,6 +514,7 @@ async def test_who_does_not_answer_keeps_a_rescheduled_run_until_it_is_cancelled
     assert await seats(bench, item_id) == [2]
     cancelled = await change_run(bench, item_id)
     assert await ended(bench, still_open) == "withdrawn"
+    assert "is withdrawn: the run was changed again" in await notes(bench, other)
     for order in (silent, other):
         second = await until(
             lambda order=order: question_of(bench, order),  # type: ignore[misc]
@@ -382,6 +526,9 @@ async def test_who_does_not_answer_keeps_a_rescheduled_run_until_it_is_cancelled
     assert await change_ended(bench, cancelled)
     await bench.resources.dispatcher.wake_run_change(moved)
     assert "1 kept" in await change_ended(bench, moved)
+    once, twice = ["resolution.asked", "resolution.decided"], ["resolution.asked", "resolution.withdrawn"]
+    assert await told(bench, silent) == [*once, *once]
+    assert await told(bench, other) == [*twice, *once]
     assert await seats(bench, item_id) == [0]
     await clean(bench)
 
@@ -401,11 +548,26 @@ async def test_an_open_dispute_puts_the_decision_off(bench: Bench) -> None:
     assert (await question_of(bench, order)).state == "open"
     await bench.stripe.win_dispute(made["id"])
     await bench.take_events_in()
-    await bench.workflow(ids.dispute_workflow_id(made["id"])).result()
-    await bench.skipper.fast_forward(handle, timedelta(hours=7))
+    # The deadline is long over: the end of the dispute is what decides.
     assert await ended(bench, row) == "refund"
     await bench.wait_for_status(order.id, "refunded")
     assert await change_ended(bench, change)
+    await clean(bench)
+
+
+async def test_a_dispute_that_is_lost_withdraws_the_question(bench: Bench) -> None:
+    item_id = await make_run(bench, fresh_family())
+    order = await bought_run(bench, item_id)
+    change = await change_run(bench, item_id)
+    row = await question_of(bench, order)
+    made = await disputed(bench, order)
+    await in_state(bench, made["id"], "open")
+    await bench.stripe.lose_dispute(made["id"])
+    await bench.take_events_in()
+    await in_state(bench, made["id"], "lost")
+    assert await ended(bench, row) == "withdrawn"
+    assert await change_ended(bench, change)
+    assert await seats(bench, item_id) == [0]
     await clean(bench)
 
 

@@ -154,6 +154,29 @@ async def test_grant_and_revoke_state_a_desired_end(campus: Campus) -> None:
     assert campus.changes == ["grant", "revoke"]
 
 
+async def test_who_may_enter_is_told(campus: Campus) -> None:
+    """Whatever is known of progress: Open edX tells none, Moodle none without completion tracking."""
+    assert await campus.lms.enrolled(campus.learner, campus.course) is False
+    await campus.lms.grant(campus.learner, campus.course)
+    assert await campus.lms.enrolled(campus.learner, campus.course) is True
+    assert await campus.lms.progress(campus.learner, campus.course) is None
+    await campus.lms.revoke(campus.learner, campus.course)
+    assert await campus.lms.enrolled(campus.learner, campus.course) is False
+    assert await campus.lms.enrolled("9999", campus.course) is False
+    assert await campus.lms.enrolled(campus.learner, "77") is False
+    campus.wire.fail(unavailable)
+    with pytest.raises(LmsUnavailable):
+        await campus.lms.enrolled(campus.learner, campus.course)
+
+
+async def test_a_grant_is_as_many_calls_as_the_gate_counts(campus: Campus) -> None:
+    await campus.lms.get_user(campus.learner)  # the token is there by now
+    for ask in (campus.lms.grant, campus.lms.revoke):
+        campus.wire.calls.clear()
+        await ask(campus.learner, campus.course)
+        assert len(campus.wire.calls) == campus.lms.calls_to_enrol
+
+
 async def test_grant_says_for_good_why_not(campus: Campus) -> None:
     with pytest.raises(UnknownUser):
         await campus.lms.grant("9999", campus.course)
@@ -259,13 +282,17 @@ async def test_moodle_is_polled_for_progress_and_completion(moodle: Campus) -> N
     assert isinstance(moodle.lms, PollsCompletion)
     assert isinstance(moodle.wire, Moodle)
     assert await moodle.lms.progress("101", "42") is None
-    assert await moodle.lms.completed("101", "42") is False
+    assert await moodle.lms.completed("101", "42") is None, "who is not enrolled may have completed it"
     await moodle.lms.grant("101", "42")
     moodle.wire.progress = {(101, "42"): 37.5}
     assert await moodle.lms.progress("101", "42") == 0.375
     assert await moodle.lms.completed("101", "42") is False
     moodle.wire.completed = {(101, "42")}
     assert await moodle.lms.completed("101", "42") is True
+    await moodle.lms.revoke("101", "42")
+    assert await moodle.lms.completed("101", "42") is None
+    moodle.wire.fail(lambda: moodle_error("nocriteriaset"))
+    assert await moodle.lms.completed("101", "42") is None
 
 
 async def test_check_names_the_functions_that_moodles_service_lacks(moodle: Campus) -> None:

@@ -273,6 +273,7 @@ class OpenEdx(Wire):
                 Route("/api/user/v1/account/registration/", self._register, methods=["POST"]),
                 Route("/api/user/v1/accounts", self._accounts),
                 Route("/api/enrollment/v1/enrollment", self._enrollment, methods=["POST"]),
+                Route("/api/enrollment/v1/enrollment/{username},{course:path}", self._enrolment_of),
             ]
         )
 
@@ -354,6 +355,19 @@ class OpenEdx(Wire):
         body = await request.json()
         self.calls.append("enrollment")
         return self._refused(request) or await self.answer(lambda: self._enrolled(body))
+
+    async def _enrolment_of(self, request: Request) -> Response:
+        self.calls.append("enrolment of")
+        return self._refused(request) or await self.answer(lambda: self._read(**request.path_params))
+
+    def _read(self, username: str, course: str) -> Response:
+        if not self.staff:
+            return Response(status_code=404)
+        person = next((p for p in self.people.values() if p.username == username), None)
+        active = None if person is None else self.enrolled.get((person.id, course))
+        if active is None:  # never enrolled: a success without content, as the framework there renders None
+            return Response(media_type="application/json")
+        return JSONResponse({"user": username, "mode": "audit", "is_active": active})
 
     def _enrolled(self, body: dict[str, Any]) -> Response:
         if not self.staff:

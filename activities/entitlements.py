@@ -108,7 +108,7 @@ class EntitlementActivities:
             elif action == "revoke" and row.status is not EntitlementStatus.REVOKING:
                 await entitlements.set_status(tx.session, row.id, EntitlementStatus.REVOKING)
             elif action == "forget":
-                await self._forget(tx, row)
+                row = await self._forget(tx, row)
                 action = "none"
             again, again_at = _owed(row) if action == "none" else ("", 0)
             return AccessPlan(
@@ -122,13 +122,14 @@ class EntitlementActivities:
                 again_at=again_at,
             )
 
-    async def _forget(self, tx: Transaction, row: EntitlementRow) -> None:
+    async def _forget(self, tx: Transaction, row: EntitlementRow) -> EntitlementRow:
         """Ended without asking the LMS: paid back before anything was asked of it, or it has no such account
         any more. Receivers are told of an end of what they were told of."""
         if row.status is EntitlementStatus.PENDING:
             await entitlements.set_status(tx.session, row.id, EntitlementStatus.REVOKED)
         else:
             await self._change(tx, row, AccessOutcome(row.id, EntitlementStatus.REVOKED))
+        return await entitlements.get(tx.session, row.id) or row
 
     @activity.defn
     @translated

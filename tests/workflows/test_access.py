@@ -251,6 +251,28 @@ async def test_a_call_that_never_reached_the_lms_is_not_waited_for(bench: Bench)
     assert (access.status, access.grant_may_land_until) == ("failed", None)
 
 
+async def test_what_was_refused_and_is_paid_back_is_revoked_when_an_earlier_try_may_land(
+    bench: Bench,
+) -> None:
+    """Tried again by an operator, refunded before that began: nothing else would be asked of the LMS."""
+    buyer = await bench.buyer()
+    await bench.lms.suspend(buyer.lms_user_id)
+    order = await bench.buy(COURSE, buyer=buyer)
+    await bench.wait_for_status(order.id, "fulfillment_failed")
+    await killed_in_a_call(bench, buyer, "grant")
+    async with bench.resources.database.transaction() as session:
+        access = await entitlements.of_user_course(session, buyer.user_id, COURSE)
+        assert access is not None
+        await entitlements.ask_retry(session, access.id)
+        await entitlements.unjustify(session, await entitlements.active_lines(session, order.id))
+    await bench.resources.dispatcher.wake_entitlement(buyer.user_id, COURSE)
+    await until(lambda: bench.access(buyer, COURSE), lambda row: row.status == "revoked", "the end")
+    handle = bench.workflow(access_workflow(buyer))
+    await bench.skipper.fast_forward(handle, timedelta(seconds=301))
+    assert await asyncio.wait_for(handle.result(), 30) == "revoked"
+    assert await operations(bench, buyer) == ["grant", "revoke"]
+
+
 async def test_the_success_of_a_worker_that_was_taken_for_dead_takes_no_mark_away(bench: Bench) -> None:
     """It was cut off from Temporal only; the LMS may have let the learner in after the revoke of another."""
     buyer = (await bench.bought(COURSE)).buyer

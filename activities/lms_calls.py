@@ -74,14 +74,19 @@ async def to_its_end(asked: asyncio.Task[None]) -> None:
     A worker that stops waits for nothing: to whoever goes on, the call is one of unknown outcome.
     """
     cancelled: asyncio.CancelledError | None = None
-    while not asked.done():
-        try:
-            await asyncio.wait({asked})
-        except asyncio.CancelledError as error:
-            cancelled = error
-            if activity.is_worker_shutdown():
+    stops = asyncio.create_task(activity.wait_for_worker_shutdown())
+    try:
+        while not asked.done():
+            awaited = {asked} if cancelled is None else {asked, stops}
+            try:
+                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError as error:
+                cancelled = error
+            if cancelled is not None and activity.is_worker_shutdown():
                 asked.cancel()
-                raise
+                raise cancelled
+    finally:
+        stops.cancel()
     if cancelled is not None:
         asked.exception()  # looked at: what it says is for nobody any more
         raise cancelled

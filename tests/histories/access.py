@@ -41,7 +41,8 @@ class AccessPaths:
             await operator.refund(order["id"])
             await self._revoked(learner)
             if action == "revoke":  # bought again before that is made sure of
-                await self._paid(learner)
+                order = await self._paid(learner)
+                await learner.wait_for_status(order["id"], "fulfilled")
             await self._keep_of(name, learner)
 
     async def _revoked(self, learner: Shopper) -> None:

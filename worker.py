@@ -42,6 +42,7 @@ from activities.identity import EarningsIdentityActivities
 from activities.inbox import InboxActivities
 from activities.late_failures import LateFailureActivities
 from activities.late_payments import LatePaymentActivities
+from activities.lms_calls import LmsCalls
 from activities.lms_gate import LmsGate
 from activities.merges import MergeActivities
 from activities.orders import OrderActivities
@@ -197,7 +198,11 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         TaxActivities(transactions, resources.taxes),
         LateFailureActivities(transactions, resources.payments, dispatcher, seller=seller),
         LatePaymentActivities(transactions, dispatcher, capture),
-        EntitlementActivities(transactions, resources.lms, dispatcher, gate),
+        EntitlementActivities(
+            transactions,
+            LmsCalls(transactions, resources.lms, gate, lands_within_seconds=settings.lms_settle_seconds),
+            dispatcher,
+        ),
         SplitActivities(transactions),
         DisputeActivities(
             transactions,

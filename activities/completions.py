@@ -12,8 +12,8 @@ from domain import ids
 from domain.errors import LmsRejected, LmsUnavailable
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import PollsCompletion
-from models.queries import completions, entitlements
-from models.queries.completions import OpenEnrolment, RecentCompletion
+from models.queries import completions, polling
+from models.queries.polling import OpenEnrolment, RecentCompletion
 
 log = logging.getLogger(__name__)
 
@@ -57,33 +57,36 @@ class CompletionActivities:
         An LMS that is away ends the run: the next one asks again. What it refuses concerns one enrolment.
         """
         async with self._transactions.begin() as tx:
-            enrolments = await completions.take_to_poll(tx.session, self._at_once)
+            enrolments = await polling.open_enrolments(tx.session, self._at_once)
             spare = self._at_once - len(enrolments)
-            recent = await completions.take_to_ask_again(tx.session, spare) if spare else []
+            recent = await polling.recent_completions(tx.session, spare) if spare else []
         asked = completed = taken_back = 0
         try:
             for enrolment in enrolments:
                 asked += 1
-                if await self._is_completed(enrolment.lms_user_id, enrolment.lms_course_id):
+                if await self._is_completed(enrolment):
                     await self._take_in(enrolment)
                     completed += 1
             for one in recent:
                 asked += 1
-                if await self._is_completed(one.lms_user_id, one.lms_course_id) is False:
+                if await self._is_completed(one) is False:
                     await self._take_back(one)
                     taken_back += 1
         except LmsUnavailable as error:
             return Polled(asked, completed, error.detail, taken_back)
         return Polled(asked, completed, None, taken_back)
 
-    async def _is_completed(self, lms_user_id: str, lms_course_id: str) -> bool | None:
-        """None when the LMS refuses to say; raises LmsUnavailable."""
+    async def _is_completed(self, one: OpenEnrolment | RecentCompletion) -> bool | None:
+        """None when the LMS can't or won't say; raises LmsUnavailable."""
+        await self._gate.enter()
         try:
-            await self._gate.enter()
-            return await self._lms.completed(lms_user_id, lms_course_id)
+            return await self._lms.completed(one.lms_user_id, one.lms_course_id)
         except LmsRejected as error:
-            log.warning("completion of course %s can't be read: %s", lms_course_id, error.code)
+            log.warning("completion of course %s can't be read: %s", one.lms_course_id, error.code)
             return None
+        finally:
+            async with self._transactions.begin() as tx:
+                await polling.mark_asked(tx.session, one.entitlement_id)
 
     async def _take_back(self, recent: RecentCompletion) -> None:
         async with self._transactions.begin() as tx:
@@ -97,10 +100,8 @@ class CompletionActivities:
 
     async def _take_in(self, enrolment: OpenEnrolment) -> None:
         async with self._transactions.begin() as tx:
-            times = await completions.times_taken_back(
-                tx.session, enrolment.lms_user_id, enrolment.lms_course_id
-            )
-            await entitlements.store_completion(
+            times = await polling.times_taken_back(tx.session, enrolment.lms_user_id, enrolment.lms_course_id)
+            await completions.store(
                 tx.session,
                 lms_event_id=ids.polled_completion_id(enrolment.lms_user_id, enrolment.lms_course_id, times),
                 lms_user_id=enrolment.lms_user_id,

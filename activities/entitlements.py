@@ -1,12 +1,14 @@
 """Access at the LMS: what should be, asking for it, what came of it."""
 
-from collections.abc import Awaitable, Callable
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
-from activities.lms_gate import LmsGate, pause_seconds, waits_for
+from activities.lms_calls import LmsCalls
+from activities.lms_gate import pause_seconds, waits_for
 from activities.orders import FulfilmentPlan
 from activities.resolutions import wake_questions
 from domain.errors import LmsUnavailable
@@ -14,15 +16,19 @@ from domain.ids import entitlement_stream
 from domain.messages import EntitlementInput
 from domain.orders import EntitlementStatus
 from integrations.dispatch import Dispatcher
-from integrations.lms.port import Lms
-from models.queries import entitlements, orders, resolutions
+from models.queries import completions, entitlements, orders, resolutions
 from models.queries.entitlements import EntitlementRow
+from models.queries.lms_calls import Action
 from models.queries.outbox import Publication
 
 
 @dataclass(frozen=True)
 class AccessPlan:
-    """What differs: `action` is grant, revoke or none."""
+    """What differs: `action` is grant, revoke or none.
+
+    With none, `again` (grant, revoke or empty) is to be done once more at `again_at`, in whole seconds since
+    the epoch: until then an earlier call of the opposite, whose outcome nobody knows, may land.
+    """
 
     entitlement_id: str
     lms_user_id: str
@@ -30,6 +36,8 @@ class AccessPlan:
     action: str
     status: str
     completions: bool
+    again: str = ""
+    again_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,11 +78,10 @@ _EVENTS = {
 class EntitlementActivities:
     """Steps of the entitlement workflow."""
 
-    def __init__(self, transactions: Transactions, lms: Lms, dispatcher: Dispatcher, gate: LmsGate) -> None:
+    def __init__(self, transactions: Transactions, calls: LmsCalls, dispatcher: Dispatcher) -> None:
         self._transactions = transactions
-        self._lms = lms
+        self._calls = calls
         self._dispatcher = dispatcher
-        self._gate = gate
 
     @activity.defn
     @translated
@@ -91,7 +98,8 @@ class EntitlementActivities:
             row = await entitlements.of_user_course(tx.session, given.user_id, given.course_id)
             if row is None:
                 return AccessPlan("", "", given.course_id, "none", "none", completions=False)
-            unrelayed = await entitlements.unrelayed_completions(
+            # Who never had access is told nothing of: what they completed waits for the grant.
+            unrelayed = row.granted_at is not None and await completions.unrelayed(
                 tx.session, row.lms_user_id, row.lms_course_id
             )
             action = _action(row)
@@ -100,8 +108,9 @@ class EntitlementActivities:
             elif action == "revoke" and row.status is not EntitlementStatus.REVOKING:
                 await entitlements.set_status(tx.session, row.id, EntitlementStatus.REVOKING)
             elif action == "forget":
-                await self._forget(tx, row)
+                row = await self._forget(tx, row)
                 action = "none"
+            again, again_at = _owed(row) if action == "none" else ("", 0)
             return AccessPlan(
                 row.id,
                 row.lms_user_id,
@@ -109,33 +118,41 @@ class EntitlementActivities:
                 action,
                 str(row.status),
                 completions=bool(unrelayed),
+                again=again,
+                again_at=again_at,
             )
 
-    async def _forget(self, tx: Transaction, row: EntitlementRow) -> None:
+    async def _forget(self, tx: Transaction, row: EntitlementRow) -> EntitlementRow:
         """Ended without asking the LMS: paid back before anything was asked of it, or it has no such account
         any more. Receivers are told of an end of what they were told of."""
         if row.status is EntitlementStatus.PENDING:
             await entitlements.set_status(tx.session, row.id, EntitlementStatus.REVOKED)
         else:
             await self._change(tx, row, AccessOutcome(row.id, EntitlementStatus.REVOKED))
+        return await entitlements.get(tx.session, row.id) or row
 
     @activity.defn
     @translated
     async def grant_access(self, plan: AccessPlan) -> None:
         """Have the user enrolled; already enrolled is success."""
-        await self._ask(plan, self._lms.grant)
+        await self._ask(plan, "grant")
 
     @activity.defn
     @translated
     async def revoke_access(self, plan: AccessPlan) -> None:
         """Have the user unenrolled; not enrolled is success."""
-        await self._ask(plan, self._lms.revoke)
+        await self._ask(plan, "revoke")
 
-    async def _ask(self, plan: AccessPlan, call: Callable[[str, str], Awaitable[None]]) -> None:
+    async def _ask(self, plan: AccessPlan, action: Action) -> None:
         """One attempt, at its turn. When it is in vain, the learner can read when the next one comes."""
         try:
-            await self._gate.enter()
-            await call(plan.lms_user_id, plan.course_id)
+            await self._calls.make(
+                action,
+                plan.entitlement_id,
+                plan.lms_user_id,
+                plan.course_id,
+                again_at=plan.again_at if plan.again == action else None,
+            )
         except LmsUnavailable as error:
             attempt = activity.info().attempt
             pause = pause_seconds(error, attempt)
@@ -204,29 +221,30 @@ class EntitlementActivities:
     @activity.defn
     @translated
     async def relay_completions(self, given: EntitlementInput) -> Waiting:
-        """Tell the payout system of stored completions, also for free and refunded orders."""
+        """Tell the payout system of a stored completion, once access was there; also for free and refunded
+        orders."""
         async with self._transactions.begin() as tx:
             row = await entitlements.of_user_course(tx.session, given.user_id, given.course_id)
             if row is None:
                 return Waiting([], [])
-            for completion in await entitlements.unrelayed_completions(
-                tx.session, row.lms_user_id, row.lms_course_id
-            ):
-                tx.publish(
-                    Publication(
-                        f"completion:{completion.lms_event_id}",
-                        "course.completed",
-                        entitlement_stream(row.id),
-                        {
-                            "entitlement_id": row.id,
-                            "lms_event_id": completion.lms_event_id,
-                            "lms_user_id": row.lms_user_id,
-                            "course_id": row.lms_course_id,
-                            "completed_at": completion.completed_at.isoformat(),
-                        },
-                    )
+            completion = await completions.unrelayed(tx.session, row.lms_user_id, row.lms_course_id)
+            if completion is None or row.granted_at is None:
+                return Waiting([], [])
+            tx.publish(
+                Publication(
+                    f"completion:{completion.lms_event_id}",
+                    "course.completed",
+                    entitlement_stream(row.id),
+                    {
+                        "entitlement_id": row.id,
+                        "lms_event_id": completion.lms_event_id,
+                        "lms_user_id": row.lms_user_id,
+                        "course_id": row.lms_course_id,
+                        "completed_at": completion.completed_at.isoformat(),
+                    },
                 )
-                await entitlements.mark_relayed(tx.session, completion.id)
+            )
+            await completions.mark_relayed(tx.session, completion.id)
             return Waiting([], await entitlements.lines_of(tx.session, row.id))
 
     @activity.defn
@@ -253,3 +271,15 @@ def _action(row: EntitlementRow) -> str:
     if row.status in _TO_REVOKE:
         return "revoke"
     return "forget" if row.status is EntitlementStatus.PENDING else "none"
+
+
+def _owed(row: EntitlementRow) -> tuple[Action | Literal[""], int]:
+    """What is to be done once more because a call of before may still undo it, and from when on.
+
+    The same is said in SQL by `lms_calls.OWED_SQL`.
+    """
+    if row.status is EntitlementStatus.REVOKED and row.grant_may_land_until is not None and not row.moved:
+        return "revoke", math.ceil(row.grant_may_land_until.timestamp())
+    if row.status is EntitlementStatus.GRANTED and row.revoke_may_land_until is not None:
+        return "grant", math.ceil(row.revoke_may_land_until.timestamp())
+    return "", 0

@@ -34,14 +34,17 @@ class LmsGate:
         self._transactions = transactions
         self._per_second = calls_per_second
 
-    async def enter(self) -> None:
-        """Wait for the turn; InMaintenance or Busy, without a wait, when it is not near."""
+    async def enter(self, *, calls: int = 1) -> None:
+        """Wait for the turn of so many calls; InMaintenance or Busy, without a wait, when it is not near."""
         async with self._transactions.begin() as tx:
             closed = await lms_gate.maintenance(tx.session)
             wait = None
             if closed is None:
                 wait = await lms_gate.take_slot(
-                    tx.session, per_second=self._per_second, patience_seconds=_PATIENCE_SECONDS
+                    tx.session,
+                    calls=calls,
+                    per_second=self._per_second,
+                    patience_seconds=_PATIENCE_SECONDS,
                 )
         if closed is not None:
             left = (closed.until - datetime.now(UTC)).total_seconds()

@@ -12,7 +12,7 @@ from domain.ledger import LineLedger, recognize, release
 from domain.messages import LineInput
 from domain.orders import EntitlementStatus, PaymentState
 from models.database import Session
-from models.queries import entitlements, holds, orders, volumes
+from models.queries import completions, entitlements, holds, orders, volumes
 from models.queries.orders import LineRow, OrderRow
 
 RECOGNIZE = "recognize"
@@ -122,7 +122,9 @@ async def _line_state(session: Session, line: LineRow, order: OrderRow) -> LineS
         seconds=line.hold_seconds
     )
     at = release_at.timestamp()
-    if line.release == "on_completion" and await _completed(session, line, order):
+    if line.release == "on_completion" and await completions.counts(
+        session, order.lms_user_id, line.lms_course_id
+    ):
         at = 0
     if reason is not None:
         return replace(state(RELEASE, at, f"{reason}: the earnings stay on hold"), blocked=True)
@@ -137,18 +139,14 @@ def _how_it_ended(line: LineRow, books: LineLedger) -> str:
     return "nothing to release" if line.released_at is None else "released"
 
 
-async def _completed(session: Session, line: LineRow, order: OrderRow) -> bool:
-    found = await entitlements.completed_at(session, order.lms_user_id, line.lms_course_id)
-    return found is not None
-
-
 async def _recognition_due(session: Session, line: LineRow, order: OrderRow) -> tuple[float, str]:
-    """Completion (or grant), or else the deadline, so that nobody's revenue is deferred for ever."""
-    if await _completed(session, line, order):
-        return 0, "completed"
-    if line.recognition == "on_grant":
-        access = await entitlements.of_user_course(session, order.user_id, line.lms_course_id)
-        if access is not None and access.status is EntitlementStatus.GRANTED:
+    """Completion (or grant) while access is there, or else the deadline, so that nobody's revenue is
+    deferred for ever."""
+    access = await entitlements.of_user_course(session, order.user_id, line.lms_course_id)
+    if access is not None and access.status is EntitlementStatus.GRANTED:
+        if line.recognition == "on_grant":
             return 0, "granted"
+        if await completions.counts(session, order.lms_user_id, line.lms_course_id):
+            return 0, "completed"
     deadline = line.recognition_deadline or datetime.now(UTC)
     return deadline.timestamp(), f"Completion of the course, or the deadline {deadline:%Y-%m-%d %H:%M} UTC"

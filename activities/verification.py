@@ -8,7 +8,7 @@ from typing import Any
 from activities.line_check import lines_off
 from activities.seals import Anchor, ChainCheck
 from domain import ids
-from domain.errors import Unavailable, UnknownCourse, UnknownUser
+from domain.errors import LmsRejected, Unavailable, UnknownCourse, UnknownUser
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
 from integrations.payments import Dispute, StripePayments
@@ -131,7 +131,7 @@ class Verifier:
             progress(name)
             try:
                 findings.append(Finding(name, meaning, await check()))
-            except Unavailable as error:
+            except (Unavailable, LmsRejected) as error:
                 findings.append(Finding(name, meaning, [f"could not be asked: {error}"], checked=False))
         return Report(datetime.now(UTC).isoformat(timespec="seconds"), findings, chain.head)
 
@@ -230,7 +230,7 @@ class Verifier:
 
     async def _enrolled(self, user_id: str, course_id: str) -> bool:
         try:
-            return await self._lms.progress(user_id, course_id) is not None
+            return await self._lms.enrolled(user_id, course_id)
         except (UnknownCourse, UnknownUser):
             return False
 

@@ -86,6 +86,7 @@ def product_environment(
         # Tests, demo and bench are many people at one address.
         "RATE_LIMIT_FACTOR": "1000",
         "LMS_CALLS_PER_SECOND": "200",
+        "LMS_SETTLE_SECONDS": "10",
         "TEMPORAL_UI_ORIGINS": f"{urls.temporal_ui},{urls.temporal_ui.replace(LOOPBACK, 'localhost')}",
         "PAYOUT_WEBHOOK_SECRET": credentials.payout_webhook_secret,
         "JWT_SIGNING_KEYS": credentials.jwt_signing_keys,

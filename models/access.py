@@ -37,6 +37,11 @@ class Entitlement(SQLModel, table=True):
     attempts: int = whole(default=0)
     next_try_at: datetime | None = moment()
     waits_for: str | None
+    # Until when a call of unknown outcome may still take effect at the LMS (models/queries/lms_calls.py).
+    grant_may_land_until: datetime | None = moment()
+    revoke_may_land_until: datetime | None = moment()
+    # When access was first there: what is completed counts from then on.
+    granted_at: datetime | None = moment()
     # When an LMS that sends no events was last asked for the completion.
     polled_at: datetime | None = moment()
     created_at: datetime = created()

@@ -1,6 +1,8 @@
 """The access of one user to one course: the only workflow that grants or revokes it."""
 
 import asyncio
+import contextlib
+from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -35,28 +37,43 @@ class EntitlementWorkflow:
             if plan.completions:
                 await self._relay_completions()
             if plan.action != "none":
-                await self._act(plan)
-            elif not self._woken:
+                await self._act(plan, plan.action)
+            elif self._woken:
+                continue
+            elif not plan.again:
                 return plan.status
+            elif await self._is_time(plan):
+                await self._act(plan, plan.again)
 
     @workflow.signal(name=messages.SIGNAL_WAKE)
     def wake(self) -> None:
         """A justification, a completion or an operator's wish is new in the database."""
         self._woken = True
 
-    async def _act(self, plan: AccessPlan) -> None:
+    async def _is_time(self, plan: AccessPlan) -> bool:
+        """Wait until no call of before can land any more; False when there is news first."""
+        left = plan.again_at - workflow.now().timestamp()
+        if left > 0:
+            summary = (
+                f"{plan.again} once more: an earlier call, whose answer was lost, may take effect until then"
+            )
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self._woken, timeout=timedelta(seconds=left), timeout_summary=summary
+                )
+        return not self._woken
+
+    async def _act(self, plan: AccessPlan, action: str) -> None:
         """Grant or revoke. While the LMS is down, a new wish ends the retries: the plan is made anew."""
         method = (
-            EntitlementActivities.grant_access
-            if plan.action == "grant"
-            else EntitlementActivities.revoke_access
+            EntitlementActivities.grant_access if action == "grant" else EntitlementActivities.revoke_access
         )
         task = workflow.start_activity_method(
             method,
             plan,
-            summary=f"{plan.action} {plan.course_id} for LMS user {plan.lms_user_id}",
+            summary=f"{action} {plan.course_id} for LMS user {plan.lms_user_id}",
             # An attempt that is on its way must end before anything else is asked of the LMS: a late
-            # grant after a revoke would open the course again.
+            # grant after a revoke would open the course again. The activity waits for the LMS's answer.
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             **options.LMS,
         )
@@ -67,7 +84,9 @@ class EntitlementWorkflow:
                 break
         try:
             await task
-            outcome = AccessOutcome(plan.entitlement_id, _REACHED[plan.action])
+            if plan.again:
+                return  # as it was
+            outcome = AccessOutcome(plan.entitlement_id, _REACHED[action])
         except asyncio.CancelledError:
             return
         except ActivityError as error:
@@ -79,7 +98,7 @@ class EntitlementWorkflow:
                 EntitlementStatus.FAILED,
                 cause.type or "lms_rejected",
                 cause.message,
-                plan.action,
+                action,
             )
         await self._record(outcome)
 
@@ -88,7 +107,7 @@ class EntitlementWorkflow:
         fresh = await workflow.execute_local_activity_method(
             EntitlementActivities.plan_access, self._given, **options.DATABASE
         )
-        return fresh.action != plan.action
+        return fresh.action != plan.action or (bool(plan.again) and fresh.completions)
 
     async def _record(self, outcome: AccessOutcome) -> None:
         """Commit the new state, then tell the orders that wait for it and the splits of its lines."""
@@ -116,8 +135,9 @@ class EntitlementWorkflow:
             )
 
     def _show(self, plan: AccessPlan) -> None:
+        coming = f"{plan.again} once more" if plan.again else plan.action
         workflow.set_current_details(
-            f"LMS user {plan.lms_user_id}, course {plan.course_id}: **{plan.status}**, next: {plan.action}"
+            f"LMS user {plan.lms_user_id}, course {plan.course_id}: **{plan.status}**, next: {coming}"
         )
         if plan.lms_user_id:
             workflow.upsert_search_attributes([search_attributes.LMS_USER_ID.value_set(plan.lms_user_id)])

@@ -58,9 +58,10 @@ PROCESSOR_PAGE = RemoteOptions(
     retry_policy=PROCESSOR["retry_policy"],
 )
 
-# The LMS may be away for days: pauses grow to ten minutes.
+# The LMS may be away for days: pauses grow to ten minutes. An attempt has its turn and its call, which ends
+# before this (activities/lms_calls.py).
 LMS = RemoteOptions(
-    start_to_close_timeout=timedelta(seconds=15),
+    start_to_close_timeout=timedelta(seconds=60),
     heartbeat_timeout=_ALIVE,
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1),

@@ -14,6 +14,7 @@ Kind = Literal[
     "unavailable_html",  # 503 with a page of HTML; no effect
     "server_error",  # 500 with JSON; no effect
     "cut",  # the connection is reset; no effect
+    "cut_before_effect",  # reset the connection, and do it `seconds` later all the same
     "timeout_after_effect",  # do it, then stay silent for `seconds`
     "cut_after_effect",  # do it, then reset the connection
     "error_after_effect",  # do it, then answer 503 with HTML
@@ -22,7 +23,7 @@ Kind = Literal[
     "html_200",  # do it, then answer 200 with a page of HTML
     "wrong_answer",  # do it, then answer 200 with JSON of another shape
 ]
-OPERATIONS = ("check", "login", "register", "get_user", "grant", "revoke", "progress", "*")
+OPERATIONS = ("check", "login", "register", "get_user", "grant", "revoke", "enrolled", "progress", "*")
 _PAGE = "<!doctype html><title>Maintenance</title><h1>This site is under maintenance</h1>"
 
 
@@ -54,6 +55,11 @@ class Fault:
             and self.user_id in (None, user_id)
             and self.course_id in (None, course_id)
         )
+
+    @property
+    def late(self) -> bool:
+        """Whether the effect comes `seconds` after the caller was cut off."""
+        return self.kind == "cut_before_effect"
 
     async def before_effect(self) -> Response | None:
         """The answer that prevents the effect, or None to go on."""

@@ -9,6 +9,7 @@ Every call carries `Authorization: Bearer <token>` and speaks JSON.
     GET    /api/users/{id}                          a user
     PUT    /api/enrolments/{user_id}/{course_id}    {"user_id", "course_id", "active": true, "changed"}
     DELETE /api/enrolments/{user_id}/{course_id}    the same, "active": false; never enrolled is fine
+    GET    /api/enrolments/{user_id}/{course_id}    {"user_id", "course_id", "active"}
     GET    /api/progress/{user_id}/{course_id}      {"user_id", "course_id", "progress", "completed"}
 
 A user is `{"id", "username", "email", "first_name", "last_name", "full_name", "roles", "confirmed",
@@ -18,6 +19,7 @@ A user is `{"id", "username", "email", "first_name", "last_name", "full_name", "
 `unknown_course` (404).
 """
 
+import asyncio
 import hmac
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +30,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from devstack.lms_standin.lms import Lms
-from devstack.lms_standin.server import json_object
+from devstack.lms_standin.server import CutConnection, json_object
 from devstack.lms_standin.users import Refused
 
 Effect = Callable[[dict[str, str], dict[str, Any]], tuple[int, dict[str, Any]]]
@@ -47,6 +49,7 @@ class Service:
     def __init__(self, lms: Lms, token: str) -> None:
         self._lms = lms
         self._token = token
+        self._late: set[asyncio.Task[None]] = set()
 
     def routes(self) -> list[Route]:
         """The routes of the protocol."""
@@ -58,6 +61,7 @@ class Service:
             self._route("GET", "/api/users/{ids:path}", "get_user", user, self._get_user),
             self._route("PUT", "/api/enrolments/{ids:path}", "grant", pair, self._grant),
             self._route("DELETE", "/api/enrolments/{ids:path}", "revoke", pair, self._revoke),
+            self._route("GET", "/api/enrolments/{ids:path}", "enrolled", pair, self._enrolled),
             self._route("GET", "/api/progress/{ids:path}", "progress", pair, self._progress),
         ]
 
@@ -80,6 +84,11 @@ class Service:
             return _error(Refused(401, "invalid_token", "the service token is not valid"))
         body = await json_object(request)
         fault = self._lms.faults.take(operation, params.get("user_id"), params.get("course_id"))
+        if fault is not None and fault.late:
+            late = asyncio.create_task(self._do_later(fault.seconds, operation, params, body, effect))
+            self._late.add(late)  # the loop alone would not keep it
+            late.add_done_callback(self._late.discard)
+            return CutConnection()
         if fault is not None and (instead := await fault.before_effect()):
             self._log_failure(operation, params, f"fault:{fault.kind}")
             return instead
@@ -91,6 +100,15 @@ class Service:
         if fault is not None and (instead := await fault.after_effect()):
             return instead
         return JSONResponse(answer, status)
+
+    async def _do_later(
+        self, seconds: float, operation: str, params: dict[str, str], body: dict[str, Any], effect: Effect
+    ) -> None:
+        await asyncio.sleep(seconds)
+        try:
+            effect(params, body)
+        except Refused as refusal:
+            self._log_failure(operation, params, refusal.code)
 
     def _log_failure(self, operation: str, params: dict[str, str], outcome: str) -> None:
         if operation in ("grant", "revoke"):
@@ -123,6 +141,9 @@ class Service:
     def _revoke(self, params: dict[str, str], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         changed = self._lms.enrolments.revoke(params["user_id"], params["course_id"])
         return 200, {**params, "active": False, "changed": changed}
+
+    def _enrolled(self, params: dict[str, str], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return 200, {**params, "active": self._lms.enrolments.is_enrolled(**params)}
 
     def _progress(self, params: dict[str, str], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         user_id, course_id = params["user_id"], params["course_id"]

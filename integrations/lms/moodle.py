@@ -145,6 +145,8 @@ class _Refused(Exception):
 class MoodleLms:
     """The port, spoken to Moodle. Course ids are Moodle's numeric ids."""
 
+    calls_to_enrol = 1
+
     def __init__(
         self,
         base_url: str,
@@ -302,19 +304,30 @@ class MoodleLms:
                 raise wrong from refusal
             # Nobody, or nowhere, to be enrolled: the end that was asked for.
 
-    async def progress(self, user_id: str, course_id: str) -> float | None:
+    async def enrolled(self, user_id: str, course_id: str) -> bool:
         """See the port."""
         try:
-            courses = await self._ask_list(
+            return await self._course_of(user_id, course_id) is not None
+        except UnknownUser:
+            return False
+
+    async def progress(self, user_id: str, course_id: str) -> float | None:
+        """See the port."""
+        found = await self._course_of(user_id, course_id)
+        return None if found is None or found.progress is None else found.progress / 100
+
+    async def _course_of(self, user_id: str, course_id: str) -> _Enrolled | None:
+        """The course as one of those that the user is enrolled in."""
+        try:
+            courses: list[_Enrolled] = await self._ask_list(
                 _Enrolled, "core_enrol_get_users_courses", {"userid": _number(user_id, UnknownUser)}
             )
         except _Refused as refusal:
             raise _rejection(refusal) from refusal
-        found = next((course for course in courses if str(course.id) == course_id), None)
-        return None if found is None or found.progress is None else found.progress / 100
+        return next((course for course in courses if str(course.id) == course_id), None)
 
-    async def completed(self, user_id: str, course_id: str) -> bool:
-        """See the port `PollsCompletion`; a course without completion criteria is never completed."""
+    async def completed(self, user_id: str, course_id: str) -> bool | None:
+        """See the port `PollsCompletion`; of a course without completion criteria nothing can be said."""
         arguments = {
             "userid": _number(user_id, UnknownUser),
             "courseid": _number(course_id, UnknownCourse),
@@ -325,7 +338,7 @@ class MoodleLms:
             )
         except _Refused as refusal:
             if refusal.code in ("usernotenroled", "notenroled", "nocriteriaset"):
-                return False
+                return None
             raise _rejection(refusal) from refusal
         return found.completionstatus.completed
 

@@ -58,6 +58,8 @@ class _Enrolment(Answer):
 class OpenEdxLms:
     """The port, spoken to Open edX. Course ids are course keys (`course-v1:...`)."""
 
+    calls_to_enrol = 2  # whose name it is now, and the enrolment; a token comes once an hour
+
     def __init__(
         self,
         base_url: str,
@@ -195,6 +197,21 @@ class OpenEdxLms:
         enrolment = _shaped(_Enrolment, json_of(answer))
         if enrolment.is_active is not active:
             raise LmsUnavailable("the LMS answered, but did not do what was asked")
+
+    async def enrolled(self, user_id: str, course_id: str) -> bool:
+        """See the port. Of who never was enrolled the LMS answers nothing, with 200."""
+        user = await self.get_user(user_id)
+        if user is None:
+            return False
+        answer = await self._send("GET", f"{_ENROLLMENT}/{user.username},{quote(course_id, safe=':+')}")
+        if answer.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.NOT_FOUND):
+            return False  # no such course
+        if answer.status_code == httpx.codes.FORBIDDEN:
+            raise Misconfigured(_NOT_STAFF)
+        if not answer.is_success:
+            raise refused_or_open(answer, _message(answer))
+        found: _Enrolment | None = _shaped(_Enrolment | None, json_of(answer) if answer.content else None)
+        return found is not None and found.is_active
 
     async def progress(self, user_id: str, course_id: str) -> float | None:
         """See the port: Open edX tells other services nothing of it."""

@@ -41,6 +41,9 @@ class LmsCheck:
 class Lms(Protocol):
     """An LMS."""
 
+    calls_to_enrol: int
+    """How many requests a grant or a revoke is, for whoever keeps them to a pace."""
+
     async def authenticate(self, username: str, password: str) -> LmsUser:
         """The user who owns this password; BadCredentials or UserNotReady else."""
         ...
@@ -75,6 +78,10 @@ class Lms(Protocol):
         """Shut the user out of the course."""
         ...
 
+    async def enrolled(self, user_id: str, course_id: str) -> bool:
+        """Whether the user may enter the course now; False also for a user or course that is not there."""
+        ...
+
     async def progress(self, user_id: str, course_id: str) -> float | None:
         """How far the user is, from 0 to 1; None when not enrolled or not known."""
         ...
@@ -96,6 +103,7 @@ class Lms(Protocol):
 class PollsCompletion(Protocol):
     """An LMS that sends no event at completion, so that commerce has to ask."""
 
-    async def completed(self, user_id: str, course_id: str) -> bool:
-        """Whether the user has completed the course."""
+    async def completed(self, user_id: str, course_id: str) -> bool | None:
+        """Whether the user has completed the course; None when the LMS can't say, as of who is not enrolled:
+        a completion outlives the enrolment."""
         ...

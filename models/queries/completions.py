@@ -9,7 +9,7 @@ from sqlalchemy import text
 from domain.messages import StoredEvent
 from domain.tasks import TaskKind
 from models.database import Session
-from models.queries import entitlements, merges, orders, tasks
+from models.queries import merges, orders, tasks
 
 COMPLETED = "course.completed"
 TAKEN_BACK = "course.completion_revoked"
@@ -29,7 +29,7 @@ async def take_in(session: Session, event: dict[str, Any]) -> None:
         )
     if event["type"] != COMPLETED:
         return
-    await entitlements.store_completion(
+    await store(
         session,
         lms_event_id=str(event["id"]),
         lms_user_id=await merges.current_lms_user(session, data),
@@ -81,9 +81,10 @@ async def _ask_operators(session: Session, completion_id: str, lms_user_id: str,
             user_id=str(row.user_id),
             order_id=str(row.id),
             what=(
-                f"The LMS took back that user {lms_user_id} completed {lms_course_id}, after order "
-                f"{row.number} had counted it: revenue is recognized, the payout system was told. Nothing "
-                "was undone. If it was not earned, refund or adjust the order, and tell the payout system."
+                f"The LMS took back that user {lms_user_id} completed {lms_course_id}, after it had counted: "
+                f"the payout system was told, and revenue of order {row.number} may be recognized by it. "
+                "Nothing was undone. If it was not earned, refund or adjust the order, and tell the payout "
+                "system."
             ),
         )
         await orders.note(
@@ -119,68 +120,75 @@ async def concerned(session: Session, event: StoredEvent) -> list[tuple[str, str
 
 
 @dataclass(frozen=True, slots=True)
-class OpenEnrolment:
-    """Somebody who has access to a course and is not known to have completed it."""
+class CompletionRow:
+    """A course completion as the LMS told it."""
 
-    user_id: str
+    id: str
+    lms_event_id: str
     lms_user_id: str
     lms_course_id: str
+    completed_at: datetime
 
 
-async def take_to_poll(session: Session, limit: int) -> list[OpenEnrolment]:
-    """Open enrolments, those first that were not asked for longest; marked as asked now.
+async def store(
+    session: Session, *, lms_event_id: str, lms_user_id: str, lms_course_id: str, completed_at: datetime
+) -> None:
+    """Keep a completion, unique by the LMS's event id, also for somebody who has bought nothing yet."""
+    await session.execute(
+        text(
+            "INSERT INTO completion (lms_event_id, lms_user_id, lms_course_id, completed_at, taken_back_at) "
+            "SELECT :event_id, given.user_id, given.course_id, :completed_at, (SELECT max(revoked_at) "
+            "FROM completion_revocation r WHERE r.lms_user_id = given.user_id "
+            "AND r.lms_course_id = given.course_id AND r.revoked_at >= :completed_at) "
+            "FROM (SELECT CAST(:user_id AS varchar) AS user_id, "
+            "CAST(:course_id AS varchar) AS course_id) AS given "
+            "ON CONFLICT DO NOTHING"
+        ),
+        {
+            "event_id": lms_event_id,
+            "user_id": lms_user_id,
+            "course_id": lms_course_id,
+            "completed_at": completed_at,
+        },
+    )
 
-    A completion that was stored but not relayed counts as open: its wake-up may have been lost.
+
+async def unrelayed(session: Session, lms_user_id: str, lms_course_id: str) -> CompletionRow | None:
+    """The completion that the payout system is to be told of; locked.
+
+    Until the LMS takes it back, a course is completed once, however often and by whomever that is reported
+    (by an event and by polling): the first report that arrived counts, the others are only kept.
     """
     rows = await session.execute(
         text(
-            "UPDATE entitlement SET polled_at = now() FROM commerce_user u WHERE u.id = entitlement.user_id "
-            "AND entitlement.id IN (SELECT e.id FROM entitlement e JOIN commerce_user c ON c.id = e.user_id "
-            "WHERE e.status = 'granted' AND NOT EXISTS (SELECT FROM completion d "
-            "WHERE d.lms_user_id = c.lms_user_id AND d.lms_course_id = e.lms_course_id "
-            "AND d.relayed_at IS NOT NULL AND d.taken_back_at IS NULL) "
-            "ORDER BY e.polled_at NULLS FIRST, e.id LIMIT :limit FOR UPDATE OF e SKIP LOCKED) "
-            "RETURNING entitlement.user_id, u.lms_user_id, entitlement.lms_course_id"
-        ),
-        {"limit": limit},
-    )
-    return [OpenEnrolment(str(row.user_id), row.lms_user_id, row.lms_course_id) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class RecentCompletion:
-    """A completion that counted, young enough to be asked for once more."""
-
-    lms_user_id: str
-    lms_course_id: str
-    completion_id: str
-
-
-async def take_to_ask_again(session: Session, limit: int) -> list[RecentCompletion]:
-    """Completions that counted within the last month and were not asked for today; marked as asked now."""
-    rows = await session.execute(
-        text(
-            "UPDATE entitlement SET polled_at = now() FROM (SELECT e.id, u.lms_user_id, e.lms_course_id, "
-            "d.id AS completion_id FROM entitlement e JOIN commerce_user u ON u.id = e.user_id "
-            "JOIN completion d ON d.lms_user_id = u.lms_user_id AND d.lms_course_id = e.lms_course_id "
-            "WHERE e.status = 'granted' AND d.relayed_at IS NOT NULL AND d.taken_back_at IS NULL "
-            "AND d.received_at > now() - interval '30 days' AND e.polled_at < now() - interval '1 day' "
-            "ORDER BY e.polled_at, e.id LIMIT :limit FOR UPDATE OF e SKIP LOCKED) due "
-            "WHERE entitlement.id = due.id "
-            "RETURNING due.lms_user_id, due.lms_course_id, due.completion_id"
-        ),
-        {"limit": limit},
-    )
-    return [RecentCompletion(row.lms_user_id, row.lms_course_id, str(row.completion_id)) for row in rows]
-
-
-async def times_taken_back(session: Session, lms_user_id: str, lms_course_id: str) -> int:
-    """How often the LMS took back that the user completed the course."""
-    found = await session.execute(
-        text(
-            "SELECT count(*) FROM completion WHERE lms_user_id = :user_id AND lms_course_id = :course_id "
-            "AND taken_back_at IS NOT NULL"
+            "SELECT * FROM completion c WHERE lms_user_id = :user_id AND lms_course_id = :course_id "
+            "AND relayed_at IS NULL AND taken_back_at IS NULL AND NOT EXISTS (SELECT FROM completion told "
+            "WHERE told.lms_user_id = :user_id AND told.lms_course_id = :course_id "
+            "AND told.relayed_at IS NOT NULL AND told.taken_back_at IS NULL) ORDER BY id LIMIT 1 FOR UPDATE"
         ),
         {"user_id": lms_user_id, "course_id": lms_course_id},
     )
-    return int(found.scalar_one())
+    r = rows.one_or_none()
+    if r is None:
+        return None
+    return CompletionRow(str(r.id), r.lms_event_id, r.lms_user_id, r.lms_course_id, r.completed_at)
+
+
+async def mark_relayed(session: Session, completion_id: str) -> None:
+    """The relay stands in the outbox."""
+    await session.execute(
+        text("UPDATE completion SET relayed_at = now() WHERE id = :id"), {"id": completion_id}
+    )
+
+
+async def counts(session: Session, lms_user_id: str, lms_course_id: str) -> bool:
+    """Whether the course is completed, and the payout system was told. Revenue follows the relay, so that
+    whatever is taken back after either of them finds it relayed, and becomes a task."""
+    found = await session.execute(
+        text(
+            "SELECT EXISTS (SELECT FROM completion WHERE lms_user_id = :user_id "
+            "AND lms_course_id = :course_id AND relayed_at IS NOT NULL AND taken_back_at IS NULL)"
+        ),
+        {"user_id": lms_user_id, "course_id": lms_course_id},
+    )
+    return bool(found.scalar_one())

@@ -1,4 +1,4 @@
-"""Entitlements, their justifications, and completions."""
+"""Entitlements and their justifications."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +28,9 @@ class EntitlementRow:
     attempts: int
     next_try_at: datetime | None
     waits_for: str | None
+    grant_may_land_until: datetime | None
+    revoke_may_land_until: datetime | None
+    granted_at: datetime | None
     justified: bool
     moved: bool
     created_at: datetime
@@ -67,6 +70,9 @@ def _entitlement(row: Row[Any]) -> EntitlementRow:
         attempts=row.attempts,
         next_try_at=row.next_try_at,
         waits_for=row.waits_for,
+        grant_may_land_until=row.grant_may_land_until,
+        revoke_may_land_until=row.revoke_may_land_until,
+        granted_at=row.granted_at,
         justified=row.justified,
         moved=row.moved,
         created_at=row.created_at,
@@ -187,10 +193,11 @@ async def set_status(
         (
             await session.execute(
                 text(
-                    "UPDATE entitlement SET status = :status, failure_code = :code, "
+                    "UPDATE entitlement SET status = CAST(:status AS varchar), failure_code = :code, "
                     "failure_detail = :detail, failed_action = :action, changed_at = now(), "
-                    "attempts = 0, next_try_at = NULL, waits_for = NULL, "
-                    "version = version + 1 "
+                    "attempts = 0, next_try_at = NULL, waits_for = NULL, version = version + 1, "
+                    "granted_at = coalesce(granted_at, "
+                    "CASE WHEN CAST(:status AS varchar) = 'granted' THEN now() END) "
                     "WHERE id = :id RETURNING version"
                 ),
                 {
@@ -272,74 +279,3 @@ async def owns(session: Session, user_id: str, course_ids: list[str]) -> list[st
         {"user_id": user_id, "courses": course_ids},
     )
     return [row.lms_course_id for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionRow:
-    """A course completion as the LMS told it."""
-
-    id: str
-    lms_event_id: str
-    lms_user_id: str
-    lms_course_id: str
-    completed_at: datetime
-
-
-async def store_completion(
-    session: Session, *, lms_event_id: str, lms_user_id: str, lms_course_id: str, completed_at: datetime
-) -> None:
-    """Keep a completion, unique by the LMS's event id, also for somebody who has bought nothing yet."""
-    await session.execute(
-        text(
-            "INSERT INTO completion (lms_event_id, lms_user_id, lms_course_id, completed_at, taken_back_at) "
-            "SELECT :event_id, given.user_id, given.course_id, :completed_at, (SELECT max(revoked_at) "
-            "FROM completion_revocation r WHERE r.lms_user_id = given.user_id "
-            "AND r.lms_course_id = given.course_id AND r.revoked_at >= :completed_at) "
-            "FROM (SELECT CAST(:user_id AS varchar) AS user_id, "
-            "CAST(:course_id AS varchar) AS course_id) AS given "
-            "ON CONFLICT DO NOTHING"
-        ),
-        {
-            "event_id": lms_event_id,
-            "user_id": lms_user_id,
-            "course_id": lms_course_id,
-            "completed_at": completed_at,
-        },
-    )
-
-
-async def unrelayed_completions(
-    session: Session, lms_user_id: str, lms_course_id: str
-) -> list[CompletionRow]:
-    """Completions that the payout system has not been told of; locked."""
-    rows = await session.execute(
-        text(
-            "SELECT * FROM completion WHERE lms_user_id = :user_id AND lms_course_id = :course_id "
-            "AND relayed_at IS NULL AND taken_back_at IS NULL ORDER BY id FOR UPDATE"
-        ),
-        {"user_id": lms_user_id, "course_id": lms_course_id},
-    )
-    return [
-        CompletionRow(str(r.id), r.lms_event_id, r.lms_user_id, r.lms_course_id, r.completed_at) for r in rows
-    ]
-
-
-async def mark_relayed(session: Session, completion_id: str) -> None:
-    """The relay stands in the outbox."""
-    await session.execute(
-        text("UPDATE completion SET relayed_at = now() WHERE id = :id"), {"id": completion_id}
-    )
-
-
-async def completed_at(session: Session, lms_user_id: str, lms_course_id: str) -> datetime | None:
-    """When the user first completed the course; None when not (yet), or not any more."""
-    found: datetime | None = (
-        await session.execute(
-            text(
-                "SELECT min(completed_at) FROM completion "
-                "WHERE lms_user_id = :user_id AND lms_course_id = :course_id AND taken_back_at IS NULL"
-            ),
-            {"user_id": lms_user_id, "course_id": lms_course_id},
-        )
-    ).scalar_one()
-    return found

@@ -8,7 +8,7 @@ from sqlalchemy import Row, text
 
 from domain.erasure import ErasureSource
 from models.database import Session
-from models.queries import refunds
+from models.queries import lms_calls, refunds
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,8 @@ _STANDS_AGAINST = (
     "WHERE o.user_id = :user AND o.payment_state = 'paid' AND o.fulfilment_state = 'fulfilling' UNION ALL "
     "SELECT 'access to ' || e.lms_course_id || ' is changing (' || e.status || ')' FROM entitlement e "
     "WHERE e.user_id = :user AND e.status IN ('pending', 'granting', 'revoking') UNION ALL "
+    "SELECT 'access to ' || e.lms_course_id || ' is to be told to the LMS once more (' || e.status || ')' "
+    f"FROM entitlement e WHERE e.user_id = :user AND {lms_calls.OWED_SQL} UNION ALL "
     "SELECT CASE r.status WHEN 'pending' THEN 'a refund of order ' || o.number || ' is under way' "
     "ELSE 'a refund of order ' || o.number || ' failed and is owed' END "
     "FROM refund r JOIN orders o ON o.id = r.order_id "

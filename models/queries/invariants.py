@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import text
 
 from models.database import Session
-from models.queries import double_purchases, run_changes
+from models.queries import double_purchases, lms_calls, run_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,11 +486,12 @@ async def known_orders(session: Session) -> set[str]:
 
 
 async def settled_access(session: Session) -> list[tuple[str, str, bool]]:
-    """(LMS user, course, granted?) of every entitlement that is at rest."""
+    """(LMS user, course, granted?) of every entitlement that is at rest, with nothing owed to the LMS."""
     rows = await session.execute(
         text(
             "SELECT u.lms_user_id, e.lms_course_id, e.status = 'granted' AS granted FROM entitlement e "
-            "JOIN commerce_user u ON u.id = e.user_id WHERE e.status IN ('granted', 'revoked') ORDER BY e.id"
+            "JOIN commerce_user u ON u.id = e.user_id "
+            f"WHERE e.status IN ('granted', 'revoked') AND NOT {lms_calls.OWED_SQL} ORDER BY e.id"
         )
     )
     return [(row.lms_user_id, row.lms_course_id, row.granted) for row in rows]

@@ -46,8 +46,10 @@ async def end_maintenance(session: Session) -> None:
     await session.execute(text("DELETE FROM lms_maintenance"))
 
 
-async def take_slot(session: Session, *, per_second: float, patience_seconds: float) -> float | None:
-    """Reserve the next moment for a call, `1 / per_second` after the one before, whoever made that.
+async def take_slot(
+    session: Session, *, calls: int, per_second: float, patience_seconds: float
+) -> float | None:
+    """Reserve the next moment for so many calls, and `calls / per_second` after it for nobody else.
 
     Returns how many seconds to wait for it; None, and nothing is reserved, when that is more than patience.
     """
@@ -61,7 +63,7 @@ async def take_slot(session: Session, *, per_second: float, patience_seconds: fl
             ),
             {
                 "key": _PACE,
-                "step": timedelta(seconds=1 / per_second),
+                "step": timedelta(seconds=calls / per_second),
                 "patience": timedelta(seconds=patience_seconds),
             },
         )

@@ -187,9 +187,11 @@ async def stands_against(session: Session, row: MergeRow) -> list[str]:
 
 
 _ACCESS = (
-    "INSERT INTO entitlement (user_id, lms_course_id, status) "
-    "SELECT :survivor, e.lms_course_id, 'pending' FROM entitlement e WHERE e.user_id = :absorbed "
-    "AND EXISTS (SELECT FROM justification j WHERE j.entitlement_id = e.id) ON CONFLICT DO NOTHING"
+    "INSERT INTO entitlement AS s (user_id, lms_course_id, status, granted_at) "
+    "SELECT :survivor, e.lms_course_id, 'pending', e.granted_at FROM entitlement e "
+    "WHERE e.user_id = :absorbed AND EXISTS (SELECT FROM justification j WHERE j.entitlement_id = e.id) "
+    "ON CONFLICT (user_id, lms_course_id) DO UPDATE "
+    "SET granted_at = least(s.granted_at, excluded.granted_at)"
 )
 # What the LMS refused the other account is asked anew.
 _ASK_ANEW = (

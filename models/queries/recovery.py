@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from models.database import Session
-from models.queries import refunds
+from models.queries import lms_calls, refunds
 
 # Younger rows may simply not have been reached yet.
 _SETTLING_SECONDS = 30
@@ -43,9 +43,9 @@ _REFUNDS = (
     f"AND r.created_at < now() - {_SETTLING} ORDER BY r.id"
 )
 _ACCESS = (
-    "SELECT user_id::text, lms_course_id FROM entitlement "
-    "WHERE status IN ('pending', 'granting', 'revoking') "
-    f"AND changed_at < now() - {_SETTLING} ORDER BY id"
+    "SELECT e.user_id::text, e.lms_course_id FROM entitlement e "
+    f"WHERE (e.status IN ('pending', 'granting', 'revoking') OR {lms_calls.OWED_SQL}) "
+    f"AND e.changed_at < now() - {_SETTLING} ORDER BY e.id"
 )
 _LINES = (
     "SELECT l.id::text, NULL FROM order_line l JOIN orders o ON o.id = l.order_id "

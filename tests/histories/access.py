@@ -22,11 +22,32 @@ class AccessPaths:
         self._keep = keep
 
     async def record(self) -> None:
-        """Refused and asked again, waited for maintenance, ended on its way by a refund, merged away."""
+        """Refused and asked again, waited for maintenance, ended on its way by a refund, merged away; done
+        once more because a call of before may land late."""
         await self._refused()
         await self._maintained()
         await self._ended_on_its_way()
         await self._merged_away()
+        await self.made_sure()
+
+    async def made_sure(self) -> None:
+        """Revoked once more after a grant of unknown outcome, and granted once more after such a revoke."""
+        learner, operator = await self._shop.learner(), await self._shop.operator()
+        user_id = learner.user["lms_user_id"]
+        for action, name in (("grant", "entitlement-revoked-again"), ("revoke", "entitlement-granted-again")):
+            await self._shop.lms.fault(action, "cut_before_effect", seconds=4, user_id=user_id)
+            order = await self._paid(learner)
+            await learner.wait_for_status(order["id"], "fulfilled")
+            await operator.refund(order["id"])
+            await self._revoked(learner)
+            if action == "revoke":  # bought again before that is made sure of
+                order = await self._paid(learner)
+                await learner.wait_for_status(order["id"], "fulfilled")
+            await self._keep_of(name, learner)
+
+    async def _revoked(self, learner: Shopper) -> None:
+        rows = "SELECT 1 FROM entitlement WHERE user_id = %s AND status = 'revoked'"
+        await wait_for(lambda: self._shop.query(rows, learner.user["id"]), bool, what="the revocation")
 
     async def _paid(self, learner: Shopper) -> dict[str, Any]:
         answer = await self._shop.place(learner)

@@ -33,6 +33,8 @@ PATHS = {
     "entitlement-maintained",
     "entitlement-ended-on-its-way",
     "entitlement-merged-away",
+    "entitlement-revoked-again",
+    "entitlement-granted-again",
     "split-released",
     "split-refunded",
     "split-on-payment",

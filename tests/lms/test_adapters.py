@@ -171,13 +171,27 @@ async def test_a_function_outside_the_service_is_an_operators_task(
 
 async def test_moodle_is_polled_for_progress_and_completion(moodle: MoodleCampus) -> None:
     assert isinstance(moodle.lms, PollsCompletion)
-    assert await moodle.lms.completed("101", "42") is False
+    assert await moodle.lms.progress("101", "42") is None
+    assert await moodle.lms.completed("101", "42") is None, "who is not enrolled may have completed it"
     await moodle.lms.grant("101", "42")
     moodle.wire.progress = {(101, "42"): 37.5}
     assert await moodle.lms.progress("101", "42") == 0.375
     assert await moodle.lms.completed("101", "42") is False
     moodle.wire.completed = {(101, "42")}
     assert await moodle.lms.completed("101", "42") is True
+    await moodle.lms.revoke("101", "42")
+    assert await moodle.lms.completed("101", "42") is None
+    moodle.wire.fail(lambda: moodle_error("nocriteriaset"))
+    assert await moodle.lms.completed("101", "42") is None
+
+
+async def test_a_grant_is_as_many_calls_as_the_gate_counts(moodle: MoodleCampus, edx: OpenEdxCampus) -> None:
+    for campus in (moodle, edx):
+        await campus.lms.get_user(campus.learner)  # the token is there by now
+        for ask in (campus.lms.grant, campus.lms.revoke):
+            campus.wire.calls.clear()
+            await ask(campus.learner, campus.course)
+            assert len(campus.wire.calls) == campus.lms.calls_to_enrol
 
 
 async def test_check_names_the_functions_that_moodles_service_lacks(moodle: MoodleCampus) -> None:

@@ -213,6 +213,17 @@ async def test_an_lms_that_is_off_is_asked_again_later(campus: Campus, http: htt
     assert (found.ok, found.setting, found.away) == (False, "LMS_BASE_URL", True)
 
 
+async def test_who_may_enter_is_told(campus: Campus) -> None:
+    """Whatever is known of progress: Open edX tells none, Moodle none without completion tracking."""
+    assert await campus.lms.enrolled(campus.learner, campus.course) is False
+    await campus.lms.grant(campus.learner, campus.course)
+    assert await campus.lms.enrolled(campus.learner, campus.course) is True
+    await campus.lms.revoke(campus.learner, campus.course)
+    assert await campus.lms.enrolled(campus.learner, campus.course) is False
+    assert await campus.lms.enrolled("9999", campus.course) is False
+    assert await campus.lms.enrolled(campus.learner, "77") is False
+
+
 async def test_a_good_configuration_is_said_to_be_good(campus: Campus) -> None:
     await campus.lms.reach()
     found = await campus.lms.check()

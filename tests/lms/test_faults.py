@@ -57,8 +57,19 @@ async def test_a_lost_answer_is_open_and_the_retry_changes_nothing_more(
     assert [entry.changed for entry in await control.log()] == [True, False, True, False]
 
 
+async def test_a_call_that_is_cut_off_may_take_effect_later(lms: StandinLms, control: LmsControl) -> None:
+    await control.fault("grant", "cut_before_effect", seconds=0.5)
+    with pytest.raises(LmsUnavailable):
+        await lms.grant(LEARNER, COURSE)
+    assert not await lms.enrolled(LEARNER, COURSE)
+    await lms.revoke(LEARNER, COURSE)
+    await asyncio.sleep(0.8)
+    assert await lms.enrolled(LEARNER, COURSE), "the grant of before"
+    assert [entry.operation for entry in await control.log()] == ["revoke", "grant"]
+
+
 @pytest.mark.parametrize("kind", _BEFORE + _AFTER)
-@pytest.mark.parametrize("operation", ["login", "get_user", "progress"])
+@pytest.mark.parametrize("operation", ["login", "get_user", "progress", "enrolled"])
 async def test_every_read_survives_every_fault(
     lms: StandinLms, control: LmsControl, operation: str, kind: Kind
 ) -> None:
@@ -66,6 +77,7 @@ async def test_every_read_survives_every_fault(
         "login": lambda: lms.authenticate("learner", PASSWORD),
         "get_user": lambda: lms.get_user(LEARNER),
         "progress": lambda: lms.progress(LEARNER, COURSE),
+        "enrolled": lambda: lms.enrolled(LEARNER, COURSE),
     }
     await control.fault(operation, kind, seconds=0.5)
     with pytest.raises(LmsUnavailable):

@@ -217,6 +217,16 @@ async def test_a_slash_in_an_id_moves_nothing_into_another_id(lms: StandinLms, c
     assert await control.enrolments() == []
 
 
+async def test_who_may_enter_is_told(lms: StandinLms) -> None:
+    assert await lms.enrolled(LEARNER, COURSE) is False
+    await lms.grant(LEARNER, COURSE)
+    assert await lms.enrolled(LEARNER, COURSE) is True
+    await lms.revoke(LEARNER, COURSE)
+    assert await lms.enrolled(LEARNER, COURSE) is False
+    assert await lms.enrolled("9999", COURSE) is False
+    assert await lms.enrolled(LEARNER, "no-such-course") is False
+
+
 async def test_progress_goes_from_0_to_1_and_is_none_outside(lms: StandinLms, control: LmsControl) -> None:
     assert await lms.progress(LEARNER, COURSE) is None
     await lms.grant(LEARNER, COURSE)

@@ -324,6 +324,7 @@ class OpenEdx(Wire):
                 Route("/api/user/v1/accounts", self._accounts),
                 Route("/api/enrollment/v1/enrollment", self._enrollment, methods=["POST"]),
                 Route("/heartbeat", self._heartbeat),
+                Route("/api/enrollment/v1/enrollment/{username},{course:path}", self._enrolment_of),
             ]
         )
 
@@ -415,6 +416,20 @@ class OpenEdx(Wire):
     async def _enrollment(self, request: Request) -> Response:
         body = await request.json()
         return self.answer("enrollment", lambda: self._refused(request) or self._enrolled(body))
+
+    async def _enrolment_of(self, request: Request) -> Response:
+        return self.answer(
+            "enrolment of", lambda: self._refused(request) or self._read(**request.path_params)
+        )
+
+    def _read(self, username: str, course: str) -> Response:
+        if not self.staff:
+            return Response(status_code=404)
+        person = next((p for p in self.people.values() if p.username == username), None)
+        active = None if person is None else self.enrolled.get((person.id, course))
+        if active is None:  # never enrolled: a success without content, as the framework there renders None
+            return Response(media_type="application/json")
+        return JSONResponse({"user": username, "mode": "audit", "is_active": active})
 
     def _enrolled(self, body: dict[str, Any]) -> Response:
         course = body["course_details"]["course_id"]

@@ -27,8 +27,8 @@ class LateGrants(EntitlementWorkflow):
     def wake(self) -> None:
         super().wake()
 
-    async def _act(self, plan: AccessPlan) -> None:
-        grants = plan.action == "grant"
+    async def _act(self, plan: AccessPlan, action: str) -> None:
+        grants = action == "grant"
         task = workflow.start_activity_method(
             EntitlementActivities.grant_access if grants else EntitlementActivities.revoke_access,
             plan,
@@ -37,5 +37,7 @@ class LateGrants(EntitlementWorkflow):
         await workflow.wait_condition(lambda: task.done() or (grants and self._woken))
         if task.done():
             await task
+            if plan.again:
+                return
             reached = EntitlementStatus.GRANTED if grants else EntitlementStatus.REVOKED
             await self._record(AccessOutcome(plan.entitlement_id, reached))

@@ -78,6 +78,7 @@ def make_settings(database_url: str, standins: Standins, queue: str, **changes: 
         "jwt_signing_keys": "unused",
         "secrets_key": SECRETS_KEY,
         "lms_calls_per_second": 500,  # what a test is not about must not wait
+        "lms_settle_seconds": 2,
     }
     return Settings.model_validate(values | changes)
 

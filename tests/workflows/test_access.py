@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from domain import ids
-from models.queries import entitlements
+from models.queries import entitlements, invariants, lms_calls, recovery
 from tests.workflows.bench import Bench, Buyer, Placed, until
 
 COURSE = "python-101"
@@ -149,3 +149,140 @@ async def test_a_course_bought_again_counts_as_fulfilled_only_with_its_new_grant
     async with bench.resources.database.transaction() as session:
         (access,) = await entitlements.of_order(session, first.id)
         assert (access.status, access.decided) == ("revoked", True)
+
+
+async def operations(bench: Bench, buyer: Buyer) -> list[str]:
+    """Every call of grant and revoke that the LMS saw, oldest first."""
+    return [entry.operation for entry in await bench.lms.log(buyer.lms_user_id, COURSE)]
+
+
+async def killed_in_a_call(bench: Bench, buyer: Buyer, action: lms_calls.Action) -> None:
+    """What a worker leaves that was killed while the LMS was doing this."""
+    access = await bench.access(buyer, COURSE)
+    async with bench.resources.database.transaction() as session:
+        await lms_calls.begin(session, access.id, action, lands_within_seconds=300)
+
+
+async def test_a_revoke_after_a_grant_of_unknown_outcome_is_repeated_when_that_can_no_longer_land(
+    bench: Bench,
+) -> None:
+    order = await bench.bought(COURSE)
+    await killed_in_a_call(bench, order.buyer, "grant")
+    await refunded(bench, order)
+    handle = bench.workflow(access_workflow(order.buyer))
+    await until(
+        lambda: bench.access(order.buyer, COURSE), lambda row: row.status == "revoked", "the revocation"
+    )
+    await bench.resources.lms.grant(order.buyer.lms_user_id, COURSE)  # as if it landed only now
+    await bench.skipper.fast_forward(handle, timedelta(minutes=4))
+    assert await operations(bench, order.buyer) == ["grant", "revoke", "grant"]
+    # Temporal loses it: the recovery finds it by its row.
+    await handle.terminate()
+    await bench.query(
+        "UPDATE entitlement SET changed_at = now() - interval '1 minute' WHERE user_id = %s",
+        order.buyer.user_id,
+    )
+    async with bench.resources.database.transaction() as session:
+        unfinished = await recovery.unfinished(session)
+    assert (order.buyer.user_id, COURSE) in unfinished.entitlements
+    assert (order.buyer.lms_user_id, COURSE, False) not in await settled(bench), "not at rest"
+    await bench.resources.dispatcher.wake_entitlement(order.buyer.user_id, COURSE)
+    handle = bench.workflow(access_workflow(order.buyer))
+    await bench.skipper.fast_forward(handle, timedelta(seconds=301))
+    assert await asyncio.wait_for(handle.result(), 30) == "revoked"
+    assert await operations(bench, order.buyer) == ["grant", "revoke", "grant", "revoke"]
+    assert not await enrolled(bench, order.buyer)
+    assert (await bench.access(order.buyer, COURSE)).grant_may_land_until is None
+    published = await bench.query(
+        "SELECT type FROM outbound_event WHERE data->>'lms_user_id' = %s AND type LIKE 'entitlement.%%'",
+        order.buyer.lms_user_id,
+    )
+    assert len(published) == 2, "what is only made sure of is told to nobody"
+
+
+async def settled(bench: Bench) -> list[tuple[str, str, bool]]:
+    async with bench.resources.database.transaction() as session:
+        return await invariants.settled_access(session)
+
+
+async def test_a_grant_after_a_revoke_of_unknown_outcome_is_repeated(bench: Bench) -> None:
+    first = await bench.bought(COURSE)
+    await refunded(bench, first)
+    await until(
+        lambda: bench.access(first.buyer, COURSE), lambda row: row.status == "revoked", "the revocation"
+    )
+    await killed_in_a_call(bench, first.buyer, "revoke")
+    second = await bench.buy(COURSE, buyer=first.buyer)
+    assert await asyncio.wait_for(bench.order_workflow(second.id).result(), 60) == "fulfilled"
+    handle = bench.workflow(access_workflow(first.buyer))
+    await bench.skipper.fast_forward(handle, timedelta(seconds=301))
+    assert await asyncio.wait_for(handle.result(), 30) == "granted"
+    assert await operations(bench, first.buyer) == ["grant", "revoke", "grant", "grant"]
+    assert await enrolled(bench, first.buyer)
+    assert (await bench.access(first.buyer, COURSE)).revoke_may_land_until is None
+
+
+async def test_news_ends_the_wait_for_what_may_land_late(bench: Bench) -> None:
+    """Bought again meanwhile: the grant is what is wanted now, and nothing is revoked any more."""
+    first = await bench.bought(COURSE)
+    await killed_in_a_call(bench, first.buyer, "grant")
+    await refunded(bench, first)
+    await until(
+        lambda: bench.access(first.buyer, COURSE), lambda row: row.status == "revoked", "the revocation"
+    )
+    second = await bench.buy(COURSE, buyer=first.buyer)
+    assert await asyncio.wait_for(bench.order_workflow(second.id).result(), 60) == "fulfilled"
+    result = bench.workflow(access_workflow(first.buyer)).result()
+    assert await asyncio.wait_for(result, 30) == "granted"
+    assert await operations(bench, first.buyer) == ["grant", "revoke", "grant"]
+
+
+async def test_a_call_that_never_reached_the_lms_is_not_waited_for(bench: Bench) -> None:
+    """Refused connections and rate limits have no effect; what the LMS refuses for good has none, either."""
+    buyer = await bench.buyer()
+    await bench.lms.fault("grant", "rate_limited", count=2, user_id=buyer.lms_user_id)
+    await bench.lms.fault("grant", "reject", count=1, user_id=buyer.lms_user_id)
+    order = await bench.buy(COURSE, buyer=buyer)
+    handle = bench.workflow(access_workflow(buyer))
+    await until(lambda: bench.pending_attempt(access_workflow(buyer)), lambda attempt: attempt > 1, "a retry")
+    await bench.skipper.fast_forward(handle, timedelta(minutes=1))
+    await bench.wait_for_status(order.id, "fulfillment_failed")
+    access = await bench.access(buyer, COURSE)
+    assert (access.status, access.grant_may_land_until) == ("failed", None)
+
+
+async def test_what_was_refused_and_is_paid_back_is_revoked_when_an_earlier_try_may_land(
+    bench: Bench,
+) -> None:
+    """Tried again by an operator, refunded before that began: nothing else would be asked of the LMS."""
+    buyer = await bench.buyer()
+    await bench.lms.suspend(buyer.lms_user_id)
+    order = await bench.buy(COURSE, buyer=buyer)
+    await bench.wait_for_status(order.id, "fulfillment_failed")
+    await killed_in_a_call(bench, buyer, "grant")
+    async with bench.resources.database.transaction() as session:
+        access = await entitlements.of_user_course(session, buyer.user_id, COURSE)
+        assert access is not None
+        await entitlements.ask_retry(session, access.id)
+        await entitlements.unjustify(session, await entitlements.active_lines(session, order.id))
+    await bench.resources.dispatcher.wake_entitlement(buyer.user_id, COURSE)
+    await until(lambda: bench.access(buyer, COURSE), lambda row: row.status == "revoked", "the end")
+    handle = bench.workflow(access_workflow(buyer))
+    await bench.skipper.fast_forward(handle, timedelta(seconds=301))
+    assert await asyncio.wait_for(handle.result(), 30) == "revoked"
+    assert await operations(bench, buyer) == ["grant", "revoke"]
+
+
+async def test_the_success_of_a_worker_that_was_taken_for_dead_takes_no_mark_away(bench: Bench) -> None:
+    """It was cut off from Temporal only; the LMS may have let the learner in after the revoke of another."""
+    buyer = (await bench.bought(COURSE)).buyer
+    access = await bench.access(buyer, COURSE)
+    async with bench.resources.database.transaction() as session:
+        grant = await lms_calls.begin(session, access.id, "grant", lands_within_seconds=300)
+    async with bench.resources.database.transaction() as session:
+        revoke = await lms_calls.begin(session, access.id, "revoke", lands_within_seconds=300)
+    for call in (revoke, grant):
+        async with bench.resources.database.transaction() as session:
+            await lms_calls.succeeded(session, call, again_at=None)
+    access = await bench.access(buyer, COURSE)
+    assert (access.grant_may_land_until is not None, access.revoke_may_land_until) == (True, None)

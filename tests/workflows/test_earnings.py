@@ -9,7 +9,7 @@ from activities.earnings import ledger_of, post_outcome
 from domain import ids
 from domain.ledger import Outcome, open_dispute, win_dispute
 from domain.messages import LineInput
-from models.queries import entitlements, orders
+from models.queries import completions, orders
 from tests.workflows.bench import Bench, Placed, until
 
 COURSE = "python-101"
@@ -36,7 +36,7 @@ async def complete(bench: Bench, order: Placed) -> None:
     """The LMS says that the learner has completed the course."""
     done = await bench.lms.complete(order.buyer.lms_user_id, COURSE)
     async with bench.resources.database.transaction() as session:
-        await entitlements.store_completion(
+        await completions.store(
             session,
             lms_event_id=done.event_id,
             lms_user_id=order.buyer.lms_user_id,

@@ -165,7 +165,7 @@ def test_every_secret_must_be_given() -> None:
     asked = set(re.findall(r"^([A-Z_]+)=$", ENV_EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE))
     assert required == asked
     # What the LMS needs depends on its kind: the processes refuse to start without it.
-    by_kind = {"LMS_TOKEN", "LMS_CLIENT_SECRET"}
+    by_kind = {"LMS_TOKEN", "LMS_CLIENT_SECRET", "LMS_LOGIN_CLIENT_SECRET"}
     assert {name for name in optional if re.search("KEY|SECRET|PASSWORD|(?<!ACCESS_)TOKEN", name)} == by_kind
     assert not re.search(r"\$\{[A-Z_]+\}", text), "a reference without :? or :- is empty when it is not set"
 

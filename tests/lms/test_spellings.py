@@ -9,12 +9,9 @@ import pytest
 from starlette.responses import Response
 
 from domain.errors import BadCredentials
-from integrations.lms import make_lms
-from integrations.lms.port import Lms
-from tests.lms.test_adapters import moodle_access
+from integrations.lms import Lms
+from tests.lms.campus import PASSWORD, MoodleCampus
 from tests.lms.wire import Moodle, serving
-
-PASSWORD = "commerce-demo"
 
 
 def folded(text: str) -> str:
@@ -41,7 +38,7 @@ async def lms() -> AsyncIterator[Lms]:
     wire = Generous()
     wire.person(username="ada@x.org", email="ada@x.org", password=PASSWORD)
     async with serving(wire), httpx.AsyncClient(trust_env=False) as http:
-        yield make_lms(moodle_access(wire.base_url), http)
+        yield MoodleCampus(wire, http).lms
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from devstack.shopper import Shopper, wait_for
+from domain.ids import email_caller
 from models.database import Database, Session
 from models.queries import wiping
 from tests.e2e.conftest import Shop
@@ -29,7 +30,7 @@ class Person:
         self.name = f"Ada O'Lovelace-{mark}"
         self.street = f"{mark} Analytical Row"
         self.words = f"my cousin {mark} has the course already"
-        self.traces = [mark]
+        self.traces = [mark, email_caller(self.email)]
 
     @property
     def address(self) -> dict[str, str]:

@@ -37,7 +37,7 @@ class Person:
         # One word, and no name.
         self.words = f"w{mark}"
         self.refused_words = f"v{mark}"
-        self.traces = [mark]
+        self.traces = [mark, email_caller(self.email)]
 
     @property
     def address(self) -> dict[str, str]:

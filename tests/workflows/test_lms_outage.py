@@ -99,6 +99,14 @@ async def test_two_workers_keep_one_pace(bench: Bench, database_url: str) -> Non
         await database.aclose()
 
 
+async def test_a_grant_that_is_several_calls_takes_as_many_turns(bench: Bench) -> None:
+    gate, turns, calls = LmsGate(bench.resources.transactions, calls_per_second=40), 5, 4
+    began = time.monotonic()
+    for _ in range(turns):
+        await gate.enter(calls=calls)
+    assert time.monotonic() - began >= (turns - 1) * calls / 40
+
+
 async def test_maintenance_lets_grants_wait_and_goes_on_selling(bench: Bench) -> None:
     operator = await bench.buyer()
     async with bench.resources.database.transaction() as session:

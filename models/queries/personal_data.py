@@ -67,6 +67,7 @@ HOLDS_NOBODY: dict[str, dict[str, str]] = {
         "tax_report": "provider_id lines",
     },
     "names of states, kinds, currencies and places from a list": {
+        "account_change": "changed",
         "audit_entry": "actor_kind action code",
         "balance_match": "part",
         "balance_snapshot": "account currency",

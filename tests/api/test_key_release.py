@@ -69,7 +69,7 @@ async def test_a_limit_that_a_route_finds_releases_the_key(
         raise RateLimited("too many declined payments", 60)
 
     with monkeypatch.context() as patched:
-        patched.setattr("api.routes.checkout.refuse_after_declines", limited)
+        patched.setattr("api.routes.checkout.refuse_who_does_not_pay", limited)
         refusal = await learner.refused("POST", "/v1/checkout", {"billing_address": address}, key=key)
         assert refusal == (429, "rate_limited")
     other = {"billing_address": address | {"postal_code": "10002"}}

@@ -146,7 +146,7 @@ COMPUTED = {"store_credit_balances": "posting orders", "earnings": "posting orde
 
 # Tables that name a person or an order, and are in no section: why.
 NOT_EXPORTED: dict[str, str] = {
-    "account_change": "that the LMS told of changes, and how many were followed; what they were is in `person`",
+    "account_change": "that the LMS told of changes; what they came to is in `person`",
     "affiliate": "a code and a payee of the payout system; earnings and payouts are exported by the payee",
     "balance_match": "which entry stands for which transaction of the processor",
     "balance_snapshot": "sums of postings, made again from them",

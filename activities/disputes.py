@@ -10,6 +10,7 @@ from activities.boundary import Transaction, Transactions, translated
 from activities.credit_notes import dispute_draft
 from activities.earnings import ledger_of, post_outcome
 from activities.parked_refunds import wake_parked
+from activities.resolutions import wake_questions
 from domain import ids
 from domain.errors import CommerceError, ExternalError, ProcessorRejected, ProcessorUnavailable
 from domain.event_keys import dispute_cause
@@ -321,7 +322,8 @@ class DisputeActivities:
     @activity.defn
     @translated
     async def tell_of_dispute(self, view: DisputeView) -> None:
-        """Wake the splits, which wait while a dispute is open, and the accesses that it suspended."""
+        """Wake the splits, which wait while a dispute is open, and the accesses that it suspended; in the
+        end also the questions that it put off."""
         for line_id in view.line_ids:
             await self._dispatcher.resume_split(line_id)
         for course_id in view.course_ids:
@@ -329,6 +331,7 @@ class DisputeActivities:
         await self._dispatcher.order_entitlement_changed(view.order_id)
         if view.over:
             await wake_parked(self._transactions, self._dispatcher, view.order_id)
+            await wake_questions(self._transactions, self._dispatcher, list(view.line_ids))
 
 
 async def _keep_only(tx: Transaction, row: OrderRow, found: Dispute) -> None:

@@ -558,10 +558,16 @@ async def test_an_open_dispute_puts_the_decision_off(bench: Bench) -> None:
 async def test_a_dispute_that_is_lost_withdraws_the_question(bench: Bench) -> None:
     item_id = await make_run(bench, fresh_family())
     order = await bought_run(bench, item_id)
-    change = await change_run(bench, item_id)
-    row = await question_of(bench, order)
     made = await disputed(bench, order)
     await in_state(bench, made["id"], "open")
+    item = await bench.one("SELECT lms_course_id FROM catalog_item WHERE id = %s", item_id)
+    await until(
+        lambda: bench.access(order.buyer, item["lms_course_id"]),
+        lambda found: found.status == "revoked",
+        "the suspended access",
+    )
+    change = await change_run(bench, item_id)
+    row = await question_of(bench, order)
     await bench.stripe.lose_dispute(made["id"])
     await bench.take_events_in()
     await in_state(bench, made["id"], "lost")

@@ -39,6 +39,7 @@ REASONS = {
         "lms_jwt_audience": "commerce",
     },
     "RATE_LIMIT_FACTOR is 0": {"rate_limit_factor": "0"},
+    "WEBHOOK_PRIVATE_ADDRESSES is on": {"webhook_private_addresses": "true"},
     "PUBLIC_URL is not https": {"public_url": "http://pay.example.com"},
     "JWT_SIGNING_KEYS holds a key of the embedded": {"jwt_signing_keys": DEVELOPMENT.jwt_signing_keys},
     "SECRETS_KEY holds a key of the embedded": {"secrets_key": f"2026-11:x,{DEVELOPMENT.secrets_key}"},
@@ -56,6 +57,11 @@ def start(**changes: str) -> Settings:
 
 def test_what_is_safe_starts() -> None:
     assert start(cors_origins="https://learn.example.com").commerce_env == "production"
+
+
+@pytest.mark.parametrize("environment", ["development", "test", "production"])
+def test_receivers_inside_are_out_of_reach_unless_somebody_says_so(environment: str) -> None:
+    assert start(commerce_env=environment).webhook_private_addresses is False
 
 
 @pytest.mark.parametrize("reason", REASONS)

@@ -559,7 +559,9 @@ def recover() -> None:
     """Start what is missing: a workflow for every row that is not at its end."""
     from worker import recover_with  # noqa: PLC0415
 
-    console.print(_done(recover_with(_settings())))
+    found, all_done = _done(recover_with(_settings()))
+    console.print(found)
+    raise typer.Exit(0 if all_done else 1)
 
 
 @app.command()

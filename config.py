@@ -130,6 +130,8 @@ class Settings(LmsSettings):
     audit_retention_days: int = Field(default=730, ge=365)
     resolution_days: float = Field(default=7, gt=0, le=365)
     rate_limit_factor: float = Field(default=1, ge=0)
+    # For receivers on the developer's own machine; whoever may add an endpoint could reach inside otherwise.
+    webhook_private_addresses: bool = False
     public_url: str = "http://127.0.0.1:8000"
     jwt_signing_keys: SecretStr
     access_token_minutes: float = Field(default=15, ge=0.1, le=60)
@@ -180,11 +182,6 @@ class Settings(LmsSettings):
         """Origins of front ends in browsers that may call the gateway."""
         return _split(self.cors_origins)
 
-    @property
-    def allow_private_addresses(self) -> bool:
-        """Whether outbound webhooks may go to private addresses and plain http: never in production."""
-        return self.commerce_env != "production"
-
     @model_validator(mode="after")
     def _refuse_unsafe_production(self) -> Self:
         if self.commerce_env != "production":
@@ -214,6 +211,7 @@ def _unsafe_in_production(settings: Settings) -> list[str]:
         "LMS_JWKS_URL is not https": settings.lms_jwks_url.startswith("http://"),
         "TEMPORAL_ENCRYPT_PAYLOADS is off": not settings.temporal_encrypt_payloads,
         "RATE_LIMIT_FACTOR is 0": settings.rate_limit_factor == 0,
+        "WEBHOOK_PRIVATE_ADDRESSES is on": settings.webhook_private_addresses,
         "PUBLIC_URL is not https": not settings.public_url.startswith("https://"),
         "JWT_SIGNING_KEYS holds a key of the embedded stack": _DEVELOPMENT_KID.search(
             settings.jwt_signing_keys.get_secret_value()

@@ -6,7 +6,7 @@ import math
 import os
 import signal
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from activities.accounts import AccountActivities
@@ -61,7 +62,7 @@ from activities.taxes import TaxActivities
 from activities.verification import Report, Verifier
 from config import Settings
 from domain import ids
-from domain.errors import NotFound
+from domain.errors import NotFound, Unavailable
 from domain.limits import DECLINES
 from domain.messages import ReconciliationInput, ReplayInput
 from integrations.dispatch import Dispatcher
@@ -152,7 +153,7 @@ class WorkerResources:
         self.taxes = StripeTax(settings.stripe_secret_key.get_secret_value(), settings.stripe_api_base)
         self.http = make_http_client()
         self.lms = make_lms(settings.lms_access, self.http)
-        self.outbound = OutboundHttp(allow_private=settings.allow_private_addresses)
+        self.outbound = OutboundHttp(allow_private=settings.webhook_private_addresses)
         self.sealer = Sealer(settings.secrets_key.get_secret_value())
         self.dispatcher = Dispatcher(client, settings.temporal_task_queue)
         self.transactions = Transactions(self.database, self.dispatcher)
@@ -266,7 +267,7 @@ def make_worker(settings: Settings, resources: WorkerResources) -> Worker:
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.temporal_sticky_timeout_seconds),
         graceful_shutdown_timeout=_SHUTDOWN_GRACE,
         interceptors=[Heartbeats()],
-        # More than deliveries may take (activities/deliveries.py): they never crowd out a payment.
+        # More than deliveries may take (activities/open_requests.py): they never crowd out a payment.
         max_concurrent_activities=250,
         max_concurrent_local_activities=50,
     )
@@ -442,18 +443,28 @@ async def reconcile_with(
         await resources.aclose()
 
 
-async def recover_with(settings: Settings) -> str:
-    """Do now what the Schedule does: `commerce recover`."""
+async def recover_with(settings: Settings) -> tuple[str, bool]:
+    """Do now what the Schedule does: `commerce recover`. Returns what was found, and whether every step could
+    be done; one that can't does not keep the others waiting."""
     resources = WorkerResources(settings, await connect_to_temporal(settings))
+    inbox = InboxActivities(resources.transactions, resources.dispatcher, resources.payments)
+    steps: list[tuple[str, Callable[[], Awaitable[int]]]] = [
+        ("missed", inbox.fetch_missed_events),
+        ("dispatched", inbox.dispatch_leftovers),
+        ("deliveries woken", inbox.wake_deliveries),
+        ("resumed", partial(inbox.resume_lost, None)),
+    ]
+    found, all_done = [], True
     try:
-        inbox = InboxActivities(resources.transactions, resources.dispatcher, resources.payments)
-        missed = await inbox.fetch_missed_events()
-        dispatched = await inbox.dispatch_leftovers()
-        woken = await inbox.wake_deliveries()
-        resumed = await inbox.resume_lost(None)
+        for name, step in steps:
+            try:
+                found.append(f"{await step()} {name}")
+            except (ApplicationError, Unavailable) as error:
+                found.append(f"{name}: failed ({error})")
+                all_done = False
     finally:
         await resources.aclose()
-    return f"{missed} missed, {dispatched} dispatched, {woken} deliveries woken, {resumed} resumed"
+    return ", ".join(found), all_done
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:

@@ -3,13 +3,13 @@
 import asyncio
 import json
 import logging
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
+from activities.open_requests import OpenRequests
 from domain import ids
 from domain.deliveries import GIVEN_UP_BEFORE_DISABLING, MAX_ATTEMPTS, pause_after
 from domain.messages import DeliveryInput, ReplayInput
@@ -25,10 +25,6 @@ log = logging.getLogger(__name__)
 API_VERSION = "2026-11-01"
 _GONE = 410
 _BODY_KEPT = 4096
-# Requests that this process has open, to one receiver and to all. A slow one fills its own share only,
-# and all together leave room for what moves money (`max_concurrent_activities` in worker.py).
-_OPEN_PER_ENDPOINT = 8
-_OPEN = 160
 _STREAMS_AT_ONCE = 100
 _SIGNALS_AT_ONCE = 20
 
@@ -72,7 +68,7 @@ class DeliveryActivities:
         self._http = http
         self._sealer = sealer
         self._dispatcher = dispatcher
-        self._open: Counter[str] = Counter()
+        self._open = OpenRequests()
 
     @activity.defn
     @translated
@@ -81,9 +77,8 @@ class DeliveryActivities:
 
         A crash between sending and recording sends it again under the same `webhook-id`: at least once.
         """
-        if self._open[given.endpoint_id] >= _OPEN_PER_ENDPOINT or self._open.total() >= _OPEN:
+        if not self._open.take(given.endpoint_id):
             return AttemptOutcome("crowded")
-        self._open[given.endpoint_id] += 1
         try:
             async with self._transactions.begin() as tx:
                 pending = await webhook_deliveries.next_pending(tx.session, given.endpoint_id, given.stream)
@@ -91,9 +86,7 @@ class DeliveryActivities:
                 return AttemptOutcome("nothing")
             return await self._attempt(given.endpoint_id, pending)
         finally:
-            self._open[given.endpoint_id] -= 1
-            if self._open[given.endpoint_id] <= 0:
-                del self._open[given.endpoint_id]
+            self._open.give_back(given.endpoint_id)
 
     async def _attempt(self, endpoint_id: str, pending: PendingDelivery) -> AttemptOutcome:
         now = datetime.now(UTC)
@@ -118,7 +111,7 @@ class DeliveryActivities:
                 pause_seconds=pause,
             )
             if outcome.status == "failed":
-                await _disable_if_gone(tx, endpoint_id, result)
+                await _disable_if_gone(tx, endpoint_id, pending, result)
         return outcome
 
     @activity.defn
@@ -161,8 +154,11 @@ async def _make_pending(tx: Transaction, asked: ReplayInput) -> tuple[list[str],
     return streams, events
 
 
-async def _disable_if_gone(tx: Transaction, endpoint_id: str, result: DeliveryResult) -> None:
-    """Switch a receiver off that says so itself or takes nothing any more, and tell the others."""
+async def _disable_if_gone(
+    tx: Transaction, endpoint_id: str, pending: PendingDelivery, result: DeliveryResult
+) -> None:
+    """Switch a receiver off that says so itself or takes nothing any more, and tell the others. Not when it
+    was mended while the attempt was under way."""
     if result.status_code == _GONE:
         by, reason = "receiver", "the receiver answered 410 Gone"
     elif (
@@ -174,7 +170,9 @@ async def _disable_if_gone(tx: Transaction, endpoint_id: str, result: DeliveryRe
         )
     else:
         return
-    version = await webhook_endpoints.disable(tx.session, endpoint_id, by, reason)
+    version = await webhook_endpoints.disable(
+        tx.session, endpoint_id, by, reason, active_since=pending.active_since
+    )
     if version is None:
         return
     log.error("webhook endpoint %s is switched off: %s", endpoint_id, reason)

@@ -4,12 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from temporalio import activity
 
 from activities.boundary import Transactions, translated
+from activities.missed_events import MissedEvents
 from domain import ids
 from domain.errors import Unavailable
 from domain.messages import StoredEvent
@@ -19,12 +19,9 @@ from models.queries import inbox, lms_events, recovery, webhook_deliveries
 
 log = logging.getLogger(__name__)
 
-# Events may appear in the processor's list a little after their own time.
-_OVERLAP = timedelta(minutes=10)
-_FIRST_LOOK = timedelta(days=3)
 _SIDE_BY_SIDE = 20
 # Less than the activity is given (workflows/options.py); the next run goes on with what is left.
-_BACKLOG_SECONDS = 240
+_SECONDS = 240
 # As often as the Schedule runs: 10,000 waiting lines are all looked at within 25 minutes.
 _SHARE = recovery.Share(lines_at_once=200, every_seconds=30)
 
@@ -35,40 +32,26 @@ class InboxActivities:
     def __init__(self, transactions: Transactions, dispatcher: Dispatcher, api: StripePayments) -> None:
         self._transactions = transactions
         self._dispatcher = dispatcher
-        self._api = api
+        self._missed = MissedEvents(transactions, api)
 
     @activity.defn
     @translated
     async def fetch_missed_events(self) -> int:
-        """Store and dispatch the processor's events that no webhook brought; returns how many were new."""
-        started = datetime.now(UTC)
-        async with self._transactions.begin() as tx:
-            until = await inbox.read_until(tx.session, inbox.STRIPE)
-        since = (until or started - _FIRST_LOOK) - _OVERLAP
-        missed = []
-        async for event in self._api.list_events(created_gte=int(since.timestamp())):
-            async with self._transactions.begin() as tx:
-                if not await inbox.known(tx.session, inbox.STRIPE, event["id"]):
-                    missed.append(event)
-        # The list begins with the newest; they are to be dispatched as they happened.
-        stored = []
-        for event in reversed(missed):
-            async with self._transactions.begin() as tx:
-                order_id = await inbox.resolve_order(tx.session, event["data"]["object"])
-                stored.append(await inbox.store(tx.session, inbox.STRIPE, event, order_id))
-        async with self._transactions.begin() as tx:
-            await inbox.set_read_until(tx.session, inbox.STRIPE, started)
-        for one in stored:
-            if not one.dispatched:  # its webhook may have come after all
-                await self._dispatch_leftover(one)
-        return len(missed)
+        """Store and dispatch the processor's events that no webhook brought; returns how many were new. What
+        is too long for one run is gone on with by the next."""
+        fetched = 0
+        async for stored in self._missed.take_in(time.monotonic() + _SECONDS):
+            for event in stored:
+                await self._dispatch_leftover(event)
+            fetched += len(stored)
+        return fetched
 
     @activity.defn
     @translated
     async def dispatch_leftovers(self) -> int:
         """Send events that were stored but reached no workflow, in order of arrival and one at a time: what
         comes in meanwhile is dispatched by the gateways, and does not wait for a backlog."""
-        ends = time.monotonic() + _BACKLOG_SECONDS
+        ends = time.monotonic() + _SECONDS
         dispatched, last = 0, None
         while time.monotonic() < ends:
             async with self._transactions.begin() as tx:
@@ -82,6 +65,9 @@ class InboxActivities:
 
     async def _dispatch_leftover(self, event: StoredEvent) -> bool:
         """Whether it went. One that can't be read must not keep the others waiting; `verify` names it."""
+        async with self._transactions.begin() as tx:
+            if await inbox.is_dispatched(tx.session, event.inbox_id):
+                return False  # its webhook came after all, or a gateway was faster
         try:
             await self._dispatch(event)
         except Unavailable:
@@ -176,14 +162,26 @@ class InboxActivities:
         )
 
     async def _resume_each(self, wanted: Iterable[tuple[str, Callable[[], Awaitable[None]]]]) -> int:
-        """Resume what is not running; returns how many. Some questions are asked side by side."""
+        """Resume what is not running; returns how many. Some questions are asked side by side. One that fails
+        is no reason to leave the others, many are: raises Unavailable at the end."""
         gate = asyncio.Semaphore(_SIDE_BY_SIDE)
+        failures: list[Unavailable] = []
 
         async def look(workflow_id: str, resume: Callable[[], Awaitable[None]]) -> int:
             async with gate:
-                if await self._dispatcher.is_running(workflow_id):
+                if len(failures) >= _SIDE_BY_SIDE:
                     return 0
-                await resume()
+                try:
+                    if await self._dispatcher.is_running(workflow_id):
+                        return 0
+                    await resume()
+                except Unavailable as error:
+                    log.warning("%s can't be resumed: %s", workflow_id, error.detail)
+                    failures.append(error)
+                    return 0
                 return 1
 
-        return sum(await asyncio.gather(*(look(*one) for one in wanted)))
+        resumed = sum(await asyncio.gather(*(look(*one) for one in wanted)))
+        if failures:
+            raise Unavailable(f"{resumed} resumed, {len(failures)} not: {failures[-1].detail}")
+        return resumed

@@ -3,7 +3,6 @@
 Each rule of who may do what is a type (`SignedIn`, `Operator`, ...); a route names the one it needs.
 """
 
-import asyncio
 from collections.abc import Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 from temporalio.client import Client
 
+from api.dispatches import Dispatches
 from api.tokens import API_KEY_PREFIX, TokenIssuer, hash_api_key
 from domain.errors import Forbidden, Unauthenticated
 from domain.ids import key_caller, user_caller
@@ -75,8 +75,7 @@ class Services:
     temporal_namespace: str
     temporal_ui_origins: tuple[str, ...]
     is_development: bool
-    # Inbound events on their way to workflows: fewer than `commands` has connections.
-    dispatches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(12))
+    dispatches: Dispatches = field(default_factory=Dispatches)
     # Documents are set beside the event loop, but not beside the interpreter's lock: few at a time, so that
     # a rush for them leaves time for everything else.
     typesetting: Executor = field(

@@ -92,7 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             refund_max_progress_percent=settings.refund_max_progress_percent,
             resolution_days=settings.resolution_days,
             rate_limit_factor=settings.rate_limit_factor,
-            allow_private_addresses=settings.allow_private_addresses,
+            allow_private_addresses=settings.webhook_private_addresses,
             temporal_namespace=settings.temporal_namespace,
             temporal_ui_origins=settings.ui_origins,
             is_development=settings.commerce_env == "development",

@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from devstack.stripe_standin.control import StripeControl
 QUEUE = "bench"
 CALLERS = (1, 20)
 EVENTS_PER_SECOND = 50
+# The processor repeats what is not acknowledged soon; p99 at that rate.
+ACKNOWLEDGED_WITHIN_MS = 250
+_INBOUND = f"inbound event acknowledged, {EVENTS_PER_SECOND} a second"
 
 
 @dataclass(frozen=True)
@@ -143,12 +146,21 @@ async def _measure_inbound(stack: Stack, seconds: float) -> Figures:
     )
     if found.refused:
         raise RuntimeError(f"{found.refused} events were not acknowledged")
-    what = f"inbound event acknowledged, {EVENTS_PER_SECOND} a second"
-    return Figures(what, 1, found.median * 1000, found.p99 * 1000, len(found.seconds) / seconds)
+    return Figures(_INBOUND, 1, found.median * 1000, found.p99 * 1000, len(found.seconds) / seconds)
+
+
+def missed_bars(rows: Sequence[Figures]) -> list[str]:
+    """What is slower than it has to be."""
+    return [
+        f"{figures.what}: p99 is {figures.p99_ms:.0f} ms, and has to be below {ACKNOWLEDGED_WITHIN_MS}"
+        for figures in rows
+        if figures.what == _INBOUND and figures.p99_ms >= ACKNOWLEDGED_WITHIN_MS
+    ]
 
 
 async def run_bench(*, seconds: float, write: Path | None) -> int:
-    """Measure on an embedded stack of its own; prints (and writes) a Markdown table."""
+    """Measure on an embedded stack of its own; prints (and writes) a Markdown table. 1 when something is
+    slower than it has to be, else 0."""
     console = Console()
     rows: list[Figures] = []
     with tempfile.TemporaryDirectory(prefix="commerce-bench-") as folder:
@@ -178,4 +190,7 @@ async def run_bench(*, seconds: float, write: Path | None) -> int:
             f"not runs.\n\n{table}\n",
             encoding="utf-8",
         )
-    return 0
+    missed = missed_bars(rows)
+    for bar in missed:
+        console.print(f"[red]{bar}[/red]")
+    return 1 if missed else 0

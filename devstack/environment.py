@@ -85,6 +85,8 @@ def product_environment(
         "PUBLIC_URL": urls.gateway,
         # Tests, demo and bench are many people at one address.
         "RATE_LIMIT_FACTOR": "1000",
+        # The payout system's stand-in, and receivers that a developer tries, are on this machine.
+        "WEBHOOK_PRIVATE_ADDRESSES": "true",
         "LMS_CALLS_PER_SECOND": "200",
         "LMS_SETTLE_SECONDS": "10",
         "TEMPORAL_UI_ORIGINS": f"{urls.temporal_ui},{urls.temporal_ui.replace(LOOPBACK, 'localhost')}",

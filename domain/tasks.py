@@ -14,3 +14,5 @@ class TaskKind(StrEnum):
     """The LMS made one of two accounts, and the one that ended has store credit left."""
     MERGED_PAYEE = "merged_payee"
     """The LMS made one of two accounts, and the one that ended was paid, or is to be paid, shares."""
+    EVENT_NOT_STORED = "event_not_stored"
+    """The processor's list has an event that the inbox can't store."""

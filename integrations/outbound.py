@@ -13,11 +13,9 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import cast
 
 import httpcore
@@ -26,10 +24,12 @@ from standardwebhooks import Webhook
 
 from domain.errors import InvalidInput
 from integrations.http import tls_context
+from integrations.name_lookups import NameLookups
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+# Until the headers of an answer are there; reading a little of its body comes on top.
 TOTAL_TIMEOUT_SECONDS = 15.0
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _EXCERPT_TIMEOUT_SECONDS = 2.0
@@ -37,8 +37,6 @@ _EXCERPT_BYTES = 4096
 _RETRY_AFTER_AT_MOST_SECONDS = 24 * 3600.0
 _HEADERS_KEPT = 30
 _HEADER_CHARACTERS = 200
-# Threads of its own: a receiver whose name server is silent must not hold up the look-ups of others.
-_LOOKUPS = ThreadPoolExecutor(max_workers=64, thread_name_prefix="webhook-names")
 _NO_ANSWER = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
 
 _REFUSED_V4 = tuple(
@@ -144,13 +142,6 @@ def _require_public(address: Address) -> None:
         raise UnsafeTarget(f"{address} is not a public address")
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """All addresses of a name, by the system's resolver (which also reads 127.1 and 0x7f000001)."""
-    look = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, look)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
 class _GuardedBackend(httpcore.AsyncNetworkBackend):
     """Connects only to addresses that it has checked itself."""
 
@@ -196,18 +187,18 @@ class OutboundHttp:
         self,
         *,
         allow_private: bool = False,
-        resolver: Resolver = resolve,
+        resolver: Resolver | None = None,
         ssl_context: ssl.SSLContext | None = None,
         timeout_seconds: float = TOTAL_TIMEOUT_SECONDS,
     ) -> None:
-        """`allow_private` (development only) lifts the guard and permits plain http."""
+        """`allow_private` (never in production) lifts the guard and permits plain http."""
         self._allow_private = allow_private
         self._timeout_seconds = timeout_seconds
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=ssl_context or tls_context(trust_env=False),
             max_connections=None,  # the caller bounds them: in a queue here one receiver would delay others
             max_keepalive_connections=0,
-            network_backend=_GuardedBackend(resolver, allow_private=allow_private),
+            network_backend=_GuardedBackend(resolver or NameLookups(), allow_private=allow_private),
         )
 
     async def aclose(self) -> None:
@@ -225,8 +216,7 @@ class OutboundHttp:
         try:
             target = check_target(url, allow_private=self._allow_private)
             headers = _headers(target, webhook_id, body, secrets, timestamp)
-            async with asyncio.timeout(self._timeout_seconds):
-                answer = await self._post(target, headers, body)
+            answer = await self._post(target, headers, body)
         except TimeoutError:
             error = f"no answer within {self._timeout_seconds:g} s"
         except InvalidInput as problem:
@@ -257,7 +247,10 @@ class OutboundHttp:
             content=body,
             extensions={"timeout": {"connect": _CONNECT_TIMEOUT_SECONDS}},
         )
-        async with request as response:
+        async with AsyncExitStack() as connection:
+            async with asyncio.timeout(self._timeout_seconds):
+                response = await connection.enter_async_context(request)
+            # The status has decided: however its body goes on, the answer stands.
             wishes = [value for name, value in response.headers if name.lower() == b"retry-after"]
             retry_after = parse_retry_after(wishes[0].decode("latin-1")) if wishes else None
             return _Answer(
@@ -286,7 +279,7 @@ def _readable(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 async def _excerpt(response: httpcore.Response) -> str:
-    """The beginning of the answer's body, without waiting long: the status has decided already."""
+    """The beginning of the answer's body, without waiting long."""
     taken = b""
     with suppress(TimeoutError, *_NO_ANSWER):
         chunks = cast(AsyncGenerator[bytes, None], response.aiter_stream())

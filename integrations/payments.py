@@ -448,10 +448,18 @@ class StripePayments:
                 yield transaction
                 after = transaction.id
 
-    async def list_events(self, *, created_gte: int) -> AsyncIterator[dict[str, Any]]:
-        """All events since (Stripe keeps 30 days), newest first, as they would have come by webhook."""
-        async for entry in self._pages(self._client.v1.events.list_async, created_gte):
-            yield entry.to_dict()
+    async def events_page(
+        self, *, since: int, until: int | None, after: str | None
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """At most 100 events of `[since, until)`, in seconds since the epoch, as they would have come by
+        webhook, newest first, and whether there are more; `after` is the last one of the page before. Stripe
+        keeps 30 days."""
+        created = {"gte": since} if until is None else {"gte": since, "lt": until}
+        parameters: dict[str, Any] = {"created": created, "limit": _PAGE}
+        if after is not None:
+            parameters["starting_after"] = after
+        page = await _call(self._client.v1.events.list_async(parameters))  # type: ignore[arg-type]
+        return [entry.to_dict() for entry in page.data], bool(page.has_more and page.data)
 
     async def _pages(self, list_page: Any, created_gte: int) -> AsyncIterator[Any]:
         parameters: dict[str, Any] = {"created": {"gte": created_gte}, "limit": _PAGE}

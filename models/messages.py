@@ -110,6 +110,7 @@ class WebhookEndpoint(SQLModel, table=True):
     disabled_at: datetime | None = moment()
     disabled_by: str | None
     disabled_reason: str | None
+    last_disabled_at: datetime | None = moment()
     deleted_at: datetime | None = moment()
     version: int = whole(default=1)
     created_at: datetime = created()

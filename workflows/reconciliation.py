@@ -23,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
 _REPAIRS_AT_ONCE = 10
 # Half a second, doubled up to it: about a minute in all. The next run looks again.
 _LONGEST_PAUSE = timedelta(minutes=1)
+_SIDE_BY_SIDE = "recovery-side-by-side"
 
 
 @workflow.defn(name=messages.BALANCE_TRANSACTION)
@@ -46,17 +47,17 @@ class InboxRecoveryWorkflow:
 
     @workflow.run
     async def run(self) -> str:
-        """Returns what was found, for the operator. A step that fails does not keep the others waiting;
-        the next run of the Schedule tries it again."""
-        found = [
-            await self._step("missed", InboxActivities.fetch_missed_events, "Read the processor's events"),
-            await self._step(
-                "dispatched", InboxActivities.dispatch_leftovers, "Dispatch what was only stored"
-            ),
-            await self._step("woken", InboxActivities.wake_deliveries, "Wake deliveries"),
-            await self._step("resumed", InboxActivities.resume_lost_workflows, "Start lost workflows"),
+        """Returns what was found, for the operator. A step that takes long or fails does not keep the others
+        waiting; the next run of the Schedule goes on with it."""
+        steps = [
+            self._step("missed", InboxActivities.fetch_missed_events, "Read the processor's events"),
+            self._step("dispatched", InboxActivities.dispatch_leftovers, "Dispatch what was only stored"),
+            self._step("woken", InboxActivities.wake_deliveries, "Wake deliveries"),
+            self._step("resumed", InboxActivities.resume_lost_workflows, "Start lost workflows"),
         ]
-        return ", ".join(found)
+        if workflow.patched(_SIDE_BY_SIDE):
+            return ", ".join(await asyncio.gather(*steps))
+        return ", ".join([await step for step in steps])
 
     async def _step(self, name: str, method: Callable[..., Awaitable[int]], why: str) -> str:
         try:

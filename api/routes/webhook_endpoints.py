@@ -47,6 +47,7 @@ def _view(row: EndpointRow) -> EndpointView:
         disabled_at=row.disabled_at,
         disabled_by=row.disabled_by,
         disabled_reason=row.disabled_reason,
+        last_disabled_at=row.last_disabled_at,
         created_at=row.created_at,
     )
 

@@ -7,6 +7,7 @@ that was never dispatched is dispatched; what can't be dispatched now is left to
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Request
@@ -99,13 +100,15 @@ async def _store(
 async def _dispatch(
     send: Callable[[Services, StoredEvent], Awaitable[None]], services: Services, event: StoredEvent
 ) -> None:
-    """Some at a time, so that a backlog here takes no connection that a new event needs to be stored."""
-    async with services.dispatches:
-        try:
-            await send(services, event)
-        except Exception:
-            # Its sender has its answer; `verify` names what stays undispatched.
-            log.exception("event %s can't be dispatched", event.inbox_id)
+    async def is_dispatched() -> bool:
+        async with services.commands.transaction() as session:
+            return await inbox.is_dispatched(session, event.inbox_id)
+
+    try:
+        await services.dispatches.run(event.inbox_id, partial(send, services, event), is_dispatched)
+    except Exception:
+        # Its sender has its answer; `verify` names what stays undispatched.
+        log.exception("event %s can't be dispatched", event.inbox_id)
 
 
 async def _dispatch_stripe(services: Services, event: StoredEvent) -> None:

@@ -40,6 +40,10 @@ class EndpointView(Output):
         Field(description="The receiver itself (410), or commerce, because nothing was taken any more."),
     ]
     disabled_reason: str | None
+    last_disabled_at: Annotated[
+        datetime | None,
+        Field(description="Since when it was off the last time, when it is on again: where a replay begins."),
+    ]
     created_at: datetime
 
 

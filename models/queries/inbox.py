@@ -1,6 +1,7 @@
 """The inbox: verified inbound events, stored before anything acts on them."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,9 @@ from models.database import Session
 STRIPE = "stripe"
 LMS = "lms"
 PAYOUT = "payout"
+# Cursors of the processor's list: read when it is new, and once more for what appears in it late.
+READ_SOON = STRIPE
+READ_LATE = "stripe/late"
 
 
 def _event(row: Row[Any]) -> StoredEvent:
@@ -23,7 +27,8 @@ def _event(row: Row[Any]) -> StoredEvent:
 
 
 def _named_order(subject: dict[str, Any]) -> str | None:
-    order_id = (subject.get("metadata") or {}).get("order_id")
+    metadata = subject.get("metadata")
+    order_id = metadata.get("order_id") if isinstance(metadata, dict) else None
     try:
         return str(UUID(order_id)) if isinstance(order_id, str) else None
     except ValueError:
@@ -101,36 +106,41 @@ async def leftovers(
     return [_event(row) for row in rows]
 
 
-async def read_until(session: Session, source: str) -> datetime | None:
-    """How far the source's own list of events has been read."""
+async def read_until(session: Session, cursor: str) -> datetime | None:
+    """How far a source's own list of events has been read."""
     return (
         await session.execute(
-            text("SELECT read_until FROM inbox_cursor WHERE source = :source"), {"source": source}
+            text("SELECT read_until FROM inbox_cursor WHERE source = :source"), {"source": cursor}
         )
     ).scalar_one_or_none()
 
 
-async def set_read_until(session: Session, source: str, until: datetime) -> None:
-    """Move the cursor of the source's own list."""
+async def set_read_until(session: Session, cursor: str, until: datetime) -> None:
+    """Move the cursor of a source's own list on; never back."""
     await session.execute(
         text(
-            "INSERT INTO inbox_cursor (source, read_until) VALUES (:source, :until) "
-            "ON CONFLICT (source) DO UPDATE SET read_until = excluded.read_until"
+            "INSERT INTO inbox_cursor (source, read_until) VALUES (:source, :until) ON CONFLICT (source) "
+            "DO UPDATE SET read_until = greatest(inbox_cursor.read_until, excluded.read_until)"
         ),
-        {"source": source, "until": until},
+        {"source": cursor, "until": until},
     )
 
 
-async def known(session: Session, source: str, event_id: str) -> bool:
-    """Whether this event was stored already."""
-    return bool(
-        (
-            await session.execute(
-                text("SELECT EXISTS (SELECT FROM inbound_event WHERE source = :source AND event_id = :id)"),
-                {"source": source, "id": event_id},
-            )
-        ).scalar_one()
+async def known(session: Session, source: str, event_ids: Sequence[str]) -> set[str]:
+    """Those of the events that were stored already."""
+    rows = await session.execute(
+        text("SELECT event_id FROM inbound_event WHERE source = :source AND event_id = ANY(:ids)"),
+        {"source": source, "ids": list(event_ids)},
     )
+    return {row.event_id for row in rows}
+
+
+async def is_dispatched(session: Session, inbox_id: str) -> bool:
+    """Whether somebody has sent the event to its workflow, perhaps since it was read."""
+    found = await session.execute(
+        text("SELECT dispatched_at IS NOT NULL FROM inbound_event WHERE id = :id"), {"id": inbox_id}
+    )
+    return bool(found.scalar_one())
 
 
 async def succeeded_intent(session: Session, intent_id: str) -> dict[str, Any] | None:

@@ -61,36 +61,35 @@ async def _publish_one(session: Session, publication: Publication, request_id: s
             {"stream": publication.stream},
         )
     ).scalar_one()
-    event_id = (
-        await session.execute(
-            text(
-                "INSERT INTO outbound_event (event_key, type, stream, stream_seq, data, request_id) "
-                "VALUES (:event_key, :type, :stream, :seq, CAST(:data AS jsonb), :request_id) "
-                "ON CONFLICT (event_key) DO NOTHING RETURNING id"
-            ),
-            {
-                "event_key": publication.event_key,
-                "type": publication.type,
-                "stream": publication.stream,
-                "seq": last_seq + 1,
-                "data": json.dumps(publication.data),
-                "request_id": request_id or None,
-            },
-        )
-    ).scalar_one_or_none()
-    if event_id is None:  # published before: the number stays free
+    # One statement: an endpoint that it finds off was so before the event's time, while the transaction may
+    # have begun long before. So no event falls between those that are queued and a replay of what came since
+    # `disabled_at`.
+    published = await session.execute(
+        text(
+            "WITH event AS (INSERT INTO outbound_event "
+            "(event_key, type, stream, stream_seq, data, request_id, created_at) "
+            "VALUES (:event_key, :type, :stream, :seq, CAST(:data AS jsonb), :request_id, clock_timestamp()) "
+            "ON CONFLICT (event_key) DO NOTHING RETURNING id, type), "
+            "queued AS (INSERT INTO webhook_delivery (endpoint_id, event_id) "
+            "SELECT w.id, event.id FROM event, webhook_endpoint w "
+            "WHERE w.active AND (w.event_types = '{}' OR event.type = ANY(w.event_types)) "
+            "RETURNING endpoint_id) "
+            "SELECT event.id, ARRAY(SELECT endpoint_id FROM queued) AS endpoint_ids FROM event"
+        ),
+        {
+            "event_key": publication.event_key,
+            "type": publication.type,
+            "stream": publication.stream,
+            "seq": last_seq + 1,
+            "data": json.dumps(publication.data),
+            "request_id": request_id or None,
+        },
+    )
+    row = published.one_or_none()
+    if row is None:  # published before: the number stays free
         return []
     await session.execute(
         text("UPDATE outbound_stream SET last_seq = last_seq + 1 WHERE stream = :stream"),
         {"stream": publication.stream},
     )
-    endpoints = await session.execute(
-        text(
-            "INSERT INTO webhook_delivery (endpoint_id, event_id) "
-            "SELECT id, :event_id FROM webhook_endpoint "
-            "WHERE active AND (event_types = '{}' OR :type = ANY(event_types)) "
-            "ON CONFLICT DO NOTHING RETURNING endpoint_id"
-        ),
-        {"event_id": event_id, "type": publication.type},
-    )
-    return [Wake(str(row.endpoint_id), publication.stream) for row in endpoints]
+    return [Wake(str(endpoint_id), publication.stream) for endpoint_id in row.endpoint_ids]

@@ -27,6 +27,7 @@ class PendingDelivery:
     attempts: int
     url: str
     secret_sealed: bytes
+    active_since: datetime
 
 
 async def next_pending(session: Session, endpoint_id: str, stream: str) -> PendingDelivery | None:
@@ -36,7 +37,7 @@ async def next_pending(session: Session, endpoint_id: str, stream: str) -> Pendi
             text(
                 "SELECT d.id, d.event_id, e.type, e.stream, e.stream_seq, "
                 'to_char(e.created_at, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') AS created_at, '
-                "e.data, e.request_id, d.attempts, w.url, w.secret_sealed "
+                "e.data, e.request_id, d.attempts, w.url, w.secret_sealed, w.active_since "
                 "FROM webhook_delivery d JOIN outbound_event e ON e.id = d.event_id "
                 "JOIN webhook_endpoint w ON w.id = d.endpoint_id "
                 "WHERE d.endpoint_id = :endpoint AND e.stream = :stream AND d.status = 'pending' "
@@ -59,6 +60,7 @@ async def next_pending(session: Session, endpoint_id: str, stream: str) -> Pendi
         row.attempts,
         row.url,
         bytes(row.secret_sealed),
+        row.active_since,
     )
 
 
@@ -153,12 +155,16 @@ async def given_up_without_success(session: Session, endpoint_id: str) -> int:
 
 
 async def unfinished(session: Session) -> list[Wake]:
-    """Every (endpoint, stream) that still has something pending, for the sweep."""
+    """Every (endpoint, stream) that has something to send by now, for the sweep: the events behind one that
+    waits for its next attempt wait with it."""
     rows = await session.execute(
         text(
-            "SELECT DISTINCT d.endpoint_id, e.stream FROM webhook_delivery d "
+            "SELECT endpoint_id, stream FROM (SELECT DISTINCT ON (d.endpoint_id, e.stream) "
+            "d.endpoint_id, e.stream, d.next_attempt_at, d.created_at FROM webhook_delivery d "
             "JOIN outbound_event e ON e.id = d.event_id JOIN webhook_endpoint w ON w.id = d.endpoint_id "
-            "WHERE d.status = 'pending' AND w.active AND d.created_at < now() - interval '5 seconds'"
+            "WHERE d.status = 'pending' AND w.active "
+            "ORDER BY d.endpoint_id, e.stream, e.stream_seq) AS head "
+            "WHERE greatest(created_at, next_attempt_at) < now() - interval '5 seconds'"
         )
     )
     return [Wake(str(row.endpoint_id), row.stream) for row in rows]

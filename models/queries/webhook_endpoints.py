@@ -23,6 +23,7 @@ class EndpointRow:
     disabled_at: datetime | None
     disabled_by: str | None
     disabled_reason: str | None
+    last_disabled_at: datetime | None
     deleted_at: datetime | None
     version: int
     created_at: datetime
@@ -39,6 +40,7 @@ def _endpoint(row: Row[Any]) -> EndpointRow:
         row.disabled_at,
         row.disabled_by,
         row.disabled_reason,
+        row.last_disabled_at,
         row.deleted_at,
         row.version,
         row.created_at,
@@ -95,13 +97,21 @@ async def page(session: Session, *, before: str | None, limit: int) -> list[Endp
 
 
 async def save(session: Session, endpoint: EndpointRow) -> None:
-    """Write an endpoint back as it is given, but for its times: those are the database's."""
+    """Write an endpoint back as it is given, but for its times: those are the database's.
+
+    Another address begins anew, as one that is switched on does: what the one before answered does not count.
+    """
+    if endpoint.active:
+        await _wait_for_publishers(session, endpoint.id)
     await session.execute(
         text(
-            "UPDATE webhook_endpoint SET url = :url, description = :description, "
+            "UPDATE webhook_endpoint SET url = CAST(:url AS varchar), description = :description, "
             "event_types = :event_types, secret_sealed = :secret, "
-            "active_since = CASE WHEN active OR NOT :active THEN active_since ELSE now() END, "
+            "active_since = CASE WHEN NOT :active OR (active AND url = CAST(:url AS varchar)) "
+            "THEN active_since ELSE now() END, "
             "disabled_at = CASE WHEN :active THEN NULL ELSE coalesce(disabled_at, now()) END, "
+            "last_disabled_at = CASE WHEN :active THEN coalesce(disabled_at, last_disabled_at) "
+            "ELSE last_disabled_at END, "
             "active = :active, disabled_by = :by, disabled_reason = :reason, "
             "version = version + 1 WHERE id = :id"
         ),
@@ -118,6 +128,16 @@ async def save(session: Session, endpoint: EndpointRow) -> None:
     )
 
 
+async def _wait_for_publishers(session: Session, endpoint_id: str) -> None:
+    """Before an endpoint is switched on: whoever publishes just now found it off, and queues nothing for it.
+    A replay after this must find those events, so they must be there; until then publishers hold locks."""
+    found = await session.execute(
+        text("SELECT active FROM webhook_endpoint WHERE id = :id"), {"id": endpoint_id}
+    )
+    if not found.scalar_one():
+        await session.execute(text("LOCK TABLE outbound_stream IN SHARE MODE"))
+
+
 async def delete(session: Session, endpoint_id: str) -> None:
     """Nothing is sent there any more, for good; its log stays."""
     await session.execute(
@@ -130,14 +150,18 @@ async def delete(session: Session, endpoint_id: str) -> None:
     )
 
 
-async def disable(session: Session, endpoint_id: str, by: str, reason: str) -> int | None:
-    """Stop sending to a receiver; the version that this made, or None when it was off already."""
+async def disable(
+    session: Session, endpoint_id: str, by: str, reason: str, *, active_since: datetime
+) -> int | None:
+    """Stop sending to a receiver; the version that this made, or None when it was off already, or has been
+    switched on or got another address after `active_since`."""
     version = await session.execute(
         text(
             "UPDATE webhook_endpoint SET active = false, disabled_at = now(), disabled_by = :by, "
-            "disabled_reason = :reason, version = version + 1 WHERE id = :id AND active RETURNING version"
+            "disabled_reason = :reason, version = version + 1 "
+            "WHERE id = :id AND active AND active_since = :active_since RETURNING version"
         ),
-        {"id": endpoint_id, "by": by, "reason": reason},
+        {"id": endpoint_id, "by": by, "reason": reason, "active_since": active_since},
     )
     return version.scalar_one_or_none()
 

@@ -59,6 +59,7 @@ def environment(database_url: str, lms_process: StandinProcess, credentials: Cre
         "JWT_SIGNING_KEYS": credentials.jwt_signing_keys,
         "SECRETS_KEY": credentials.secrets_key,
         "RATE_LIMIT_FACTOR": "1000",
+        "WEBHOOK_PRIVATE_ADDRESSES": "true",
     }
 
 

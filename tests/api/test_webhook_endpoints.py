@@ -106,6 +106,8 @@ async def test_an_endpoint_changes_unless_it_changed_before(gateway: Gateway) ->
     assert stale == (412, "precondition_failed")
     revived = await gateway.operator.ok("PATCH", path, {"active": True})
     assert (revived["active"], revived["disabled_reason"]) == (True, None)
+    # Where a replay of what was not queued meanwhile begins.
+    assert (revived["disabled_at"], revived["last_disabled_at"]) == (None, answer.json()["disabled_at"])
 
 
 async def test_a_deleted_endpoint_is_off_and_its_log_stays(gateway: Gateway) -> None:

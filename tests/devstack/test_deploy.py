@@ -38,7 +38,7 @@ DOCKERFILE = PROJECT / "Dockerfile"
 OTHER_SETTINGS = {"WORKER_READY_FILE", "DATABASE_OWNER_URL"}
 # Stand-ins, which production refuses; and a Temporal elsewhere, when this file has one of its own.
 NOT_PASSED_ON = {
-    *("STRIPE_API_BASE", "VIES_API_BASE"),
+    *("STRIPE_API_BASE", "VIES_API_BASE", "WEBHOOK_PRIVATE_ADDRESSES"),
     *("TEMPORAL_TLS_CERT", "TEMPORAL_TLS_KEY", "TEMPORAL_API_KEY"),
 }
 REFERENCE = re.compile(r"\$\{(?P<name>[A-Z_]+):(?:\?[^}]*|-(?P<default>[^}]*))\}")

@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -139,19 +140,41 @@ async def test_mutated_events_are_never_accepted(shop: Shop) -> None:
     assert await stored(shop) == before
 
 
+@pytest.fixture(scope="module")
+async def order_of_ours(shop: Shop) -> AsyncIterator[str]:
+    """Its payment is open."""
+    learner = await shop.learner()
+    order_id: str = (await shop.place(learner))["order"]["id"]
+    yield order_id
+    await learner.call("POST", f"/v1/orders/{order_id}/cancel", {})
+
+
+OURS = "names an order of ours"
+FOREIGN = "ignored: not an object of ours"
+
+
 @pytest.mark.parametrize(
     ("kind", "metadata", "outcome"),
     [
-        ("payment_intent.succeeded", {}, "ignored: not an object of ours"),
-        ("payment_intent.succeeded", {"order_id": "A-17"}, "ignored: not an object of ours"),
-        ("payment_intent.succeeded", {"order_id": str(uuid.UUID(int=7))}, "ignored: not an object of ours"),
-        ("something.that.stripe.will.invent", {}, "ignored: not an object of ours"),
+        ("payment_intent.succeeded", {}, FOREIGN),
+        ("payment_intent.succeeded", None, FOREIGN),
+        ("payment_intent.succeeded", "A-17", FOREIGN),
+        ("payment_intent.succeeded", ["A-17"], FOREIGN),
+        ("payment_intent.succeeded", {"order_id": "A-17"}, FOREIGN),
+        ("payment_intent.succeeded", {"order_id": ["A-17"]}, FOREIGN),
+        ("payment_intent.succeeded", {"order_id": str(uuid.UUID(int=7))}, FOREIGN),
+        ("something.that.stripe.will.invent", {}, FOREIGN),
+        ("something.that.stripe.will.invent", OURS, "ignored: a type that nothing here acts on"),
     ],
-    ids=["no metadata", "metadata of another form", "metadata of our form", "unknown type"],
+    ids=[
+        *("no metadata", "none", "a text", "a list", "of another form", "no text", "of our form"),
+        *("unknown type", "unknown type of ours"),
+    ],
 )
 async def test_a_foreign_or_unknown_event_is_stored_once_and_ignored(
-    shop: Shop, kind: str, metadata: dict[str, str], outcome: str
+    shop: Shop, order_of_ours: str, kind: str, metadata: object, outcome: str
 ) -> None:
+    metadata = {"order_id": order_of_ours} if metadata == OURS else metadata
     payload = event_of(type=kind, data={"object": {"id": "x_1", "object": "x", "metadata": metadata}})
     answer = await post(shop, payload, signed(shop, payload))
     assert answer.status_code == 200
@@ -163,13 +186,13 @@ async def test_a_foreign_or_unknown_event_is_stored_once_and_ignored(
 
 
 async def test_events_are_acknowledged_at_50_a_second(shop: Shop) -> None:
-    """`make bench` has the figure (250 ms); here the machine does other things, too."""
+    """`make bench` fails above 250 ms; here the machine does other things, too."""
     learner = await shop.learner()
     order = (await shop.place(learner))["order"]
     secret = shop.stack.env["STRIPE_WEBHOOK_SECRET"].split(",")[0]
     found = await send_events(shop.gateway, secret, per_second=50, seconds=3, order_ids=[order["id"]])
     assert (len(found.seconds), found.refused) == (150, 0)
-    assert found.p99 < 20, found.p99
+    assert found.p99 < 1, found.p99
     await learner.call("POST", f"/v1/orders/{order['id']}/cancel", {})
 
 

@@ -41,6 +41,7 @@ REASONS = {
     "LMS_BASE_URL is not https": {"lms_base_url": "http://learn.example.com"},
     "TEMPORAL_ENCRYPT_PAYLOADS is off": {"temporal_encrypt_payloads": "false"},
     "RATE_LIMIT_FACTOR is 0": {"rate_limit_factor": "0"},
+    "WEBHOOK_PRIVATE_ADDRESSES is on": {"webhook_private_addresses": "true"},
     "PUBLIC_URL is not https": {"public_url": "http://pay.example.com"},
     "JWT_SIGNING_KEYS holds a key of the embedded": {"jwt_signing_keys": DEVELOPMENT.jwt_signing_keys},
     "SECRETS_KEY holds a key of the embedded": {"secrets_key": f"2026-11:x,{DEVELOPMENT.secrets_key}"},
@@ -83,6 +84,11 @@ def test_a_temporal_ui_is_behind_https_or_at_the_end_of_a_tunnel(origin: str) ->
 def test_payloads_are_opened_for_no_other_pages(origin: str) -> None:
     with pytest.raises(ValidationError, match="TEMPORAL_UI_ORIGINS"):
         start(temporal_ui_origins=origin)
+
+
+@pytest.mark.parametrize("environment", ["development", "test", "production"])
+def test_receivers_inside_are_out_of_reach_unless_somebody_says_so(environment: str) -> None:
+    assert start(commerce_env=environment).webhook_private_addresses is False
 
 
 @pytest.mark.parametrize("reason", REASONS)

@@ -263,13 +263,14 @@ class Recorder:
         await ReconciliationPaths(self._shop, self._client, self.keep).record()
 
     async def scheduled(self) -> None:
-        """One run of each Schedule that has no paths of its own."""
-        for name, kind in (
-            ("inbox-recovery", messages.INBOX_RECOVERY),
-            ("ledger-seal", messages.LEDGER_SEAL),
-            ("retention", messages.RETENTION),
+        """One run of each Schedule that has no paths of its own. (`inbox-recovery` was recorded when its
+        steps ran one after the other.)"""
+        for schedule, name, kind in (
+            ("inbox-recovery", "inbox-recovery-side-by-side", messages.INBOX_RECOVERY),
+            ("ledger-seal", "ledger-seal", messages.LEDGER_SEAL),
+            ("retention", "retention", messages.RETENTION),
         ):
-            await self._client.get_schedule_handle(name).trigger()
+            await self._client.get_schedule_handle(schedule).trigger()
             async for found in self._client.list_workflows(f"WorkflowType = '{kind}'"):
                 await self.keep(name, found.id)
                 break

@@ -74,6 +74,7 @@ PATHS = {
     "delivery-hurried",
     "webhook-replay",
     "inbox-recovery",
+    "inbox-recovery-side-by-side",
     "retention",
     "reconciliation-clean",
     "reconciliation-continued",

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from integrations import outbound
+from integrations.name_lookups import NameLookups
 from integrations.outbound import DeliveryResult, OutboundHttp, UnsafeTarget, check_target, is_public
 from tests.integrations.conftest import EVENT_SECRET
 from tests.lms.processes import Recorder
@@ -142,7 +143,7 @@ def _resolver(answers: dict[str, Sequence[str]]) -> outbound.Resolver:
     async def resolver(host: str, port: int) -> Sequence[str]:
         if host in answers:
             return answers[host]
-        return await outbound.resolve(host, port)
+        return await NameLookups()(host, port)
 
     return resolver
 

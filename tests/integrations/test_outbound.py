@@ -1,16 +1,20 @@
 """Delivering one signed webhook: what is sent, and what each answer comes to."""
 
 import asyncio
+import socket
+import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
 from domain.errors import InvalidInput
-from integrations.outbound import OutboundHttp, parse_retry_after, sign
+from integrations.outbound import DeliveryResult, OutboundHttp, parse_retry_after, sign
 from integrations.webhook_verification import verify_standard
 from tests.integrations.conftest import EVENT_SECRET, PAYOUT_SECRET
 from tests.lms.processes import Recorder
@@ -218,6 +222,54 @@ async def test_a_body_that_never_ends_does_not_undo_the_status(recorder: Recorde
     await patient.aclose()
     assert (result.delivered, result.response_excerpt) == (True, "thanks")
     assert result.duration_ms < 2900
+
+
+@pytest.mark.parametrize("status", [200, 410])
+async def test_a_body_that_is_open_at_the_total_timeout_does_not_undo_the_status(
+    http: OutboundHttp, recorder: Recorder, status: int
+) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        time.sleep(0.6)
+        handler.wfile.write(f"HTTP/1.1 {status} x\r\ncontent-length: 100\r\n\r\nthanks".encode())
+        handler.wfile.flush()
+        time.sleep(1.5)
+
+    recorder.answer = answer
+    result = await http.deliver(recorder.url, "evt_1", BODY, [EVENT_SECRET], datetime.now(UTC))
+    assert (result.status_code, result.error) == (status, None)
+    assert result.delivered == (status == 200)
+
+
+async def test_silent_name_servers_of_others_delay_no_receiver(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look-up can't be ended: it holds its thread for longer than the request that asked for it."""
+    answered, asked, ask = threading.Event(), Counter[str](), socket.getaddrinfo
+
+    def silent(host: str, *args: Any, **options: Any) -> Any:
+        if host.endswith(".dead.example") and not options.get("flags"):
+            asked[host] += 1
+            answered.wait(20)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return ask(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    http = OutboundHttp(allow_private=True, timeout_seconds=1.0)
+    dead = [f"http://{number % 8}.dead.example/" for number in range(64)]
+
+    async def send(url: str) -> DeliveryResult:
+        return await http.deliver(url, "evt_1", BODY, [EVENT_SECRET], datetime.now(UTC))
+
+    try:
+        results = await asyncio.gather(*map(send, dead))
+        assert {result.error for result in results} == {"no answer within 1 s"}
+        results = [await send(recorder.url), await send(recorder.url.replace("127.0.0.1", "localhost"))]
+        assert [result.error for result in results] == [None, None]
+        assert set(asked.values()) == {1}
+    finally:
+        answered.set()
+        await http.aclose()
 
 
 async def test_a_receiver_that_is_down_is_an_error_with_a_reason(http: OutboundHttp) -> None:

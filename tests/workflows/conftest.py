@@ -1,13 +1,17 @@
 """A worker for each module, on a virtual clock, and one set of stand-ins."""
 
+import json
+import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from temporalio.client import Client
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
-from tests.workflows.bench import Bench
+from models.queries import webhook_endpoints
+from tests.workflows.bench import SECRET, Bench
 from tests.workflows.running import Standins, running_bench, running_standins
+from tests.workflows.streams import TYPE, MakeStream, Stream
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +44,28 @@ async def no_faults(bench: Bench) -> AsyncIterator[None]:
     await bench.lms.clear_faults()
     await bench.stripe.clear_faults()
     await bench.payout.clear_faults()
+
+
+@pytest.fixture
+def make_stream(bench: Bench) -> MakeStream:
+    """See MakeStream."""
+
+    async def make(
+        at: str | None = None, *, types: tuple[str, ...] = (TYPE,), url: str | None = None
+    ) -> Stream:
+        endpoint_id, name = at or str(uuid.uuid4()), f"order/{uuid.uuid4()}"
+        entries = json.dumps([{"secret": SECRET, "expires_at": None}]).encode()
+        if at is not None:
+            return Stream(bench, name, at)
+        async with bench.resources.database.transaction() as session:
+            await webhook_endpoints.insert(
+                session,
+                endpoint_id,
+                url=url or bench.payout.webhook_url,
+                description="of a test",
+                event_types=list(types),
+                secret_sealed=bench.resources.sealer.seal(entries, f"webhook-endpoint/{endpoint_id}"),
+            )
+        return Stream(bench, name, endpoint_id)
+
+    return make

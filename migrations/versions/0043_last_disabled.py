@@ -1,0 +1,18 @@
+"""since when a receiver that is on again was off"""
+
+from alembic import op
+
+revision = "0043"
+down_revision = "0040"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Known from the next time on."""
+    op.execute("ALTER TABLE webhook_endpoint ADD COLUMN last_disabled_at timestamptz")
+
+
+def downgrade() -> None:
+    """It is forgotten."""
+    op.execute("ALTER TABLE webhook_endpoint DROP COLUMN last_disabled_at")

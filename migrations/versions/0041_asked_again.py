@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0058"
-down_revision = "0052"
+revision = "0041"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 

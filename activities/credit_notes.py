@@ -11,9 +11,10 @@ from domain.allocation import ticks_reversed
 from domain.errors import CommerceError
 from integrations.documents.content import DocumentLine
 from models.database import Session
-from models.queries import documents, orders, refunds
+from models.queries import documents, order_lines, refunds
 from models.queries.documents import DocumentRow, Draft
-from models.queries.orders import LineRow, OrderRow
+from models.queries.order_lines import LineRow
+from models.queries.orders import OrderRow
 from models.queries.refunds import RefundRow
 
 CREDIT_NOTE = "credit_note"
@@ -54,7 +55,7 @@ async def late_failure_draft(
 ) -> Draft | None:
     """The credit note of a payment that the bank returned: of all that was not credited before."""
     why = wording_of(order).labels.returned.format(reference=intent_id)
-    taken = {line.id: line.gross for line in await orders.lines(session, order.id)}
+    taken = {line.id: line.gross for line in await order_lines.of_order(session, order.id)}
     return await _credit_note(session, order, taken, why, seller)
 
 
@@ -72,7 +73,7 @@ async def canceled_refund_draft(
     again = {line["reference"]: int(line["gross"]) for line in note.body["lines"]}
     shown = [
         _between(line, credited[str(line.ordinal)] - again[str(line.ordinal)], credited[str(line.ordinal)])
-        for line in await orders.lines(session, order.id)
+        for line in await order_lines.of_order(session, order.id)
         if str(line.ordinal) in again
     ]
     why = wording_of(order).labels.refund_canceled.format(reference=refund.provider_refund_id or refund.id)
@@ -97,7 +98,7 @@ async def _credit_note(
         raise CommerceError(f"order {order.id} gave money back and has no invoice or receipt")
     credited = _credited(await documents.of_order(session, order.id))
     shown = []
-    for line in await orders.lines(session, order.id):
+    for line in await order_lines.of_order(session, order.id):
         before = credited.get(str(line.ordinal), 0)
         after = min(line.gross, before + taken.get(line.id, 0))
         if after > before:

@@ -19,10 +19,21 @@ from domain.messages import DisputeInput
 from domain.orders import PaymentState
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
-from integrations.payments import Dispute, StripePayments
-from models.queries import catalog, disputes, documents, double_purchases, entitlements, orders, payments
+from integrations.payments import StripePayments
+from integrations.processor_objects import Dispute
+from models.queries import (
+    catalog,
+    disputes,
+    documents,
+    double_purchases,
+    entitlements,
+    order_lines,
+    orders,
+    payments,
+)
 from models.queries.disputes import DisputeRow
-from models.queries.orders import LineRow, OrderRow
+from models.queries.order_lines import LineRow
+from models.queries.orders import OrderRow
 from models.queries.outbox import Publication
 
 SUSPEND = "suspend"
@@ -126,7 +137,7 @@ class DisputeActivities:
             await _note(tx, row, found, "inquiry", f"The bank inquires ({found.reason}); no money moved.")
 
     async def _open(self, tx: Transaction, row: OrderRow, dispute: DisputeRow, found: Dispute) -> None:
-        lines = await orders.lines(tx.session, row.id, lock=True)
+        lines = await order_lines.of_order(tx.session, row.id, lock=True)
         outcome = open_dispute(
             found.id,
             [ledger_of(line, row.currency) for line in lines],
@@ -153,7 +164,7 @@ class DisputeActivities:
         _publish(tx, row, found, "dispute.opened")
 
     async def _win(self, tx: Transaction, row: OrderRow, dispute: DisputeRow, found: Dispute) -> None:
-        lines = await orders.lines(tx.session, row.id, lock=True)
+        lines = await order_lines.of_order(tx.session, row.id, lock=True)
         outcome = win_dispute(
             found.id,
             [ledger_of(line, row.currency) for line in lines],
@@ -171,7 +182,7 @@ class DisputeActivities:
         _publish(tx, row, found, "dispute.won")
 
     async def _lose(self, tx: Transaction, row: OrderRow, dispute: DisputeRow, found: Dispute) -> None:
-        lines = await orders.lines(tx.session, row.id, lock=True)
+        lines = await order_lines.of_order(tx.session, row.id, lock=True)
         cause = dispute_cause(found.id)
         outcome = lose_dispute(
             found.id, [ledger_of(line, row.currency) for line in lines], amount=dispute.withdrawn
@@ -198,7 +209,7 @@ class DisputeActivities:
 
     async def _give_access_back(self, tx: Transaction, row: OrderRow) -> None:
         """What was suspended for the order's disputes, as far as it is still paid for."""
-        lines = await orders.lines(tx.session, row.id)
+        lines = await order_lines.of_order(tx.session, row.id)
         paid = {line.id for line in lines if not ledger_of(line, row.currency).nothing_left}
         if row.payment_state is not PaymentState.PAID or await disputes.is_disputed(tx.session, row.id):
             return  # another one is open: its end gives back what any of them suspended
@@ -218,7 +229,7 @@ class DisputeActivities:
             if dispute.evidence is not None:
                 return
             row = await refund_books.require_order(tx, dispute.order_id)
-            lines = await orders.lines(tx.session, row.id)
+            lines = await order_lines.of_order(tx.session, row.id)
             facts = await disputes.evidence_facts(tx.session, row.id)
             receipt = await documents.of_sale(tx.session, row.id)
         log = [f"{facts.registered_at:%Y-%m-%d %H:%M} UTC: registered"]
@@ -349,7 +360,7 @@ async def _keep_only(tx: Transaction, row: OrderRow, found: Dispute) -> None:
 
 async def _end_what_is_gone(tx: Transaction, row: OrderRow) -> None:
     """Lines of which nothing is left give no access and hold no seat."""
-    lines = await orders.lines(tx.session, row.id, lock=True)
+    lines = await order_lines.of_order(tx.session, row.id, lock=True)
     gone = [line for line in lines if ledger_of(line, row.currency).nothing_left]
     await entitlements.unjustify(tx.session, [line.id for line in gone])
     for item_id in await _release_seats(tx, gone):
@@ -357,7 +368,7 @@ async def _end_what_is_gone(tx: Transaction, row: OrderRow) -> None:
 
 
 async def _release_seats(tx: Transaction, lines: list[LineRow]) -> list[str]:
-    return await orders.release_seats_of(tx.session, [line.id for line in lines if line.holds_seat])
+    return await order_lines.release_seats_of(tx.session, [line.id for line in lines if line.holds_seat])
 
 
 async def _require(tx: Transaction, provider_id: str) -> DisputeRow:
@@ -370,7 +381,7 @@ async def _require(tx: Transaction, provider_id: str) -> DisputeRow:
 async def _view(tx: Transaction, provider_id: str) -> DisputeView:
     dispute = await _require(tx, provider_id)
     row = await refund_books.require_order(tx, dispute.order_id)
-    lines = await orders.lines(tx.session, row.id)
+    lines = await order_lines.of_order(tx.session, row.id)
     remind, submit = _deadlines(dispute)
     return DisputeView(
         dispute_id=dispute.id,

@@ -12,9 +12,10 @@ from integrations.documents.labels import labels_of
 from integrations.documents.locales import document_locale
 from integrations.documents.wording import Wording
 from models.database import Session
-from models.queries import orders, payments, people
+from models.queries import order_lines, payments, people
 from models.queries.documents import DocumentRow, Draft
-from models.queries.orders import LineRow, OrderRow
+from models.queries.order_lines import LineRow
+from models.queries.orders import OrderRow
 
 _POSTAL_CODE_FIRST = (EU_COUNTRIES - {"IE"}) | {"CH", "LI", "NO", "IS"}
 
@@ -38,7 +39,7 @@ async def sale_draft(session: Session, order: OrderRow, *, seller: dict[str, str
             unit_net=line.list_net,
             reference=str(line.ordinal),
         )
-        for line in await orders.lines(session, order.id)
+        for line in await order_lines.of_order(session, order.id)
     ]
     country = str(order.billing_address["country"])
     kind = "invoice" if issues_invoices(country) else "receipt"

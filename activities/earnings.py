@@ -8,8 +8,9 @@ from activities.boundary import Transaction
 from domain.ids import payee_stream
 from domain.ledger import Earning, EarningType, LineLedger, Outcome, Recognition, capture
 from domain.payee_share import PayeeShare, share_of
-from models.queries import ledger, orders, volumes
-from models.queries.orders import LineRow, OrderRow
+from models.queries import ledger, order_lines, volumes
+from models.queries.order_lines import LineRow
+from models.queries.orders import OrderRow
 from models.queries.outbox import Publication
 
 
@@ -32,7 +33,7 @@ def ledger_of(line: LineRow, currency: str) -> LineLedger:
 
 async def capture_order(tx: Transaction, order: OrderRow) -> None:
     """Post the capture of a paid order (nothing, when it cost nothing), its store credit spent."""
-    lines = await orders.lines(tx.session, order.id, lock=True)
+    lines = await order_lines.of_order(tx.session, order.id, lock=True)
     books = [ledger_of(line, order.currency) for line in lines]
     prior = await volumes.before(tx.session, (b for b in books if b.recognition is Recognition.ON_PAYMENT))
     outcome = capture(order.id, books, credit_applied=order.store_credit, customer=order.user_id, prior=prior)
@@ -46,7 +47,7 @@ async def post_outcome(
     now = datetime.now(UTC)
     posted = await ledger.post(tx.session, outcome.entries, order_id=order.id, effective_at=now)
     for state in outcome.lines:
-        await orders.save_line_ledger(tx.session, state)
+        await order_lines.save_ledger(tx.session, state)
         await volumes.keep(tx.session, state)
     entry_ids = {entry.event_key: entry.id for entry in posted}
     by_id = {line.id: line for line in lines}
@@ -54,7 +55,7 @@ async def post_outcome(
     for earning in outcome.earnings:
         line = by_id[earning.line]
         if earning.type is EarningType.ACCRUED:
-            await orders.mark_accrued(tx.session, line.id)
+            await order_lines.mark_accrued(tx.session, line.id)
         share = share_of(states[line.id], earning.payee)
         tx.publish(_publication(earning, share, order, line, entry_ids, now, reason))
 

@@ -14,9 +14,9 @@ from domain.ledger import initiate_refund, plan_refund, refund_unapplied
 from domain.messages import RefundInput
 from domain.orders import DisputeState, RefundKind
 from integrations.dispatch import Dispatcher
-from integrations.payments import Refund as ProcessorRefund
 from integrations.payments import StripePayments
-from models.queries import ledger, orders, payments, refunds
+from integrations.processor_objects import Refund as ProcessorRefund
+from models.queries import ledger, order_lines, orders, payments, refunds
 from models.queries.orders import OrderRow
 from models.queries.payments import PaymentRow
 
@@ -132,7 +132,7 @@ async def _reserve_of_order(
 ) -> dict[str, int]:
     if row.dispute_state is DisputeState.OPEN:
         raise Conflict("a dispute is open; its outcome decides", code="dispute_open")
-    lines = await orders.lines(tx.session, row.id, lock=True)
+    lines = await order_lines.of_order(tx.session, row.id, lock=True)
     books = [ledger_of(line, row.currency) for line in lines]
     taken = plan_refund(books, amount=found.amount)
     outcome = initiate_refund(refund_id, books, amount=found.amount)

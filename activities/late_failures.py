@@ -17,8 +17,9 @@ from domain.ledger import LineLedger, fail_late, fail_unapplied
 from domain.messages import LateFailureInput
 from domain.orders import PaymentState
 from integrations.dispatch import Dispatcher
-from integrations.payments import Charge, StripePayments
-from models.queries import catalog, entitlements, ledger, orders, payments, refunds
+from integrations.payments import StripePayments
+from integrations.processor_objects import Charge
+from models.queries import catalog, entitlements, ledger, order_lines, orders, payments, refunds
 from models.queries.orders import OrderRow
 from models.queries.outbox import Publication
 from models.queries.payments import FAILED_LATE, PaymentRow
@@ -80,7 +81,7 @@ class LateFailureActivities:
                 await self._undo(tx, row, payment, charge)
             elif payment.status == "succeeded":
                 await _lose(tx, row, payment, charge)
-            lines = await orders.lines(tx.session, row.id)
+            lines = await order_lines.of_order(tx.session, row.id)
             return LateFailure(
                 UNDONE if payment.applied else LOST,
                 charge.failure_code or "unknown",
@@ -95,7 +96,7 @@ class LateFailureActivities:
 
     async def _undo(self, tx: Transaction, row: OrderRow, payment: PaymentRow, charge: Charge) -> None:
         """Revenue, tax and shares go, access and seats end, spent store credit comes back."""
-        lines = await orders.lines(tx.session, row.id, lock=True)
+        lines = await order_lines.of_order(tx.session, row.id, lock=True)
         books = [ledger_of(line, row.currency) for line in lines]
         outcome = fail_late(
             row.id,
@@ -109,7 +110,7 @@ class LateFailureActivities:
         await _set_failed(tx, payment, charge)
         await orders.set_payment_state(tx.session, row.id, PaymentState.FAILED)
         await entitlements.unjustify(tx.session, [line.id for line in lines])
-        for item_id in await orders.release_held_seats(tx.session, row.id):
+        for item_id in await order_lines.release_held_seats(tx.session, row.id):
             await catalog.release_seat(tx.session, item_id)
         await _note(tx, row, payment, charge, "The sale is undone, and the access that it gave ends.")
         assert payment.intent_id is not None

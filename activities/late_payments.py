@@ -13,12 +13,13 @@ from domain.ledger import refund_unapplied, unapply_payment
 from domain.messages import LatePaymentInput
 from domain.orders import PaymentState, RefundKind
 from integrations.dispatch import Dispatcher
-from integrations.payments import received
+from integrations.processor_objects import received
 from models.queries import (
     catalog,
     entitlements,
     inbox,
     ledger,
+    order_lines,
     orders,
     payments,
     promotions,
@@ -123,7 +124,7 @@ class LatePaymentActivities:
         if decision.outcome in (REVIVED, RESUMED):
             await self._dispatcher.resume_order(decision.order_id)
             async with self._transactions.begin() as tx:
-                lines = await orders.lines(tx.session, decision.order_id)
+                lines = await order_lines.of_order(tx.session, decision.order_id)
             await wake_changes(self._transactions, self._dispatcher, [line.id for line in lines])
         elif decision.refund_id is not None:
             await self._dispatcher.resume_refund(decision.refund_id)
@@ -135,18 +136,18 @@ def _waits_for(row: OrderRow, amount: int, currency: str) -> bool:
 
 
 async def _take_again(tx: Transaction, row: OrderRow) -> None:
-    courses = {line.lms_course_id for line in await orders.lines(tx.session, row.id)}
+    courses = {line.lms_course_id for line in await order_lines.of_order(tx.session, row.id)}
     if courses <= set(await entitlements.owns(tx.session, row.user_id, sorted(courses))):
         raise _CannotRevive("the order had expired, and its courses were bought again")
     if row.store_credit:
         await store_credit.lock(tx.session, row.user_id)
         if await store_credit.available(tx.session, row.user_id, row.currency) < row.store_credit:
             raise _CannotRevive("the order had expired, and its store credit was used again")
-    for line_id, item_id in await orders.seated_lines(tx.session, row.id):
+    for line_id, item_id in await order_lines.without_seat(tx.session, row.id):
         if not await catalog.take_seat(tx.session, item_id):
             gone = "run was cancelled" if await catalog.is_cancelled(tx.session, item_id) else "seat was sold"
             raise _CannotRevive(f"the order had expired, and its {gone}")
-        await orders.set_holds_seat(tx.session, line_id)
+        await order_lines.set_holds_seat(tx.session, line_id)
     if not await promotions.reserve_again(tx.session, row.id):
         raise _CannotRevive("the order had expired, and its promotion was used up")
 

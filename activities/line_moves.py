@@ -2,8 +2,8 @@
 
 from activities.boundary import Transaction
 from domain.errors import Conflict, InvalidInput
-from models.queries import catalog, entitlements, orders, resolutions
-from models.queries.orders import LineRow
+from models.queries import catalog, entitlements, order_lines, resolutions
+from models.queries.order_lines import LineRow
 from models.queries.resolutions import ResolutionRow
 
 
@@ -36,5 +36,5 @@ async def move_to_other_run(tx: Transaction, row: ResolutionRow, line: LineRow, 
 async def end_line(tx: Transaction, line: LineRow) -> None:
     """The line gives no access any more, and holds no seat."""
     await entitlements.unjustify(tx.session, [line.id])
-    for item_id in await orders.release_seats_of(tx.session, [line.id]):
+    for item_id in await order_lines.release_seats_of(tx.session, [line.id]):
         await catalog.release_seat(tx.session, item_id)

@@ -16,25 +16,28 @@ from domain.orders import EntitlementStatus, FulfilmentState, PaymentState
 from domain.pricing import StatedTaxOutdated
 from domain.store_credit import credit_to_use
 from domain.taxation import TaxDecision
-from integrations.payments import received
+from integrations.processor_objects import received
 from models.database import Session
 from models.queries import (
     carts,
     catalog,
     entitlements,
     inbox,
+    order_lines,
     orders,
     payments,
     people,
     promotions,
     quotes,
+    recorded_commands,
     resolutions,
     split_rules,
     store_credit,
 )
 from models.queries.entitlements import EntitlementRow
-from models.queries.orders import CommandRow, NewOrder, OrderRow
+from models.queries.orders import NewOrder, OrderRow
 from models.queries.outbox import Publication
+from models.queries.recorded_commands import CommandRow
 from models.queries.split_rules import Sale, SplitRuleRow
 
 
@@ -151,7 +154,7 @@ class OrderActivities:
             return Placement(None, refusal_of(error))
 
     async def _place(self, session: Session, order_id: str) -> None:
-        command = await orders.command(session, order_id)
+        command = await recorded_commands.get(session, order_id)
         if command is None:
             raise Conflict("nothing was asked under this id", code="cart_empty")
         body = command.body
@@ -224,7 +227,7 @@ class OrderActivities:
             sale = Sale(line.item_id, order.channel, order.currency)
             rule = await split_rules.rule_for(session, sale, now)
             days = line.refund_window_days
-            await orders.insert_line(
+            await order_lines.insert(
                 session,
                 order.id,
                 {
@@ -330,7 +333,7 @@ class OrderActivities:
             row = await _require(tx.session, given.order_id, lock=True)
             if row.payment_state in (PaymentState.PENDING, PaymentState.PROCESSING):
                 await orders.set_payment_state(tx.session, row.id, given.state)
-                for item_id in await orders.release_held_seats(tx.session, row.id):
+                for item_id in await order_lines.release_held_seats(tx.session, row.id):
                     await catalog.release_seat(tx.session, item_id)
                 await promotions.release(tx.session, row.id)
                 await carts.give_back(tx.session, row.cart_id)
@@ -359,7 +362,7 @@ class OrderActivities:
             row = await _require(tx.session, order.order_id, lock=True)
             if row.fulfilment_state is FulfilmentState.NONE:
                 await orders.set_fulfilment_state(tx.session, row.id, FulfilmentState.FULFILLING)
-            lines = await orders.lines(tx.session, row.id)
+            lines = await order_lines.of_order(tx.session, row.id)
             return FulfilmentPlan(
                 row.user_id,
                 [line.id for line in lines if line.list_net > 0],

@@ -15,9 +15,9 @@ from domain.ledger import reassign, settle_payout, write_off_payee
 from domain.messages import CorrectionInput, LineInput, PayoutInput
 from domain.payouts import settlement_of
 from integrations.dispatch import Dispatcher
-from models.queries import inbox, ledger, orders, payees
-from models.queries.orders import CommandRow
+from models.queries import inbox, ledger, order_lines, orders, payees, recorded_commands
 from models.queries.outbox import Publication
+from models.queries.recorded_commands import CommandRow
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class PayeeActivities:
         """Write a debt off, or move earnings to another payee, once; or say why not."""
         try:
             async with self._transactions.begin() as tx:
-                command = await orders.command(tx.session, given.correction_id)
+                command = await recorded_commands.get(tx.session, given.correction_id)
                 if command is None:
                     raise Conflict("nothing was asked under this id")
                 body = command.body
@@ -166,9 +166,9 @@ async def _write_off(tx: Transaction, command: CommandRow) -> None:
 
 async def _reassign(tx: Transaction, command: CommandRow) -> None:
     body = command.body
-    found = await orders.line(tx.session, body["line_id"])
+    found = await order_lines.get(tx.session, body["line_id"])
     order = None if found is None else await orders.get(tx.session, found.order_id, lock=True)
-    line = await orders.line(tx.session, body["line_id"], lock=True)
+    line = await order_lines.get(tx.session, body["line_id"], lock=True)
     if line is None or order is None:
         raise CommerceError(f"order line {body['line_id']} has no row")
     if body["currency"] != order.currency:

@@ -11,7 +11,8 @@ from domain.errors import CommerceError, ProcessorUnavailable
 from domain.limits import DECLINES
 from domain.messages import OrderInput
 from domain.orders import PaymentState
-from integrations.payments import IntentNotCancelable, PaymentIntent, StripePayments
+from integrations.payments import StripePayments
+from integrations.processor_objects import IntentNotCancelable, PaymentIntent
 from models.queries import inbox, orders, payments
 from models.queries.orders import OrderRow
 from models.queries.payments import PaymentRow

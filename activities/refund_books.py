@@ -10,8 +10,18 @@ from domain import ids
 from domain.errors import CommerceError
 from domain.ledger import cancel_refund, fail_refund, settle_refund, void_refund
 from domain.orders import RefundStatus
-from models.queries import catalog, double_purchases, entitlements, ledger, orders, refunds, run_changes
-from models.queries.orders import LineRow, OrderRow
+from models.queries import (
+    catalog,
+    double_purchases,
+    entitlements,
+    ledger,
+    order_lines,
+    orders,
+    refunds,
+    run_changes,
+)
+from models.queries.order_lines import LineRow
+from models.queries.orders import OrderRow
 from models.queries.outbox import Publication
 from models.queries.refunds import RefundRow
 
@@ -95,16 +105,16 @@ async def give_up(tx: Transaction, refund: RefundRow, *, seller: dict[str, str])
     if refund.payment_failed:
         await _void(tx, refund, row)
         return
-    lines = await orders.lines(tx.session, row.id, lock=True)
+    lines = await order_lines.of_order(tx.session, row.id, lock=True)
     books = [ledger_of(line, row.currency) for line in lines]
     await post_outcome(tx, cancel_refund(refund.id, books), row, lines, reason="refund canceled")
     await refunds.set_canceled(tx.session, refund.id)
     touched = set(await refunds.line_ids(tx.session, refund.id))
-    for line_id, item_id in await orders.seated_lines(tx.session, row.id):
+    for line_id, item_id in await order_lines.without_seat(tx.session, row.id):
         if line_id not in touched:
             continue
         if await catalog.take_seat(tx.session, item_id):
-            await orders.set_holds_seat(tx.session, line_id)
+            await order_lines.set_holds_seat(tx.session, line_id)
         elif not await catalog.is_cancelled(tx.session, item_id):
             touched.remove(line_id)
             await note(
@@ -142,7 +152,7 @@ async def state_of(tx: Transaction, refund_id: str) -> RefundState:
     refund = await require(tx, refund_id)
     row = await require_order(tx, refund.order_id)
     line_ids = await refunds.line_ids(tx.session, refund_id)
-    lines = await orders.lines(tx.session, row.id)
+    lines = await order_lines.of_order(tx.session, row.id)
     return RefundState(
         refund_id=refund.id,
         order_id=row.id,
@@ -215,7 +225,7 @@ async def _end_what_is_refunded(tx: Transaction, row: OrderRow, refund: RefundRo
     """
     if refund.keep_access:
         return
-    lines = await orders.lines(tx.session, row.id, lock=True)
+    lines = await order_lines.of_order(tx.session, row.id, lock=True)
     touched = set(await refunds.line_ids(tx.session, refund.id))
     touched -= await refunds.lines_of_open(tx.session, row.id, apart_from=refund.id)
     ended = [
@@ -227,4 +237,4 @@ async def _end_what_is_refunded(tx: Transaction, row: OrderRow, refund: RefundRo
 
 
 async def _release_seats(tx: Transaction, lines: list[LineRow]) -> list[str]:
-    return await orders.release_seats_of(tx.session, [line.id for line in lines if line.holds_seat])
+    return await order_lines.release_seats_of(tx.session, [line.id for line in lines if line.holds_seat])

@@ -11,8 +11,8 @@ from domain.event_keys import refund_cause
 from domain.ledger import LineLedger, Outcome, initiate_refund, plan_refund
 from domain.orders import DisputeState, PaymentState, RefundKind
 from domain.store_credit import Tender, refund_tender
-from models.queries import orders, payments, refunds
-from models.queries.orders import CommandRow
+from models.queries import order_lines, orders, payments, refunds
+from models.queries.recorded_commands import CommandRow
 from models.queries.refunds import RefundRow
 
 # On the timeline, and as the reason of earning events.
@@ -39,7 +39,7 @@ async def reserve(tx: Transaction, command: CommandRow) -> None:
         raise Conflict("nothing was paid for this order", code="not_paid")
     if row.dispute_state is DisputeState.OPEN:
         raise Conflict("a dispute is open; its outcome decides", code="dispute_open")
-    lines = await orders.lines(tx.session, row.id, lock=True)
+    lines = await order_lines.of_order(tx.session, row.id, lock=True)
     books = [ledger_of(line, row.currency) for line in lines]
     kind = RefundKind(body.get("kind", RefundKind.ORDER))
     outcome, taken = _initiate(command.id, books, body, kind)

@@ -16,9 +16,9 @@ from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.messages import RefundInput
 from domain.orders import RefundStatus
 from integrations.dispatch import Dispatcher
-from integrations.payments import Refund as ProcessorRefund
 from integrations.payments import StripePayments
-from models.queries import orders, refunds
+from integrations.processor_objects import Refund as ProcessorRefund
+from models.queries import recorded_commands, refunds
 from models.queries.refunds import WISH_CANCEL, WISH_REISSUE, RefundRow
 
 
@@ -67,7 +67,7 @@ class RefundActivities:
             async with self._transactions.begin() as tx:
                 existing = await refunds.get(tx.session, given.refund_id)
                 if existing is None:
-                    command = await orders.command(tx.session, given.refund_id)
+                    command = await recorded_commands.get(tx.session, given.refund_id)
                     if command is None:
                         raise Conflict("nothing was asked under this id", code="not_paid")
                     await refund_reservation.reserve(tx, command)

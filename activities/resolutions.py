@@ -24,9 +24,11 @@ from domain.resolutions import (
     default_of,
 )
 from integrations.dispatch import Dispatcher
-from models.queries import double_purchases, orders, refunds, resolutions, run_changes
-from models.queries.orders import CommandRow, LineRow, OrderRow
+from models.queries import double_purchases, order_lines, orders, refunds, resolutions, run_changes
+from models.queries.order_lines import LineRow
+from models.queries.orders import OrderRow
 from models.queries.outbox import Publication
+from models.queries.recorded_commands import CommandRow
 from models.queries.resolutions import ResolutionRow
 
 # The decision that nobody made.
@@ -141,7 +143,7 @@ async def _require(tx: Transaction, resolution_id: str) -> ResolutionRow:
 async def _locked(tx: Transaction, resolution_id: str) -> tuple[ResolutionRow, OrderRow, LineRow]:
     """The question, its order and its line: locked as everybody locks them, the question last."""
     order = await require_order(tx, (await _require(tx, resolution_id)).order_id)
-    lines = await orders.lines(tx.session, order.id, lock=True)
+    lines = await order_lines.of_order(tx.session, order.id, lock=True)
     await resolutions.lock(tx.session, resolution_id)
     row = await _require(tx, resolution_id)
     return row, order, next(line for line in lines if line.id == row.line_id)

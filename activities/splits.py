@@ -12,8 +12,9 @@ from domain.ledger import LineLedger, recognize, release
 from domain.messages import LineInput
 from domain.orders import EntitlementStatus, PaymentState
 from models.database import Session
-from models.queries import completions, entitlements, holds, orders, volumes
-from models.queries.orders import LineRow, OrderRow
+from models.queries import completions, entitlements, holds, order_lines, orders, volumes
+from models.queries.order_lines import LineRow
+from models.queries.orders import OrderRow
 
 RECOGNIZE = "recognize"
 RELEASE = "release"
@@ -60,7 +61,7 @@ class SplitActivities:
                 return
             outcome = recognize(state, prior=await volumes.before(tx.session, [state]))
             await post_outcome(tx, outcome, order, [line], reason="recognized")
-            await orders.mark_accrued(tx.session, line.id)
+            await order_lines.mark_accrued(tx.session, line.id)
             await orders.note(
                 tx.session,
                 order.id,
@@ -81,7 +82,7 @@ class SplitActivities:
             if not outcome.entries:
                 return
             await post_outcome(tx, outcome, order, [line], reason="the hold ended")
-            await orders.mark_released(tx.session, line.id)
+            await order_lines.mark_released(tx.session, line.id)
             await orders.note(
                 tx.session,
                 order.id,
@@ -92,11 +93,11 @@ class SplitActivities:
 
 
 async def _require(session: Session, line_id: str, *, lock: bool = False) -> tuple[LineRow, OrderRow]:
-    line = await orders.line(session, line_id)
+    line = await order_lines.get(session, line_id)
     # The order before its lines, as everybody locks them: so nobody waits in a circle.
     order = None if line is None else await orders.get(session, line.order_id, lock=lock)
     if lock:
-        line = await orders.line(session, line_id, lock=True)
+        line = await order_lines.get(session, line_id, lock=True)
     if line is None or order is None:
         raise CommerceError(f"order line {line_id} has no row")
     return line, order

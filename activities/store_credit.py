@@ -12,8 +12,8 @@ from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.ledger import NothingLeft, grant_goodwill
 from domain.messages import StoreCreditInput
 from domain.orders import DisputeState, PaymentState
-from models.queries import ledger, orders, people, store_credit
-from models.queries.orders import CommandRow
+from models.queries import ledger, order_lines, orders, people, recorded_commands, store_credit
+from models.queries.recorded_commands import CommandRow
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class StoreCreditActivities:
         """Post the gift and keep whom it went to, once; or say why not."""
         try:
             async with self._transactions.begin() as tx:
-                command = await orders.command(tx.session, given.grant_id)
+                command = await recorded_commands.get(tx.session, given.grant_id)
                 if command is None:
                     raise Conflict("nothing was asked under this id")
                 if await store_credit.grant(tx.session, command.id) is None:
@@ -86,7 +86,9 @@ async def _check_order(tx: Transaction, order_id: str, amount: int) -> None:
         raise Conflict("nothing was paid for this order", code="not_paid")
     if row.dispute_state is DisputeState.OPEN:
         raise Conflict("a dispute is open; its outcome decides", code="dispute_open")
-    lines = [ledger_of(line, row.currency) for line in await orders.lines(tx.session, order_id, lock=True)]
+    lines = [
+        ledger_of(line, row.currency) for line in await order_lines.of_order(tx.session, order_id, lock=True)
+    ]
     given = sum(grant.amount for grant in await store_credit.grants_of_order(tx.session, order_id))
     left = sum(line.refundable_gross for line in lines) - given
     if amount > left:

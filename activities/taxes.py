@@ -17,7 +17,7 @@ from integrations.stripe_tax import (
     TaxableLine,
     TaxLocationInvalid,
 )
-from models.queries import catalog, documents, orders, tax_reports
+from models.queries import catalog, documents, order_lines, orders, tax_reports
 from models.queries.documents import DocumentRow
 from models.queries.tax_reports import TaxReportRow
 
@@ -107,7 +107,7 @@ class TaxActivities:
         sale = await self._recorded_sale(document)
         async with self._transactions.begin() as tx:
             order = await orders.get(tx.session, document.order_id)
-            sold = await orders.lines(tx.session, document.order_id)
+            sold = await order_lines.of_order(tx.session, document.order_id)
             items = await catalog.by_ids(tx.session, [line.item_id for line in sold])
         codes = {str(line.ordinal): items[line.item_id].tax_code for line in sold}
         assert order is not None

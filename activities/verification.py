@@ -11,7 +11,8 @@ from domain import ids
 from domain.errors import LmsRejected, Unavailable, UnknownCourse, UnknownUser
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
-from integrations.payments import Dispute, StripePayments
+from integrations.payments import StripePayments
+from integrations.processor_objects import Dispute
 from models.database import Database
 from models.queries import differences, disputes, documents, invariants, recovery
 

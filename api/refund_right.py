@@ -10,8 +10,9 @@ from api.schemas.orders import RefundBody
 from domain.errors import Conflict, ExternalError, Forbidden
 from domain.orders import PaymentState
 from models.database import Session
-from models.queries import orders
-from models.queries.orders import LineRow, OrderRow
+from models.queries import order_lines
+from models.queries.order_lines import LineRow
+from models.queries.orders import OrderRow
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ async def check_learners_right(
     if row.payment_state is not PaymentState.PAID or row.paid_at is None:
         raise Conflict("nothing was paid", code="not_paid")
     wanted = {line.line_id for line in body.lines or []}
-    lines = [line for line in await orders.lines(session, row.id) if not wanted or line.id in wanted]
+    lines = [line for line in await order_lines.of_order(session, row.id) if not wanted or line.id in wanted]
     for line in lines:
         if datetime.now(UTC) > row.paid_at + timedelta(days=line.refund_window_days):
             raise Conflict(

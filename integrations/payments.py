@@ -1,18 +1,27 @@
-"""The payment processor: Stripe by its official SDK, as plain values and our own errors."""
+"""The payment processor: Stripe by its official SDK, with plain values and our own errors."""
 
 import math
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, cast
-from uuid import UUID
 
 import stripe
 
-from domain.currencies import Currency, currency_of
-from domain.errors import ProcessorRejected, ProcessorUnavailable
-from domain.ids import foreign_refund_id
+from domain.currencies import currency_of
+from domain.errors import ProcessorRejected
 from domain.reconciliation import BalanceTransaction
+from integrations.processor_objects import (
+    Charge,
+    Dispute,
+    IntentNotCancelable,
+    PaymentIntent,
+    Refund,
+    balance_transaction_of,
+    dispute_of,
+    intent_of,
+    refund_of,
+    unit_of,
+)
 from integrations.stripe_calls import call as _call
 
 stripe.enable_telemetry = False  # it would write an id into the home directory
@@ -21,217 +30,6 @@ _PAGE = 100
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 # The object behind a movement and its payment say whose it is.
 _BEHIND = "source.payment_intent"
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentIntent:
-    """A payment intent; amounts in minor units, currency in capitals. The secret stays out of logs."""
-
-    id: str
-    status: str
-    amount: int
-    amount_received: int
-    currency: str
-    metadata: dict[str, str]
-    latest_charge: str | None
-    last_error_code: str | None
-    last_error_message: str | None
-    created: int
-    client_secret: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Refund:
-    """A refund at the processor."""
-
-    id: str
-    status: str
-    amount: int
-    currency: str
-    failure_reason: str | None
-    payment_intent: str | None
-    balance_transaction: str | None
-    metadata: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """The newest charge of an intent. `reversed`: the processor took back what it had credited for it, as
-    when a bank returns a debit; `intent_succeeded`: the intent still says that it succeeded."""
-
-    id: str
-    status: str
-    reversed: bool
-    failure_code: str | None
-    failure_message: str | None
-    intent_succeeded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Dispute:
-    """A dispute at the processor, with what its balance transactions say: withdrawn and reinstated amounts,
-    the fee and what of it was returned; positive minor units."""
-
-    id: str
-    status: str
-    amount: int
-    currency: str
-    reason: str
-    payment_intent: str | None
-    evidence_due_by: int | None
-    withdrawn: int
-    fee: int
-    reinstated: int
-    fee_returned: int
-    fee_currency: str
-
-    @property
-    def is_decided(self) -> bool:
-        """Whether the processor says that it is over, however it ended."""
-        return self.status in ("won", "lost", "warning_closed", "prevented")
-
-
-class IntentNotCancelable(ProcessorRejected):
-    """The intent is processing or succeeded; `intent` is how it stands now."""
-
-    def __init__(self, intent: PaymentIntent) -> None:
-        super().__init__(f"the intent is {intent.status}", processor_code="payment_intent_unexpected_state")
-        self.intent = intent
-
-
-def _plain(found: Any) -> dict[str, Any]:
-    values = found.to_dict()
-    if type(values.get("amount")) is not int or not isinstance(values.get("currency"), str):
-        raise ProcessorUnavailable("the processor's answer has no amount or currency")
-    return dict(values)
-
-
-def _id_of(value: Any) -> str | None:
-    found = value["id"] if isinstance(value, dict) else value
-    return None if found is None else str(found)
-
-
-def received(intent: Mapping[str, Any]) -> tuple[int, str]:
-    """What an intent of an event received: ISO 4217's minor units, and the currency in capitals."""
-    currency = str(intent["currency"]).upper()
-    return currency_of(currency).from_processor(int(intent["amount_received"])), currency
-
-
-def _unit(values: Mapping[str, Any]) -> Currency:
-    """The processor counts a few currencies in other units than ISO 4217."""
-    return currency_of(values["currency"].upper())
-
-
-def _intent(found: Any) -> PaymentIntent:
-    values = _plain(found)
-    unit = _unit(values)
-    error = values.get("last_payment_error") or {}
-    return PaymentIntent(
-        id=values["id"],
-        status=values["status"],
-        amount=unit.from_processor(values["amount"]),
-        amount_received=unit.from_processor(values.get("amount_received") or 0),
-        currency=unit.code,
-        metadata=dict(values.get("metadata") or {}),
-        latest_charge=_id_of(values.get("latest_charge")),
-        last_error_code=error.get("decline_code") or error.get("code"),
-        last_error_message=error.get("message"),
-        created=values["created"],
-        client_secret=values.get("client_secret"),
-    )
-
-
-def _dispute(found: Any) -> Dispute:
-    values = _plain(found)
-    unit = _unit(values)
-    moved = values.get("balance_transactions") or []
-    out = [one for one in moved if one["reporting_category"] == "dispute"]
-    back = [one for one in moved if one["reporting_category"] == "dispute_reversal"]
-    amount = unit.from_processor(values["amount"])
-    settled = currency_of(moved[0]["currency"].upper()) if moved else unit
-
-    def principal(transactions: list[dict[str, Any]]) -> int:
-        """In the dispute's currency: what was settled in another one stands for the whole amount."""
-        if settled.code != unit.code:
-            return amount if transactions else 0
-        return abs(sum(unit.from_processor(one["amount"]) for one in transactions))
-
-    return Dispute(
-        id=values["id"],
-        status=values["status"],
-        amount=amount,
-        currency=unit.code,
-        reason=values.get("reason") or "general",
-        payment_intent=_id_of(values.get("payment_intent")),
-        evidence_due_by=(values.get("evidence_details") or {}).get("due_by"),
-        withdrawn=principal(out),
-        fee=sum(settled.from_processor(one["fee"]) for one in out),
-        reinstated=principal(back),
-        fee_returned=-sum(settled.from_processor(one["fee"]) for one in back),
-        fee_currency=settled.code,
-    )
-
-
-def _refund(found: Any) -> Refund:
-    values = _plain(found)
-    unit = _unit(values)
-    return Refund(
-        id=values["id"],
-        status=values.get("status") or "pending",
-        amount=unit.from_processor(values["amount"]),
-        currency=unit.code,
-        failure_reason=values.get("failure_reason"),
-        payment_intent=_id_of(values.get("payment_intent")),
-        balance_transaction=_id_of(values.get("balance_transaction")),
-        metadata=dict(values.get("metadata") or {}),
-    )
-
-
-def _balance_transaction(found: Any) -> BalanceTransaction:
-    values = _plain(found)
-    unit = _unit(values)
-    source = values.get("source")
-    behind: dict[str, Any] = source if isinstance(source, dict) else {}
-    intent = behind.get("payment_intent")
-    metadata = dict(behind.get("metadata") or {})
-    if isinstance(intent, dict):
-        metadata = dict(intent.get("metadata") or {}) | metadata
-    own = _unit(behind) if isinstance(behind.get("currency"), str) else unit
-    # A charge of which only a part was captured moves that part.
-    amount = behind.get("amount_captured", behind.get("amount"))
-    available_on = values.get("available_on")
-    return BalanceTransaction(
-        id=values["id"],
-        amount=unit.from_processor(values["amount"]),
-        fee=unit.from_processor(values["fee"]),
-        net=unit.from_processor(values["net"]),
-        currency=unit.code,
-        reporting_category=values["reporting_category"],
-        source=_id_of(source),
-        created=datetime.fromtimestamp(values["created"], UTC),
-        available_on=None if available_on is None else datetime.fromtimestamp(available_on, UTC),
-        source_amount=own.from_processor(amount) if type(amount) is int else None,
-        source_currency=own.code,
-        intent_id=_id_of(intent),
-        order_id=_uuid_of(metadata.get("order_id")),
-        refund_id=_refund_id(behind),
-    )
-
-
-def _refund_id(behind: dict[str, Any]) -> str | None:
-    """Our refund behind a movement: named in its metadata, or made at the processor itself."""
-    if behind.get("object") != "refund":
-        return None
-    named = _uuid_of((behind.get("metadata") or {}).get("refund_id"))
-    return named or foreign_refund_id(behind["id"], behind["created"])
-
-
-def _uuid_of(value: Any) -> str | None:
-    """An id of ours in metadata, where anybody may have written anything."""
-    try:
-        return str(UUID(value)) if isinstance(value, str) else None
-    except ValueError:
-        return None
 
 
 class StripePayments:
@@ -270,7 +68,7 @@ class StripePayments:
             "metadata": {"order_id": order_id},
             "description": description,
         }
-        return _intent(
+        return intent_of(
             await _call(
                 self._client.v1.payment_intents.create_async(
                     parameters,  # type: ignore[arg-type]
@@ -286,7 +84,7 @@ class StripePayments:
         idle is tried once more.
         """
         once_more: Any = {"max_network_retries": 1}
-        return _intent(
+        return intent_of(
             await _call(self._client.v1.payment_intents.retrieve_async(intent_id, options=once_more))
         )
 
@@ -314,7 +112,7 @@ class StripePayments:
         Without an idempotency key: Stripe would replay a refusal whose reason has passed.
         """
         try:
-            return _intent(await _call(self._client.v1.payment_intents.cancel_async(intent_id)))
+            return intent_of(await _call(self._client.v1.payment_intents.cancel_async(intent_id)))
         except ProcessorRejected as refusal:
             if refusal.processor_code != "payment_intent_unexpected_state":
                 raise
@@ -347,7 +145,7 @@ class StripePayments:
             "amount": currency_of(currency).to_processor(amount),
             "metadata": {"order_id": order_id, "refund_id": refund_id},
         }
-        return _refund(
+        return refund_of(
             await _call(
                 self._client.v1.refunds.create_async(
                     parameters,  # type: ignore[arg-type]
@@ -358,7 +156,7 @@ class StripePayments:
 
     async def get_dispute(self, provider_id: str) -> Dispute:
         """The dispute as it stands now."""
-        return _dispute(await _call(self._client.v1.disputes.retrieve_async(provider_id)))
+        return dispute_of(await _call(self._client.v1.disputes.retrieve_async(provider_id)))
 
     async def submit_evidence(self, provider_id: str, evidence: dict[str, str], idempotency_key: str) -> None:
         """Send evidence to the bank, once; the fields are those of Stripe's dispute evidence."""
@@ -378,19 +176,19 @@ class StripePayments:
 
     async def get_refund(self, provider_refund_id: str) -> Refund:
         """The refund as it stands now."""
-        return _refund(await _call(self._client.v1.refunds.retrieve_async(provider_refund_id)))
+        return refund_of(await _call(self._client.v1.refunds.retrieve_async(provider_refund_id)))
 
     async def find_refund(self, refund_id: str, intent_id: str) -> Refund | None:
         """The refund of this intent whose metadata names ours and that has not failed: found even when a key
         has expired."""
         page = await _call(self._client.v1.refunds.list_async({"payment_intent": intent_id, "limit": _PAGE}))
-        found = (_refund(entry) for entry in page.data)
+        found = (refund_of(entry) for entry in page.data)
         standing = (refund for refund in found if refund.status not in ("failed", "canceled"))
         return next((refund for refund in standing if refund.metadata.get("refund_id") == refund_id), None)
 
     async def get_balance_transaction(self, transaction_id: str) -> BalanceTransaction:
         """One movement of the processor's balance."""
-        return _balance_transaction(
+        return balance_transaction_of(
             await _call(
                 self._client.v1.balance_transactions.retrieve_async(transaction_id, {"expand": [_BEHIND]})
             )
@@ -411,14 +209,14 @@ class StripePayments:
         page = await _call(
             self._client.v1.balance_transactions.list_async(parameters)  # type: ignore[arg-type]
         )
-        return [_balance_transaction(entry) for entry in page.data], bool(page.has_more and page.data)
+        return [balance_transaction_of(entry) for entry in page.data], bool(page.has_more and page.data)
 
     async def balance(self) -> dict[str, int]:
         """The account's balance by currency, available and pending, minor units; zeros are left out."""
         found = (await _call(self._client.v1.balance.retrieve_async())).to_dict()
         sums: dict[str, int] = {}
         for part in [*found["available"], *found["pending"]]:
-            unit = _unit(part)
+            unit = unit_of(part)
             sums[unit.code] = sums.get(unit.code, 0) + unit.from_processor(part["amount"])
         return {code: amount for code, amount in sums.items() if amount}
 
@@ -432,12 +230,12 @@ class StripePayments:
     async def list_intents(self, *, created_gte: int) -> AsyncIterator[PaymentIntent]:
         """All intents made since, newest first."""
         async for entry in self._pages(self._client.v1.payment_intents.list_async, created_gte):
-            yield _intent(entry)
+            yield intent_of(entry)
 
     async def list_disputes(self, *, created_gte: int) -> AsyncIterator[Dispute]:
         """All disputes and inquiries opened since, newest first."""
         async for entry in self._pages(self._client.v1.disputes.list_async, created_gte):
-            yield _dispute(entry)
+            yield dispute_of(entry)
 
     async def list_balance_transactions(self, *, created_gte: int) -> AsyncIterator[BalanceTransaction]:
         """All movements since, newest first."""

@@ -12,7 +12,7 @@ from api.schemas.credit import AdjustmentAnswer, AdjustmentBody, AdjustmentView
 from api.schemas.orders import money
 from api.workflow_calls import ask_refund, ask_store_credit
 from domain.errors import InvalidInput, NotFound
-from models.queries import orders, refunds, store_credit
+from models.queries import recorded_commands, refunds, store_credit
 from models.queries.refunds import RefundRow
 from models.queries.store_credit import GrantRow
 
@@ -39,14 +39,14 @@ async def create_adjustment(
     if body.given_as == "store_credit":
         asked |= {"user_id": row.user_id, "currency": row.currency}
         async with commands.transaction() as first:
-            await orders.record_command(first, adjustment_id, "store_credit", caller.user_id, asked)
+            await recorded_commands.record(first, adjustment_id, "store_credit", caller.user_id, asked)
         await ask_store_credit(services, adjustment_id)
         return AdjustmentAnswer(
             adjustment=adjustment_of_grant(_found(await store_credit.grant(session, adjustment_id)))
         )
     asked |= {"kind": body.kind, "lines": None, "keep_access": True}
     async with commands.transaction() as first:
-        await orders.record_command(first, adjustment_id, "refund", caller.user_id, asked)
+        await recorded_commands.record(first, adjustment_id, "refund", caller.user_id, asked)
     await ask_refund(services, adjustment_id)
     return AdjustmentAnswer(
         adjustment=adjustment_of_refund(_found(await refunds.get(session, adjustment_id)))

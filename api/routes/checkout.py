@@ -18,7 +18,7 @@ from domain.limits import CHECKOUT
 from domain.orders import PaymentState
 from integrations.documents.locales import document_locale
 from models.database import Session
-from models.queries import affiliates, carts, orders, people
+from models.queries import affiliates, carts, orders, people, recorded_commands
 from models.queries.affiliates import AffiliateRow
 
 router = APIRouter(route_class=CommerceRoute, tags=["checkout"])
@@ -39,7 +39,7 @@ async def checkout(
 
     A second checkout of the same cart, from another tab, is `cart_empty`.
     """
-    if await orders.command(session, order_id) is None:
+    if await recorded_commands.get(session, order_id) is None:
         accepted = request.headers.get("accept-language")
         await _record(services, session, commands, order_id, caller, body, accepted)
     intent_id = await ask_checkout(services, order_id)
@@ -81,7 +81,7 @@ async def _record(
         "affiliate_id": None if affiliate is None else affiliate.id,
     }
     async with commands.transaction() as first:
-        await orders.record_command(first, order_id, "checkout", caller.user_id, command)
+        await recorded_commands.record(first, order_id, "checkout", caller.user_id, command)
 
 
 async def _affiliate(session: Session, caller: Principal, code: str | None) -> AffiliateRow | None:

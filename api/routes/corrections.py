@@ -15,7 +15,7 @@ from api.schemas.orders import money
 from api.workflow_calls import ask_correction
 from domain.errors import InvalidInput, NotFound
 from models.database import Session
-from models.queries import orders, payees
+from models.queries import order_lines, orders, payees, recorded_commands
 from models.queries.payees import CorrectionRow
 
 router = APIRouter(route_class=CommerceRoute, tags=["earnings"])
@@ -47,7 +47,7 @@ async def _run(
     body: dict[str, Any],
 ) -> CorrectionView:
     async with commands.transaction() as first:
-        await orders.record_command(first, correction_id, kind, user_id, body)
+        await recorded_commands.record(first, correction_id, kind, user_id, body)
     await ask_correction(services, correction_id)
     row = await payees.correction(session, correction_id)
     if row is None:
@@ -88,7 +88,7 @@ async def reassign_earnings(
     correction_id: NewObjectId,
 ) -> CorrectionView:
     """Move earnings to the payee they belong to: reversed there, accrued here, held as the line's are."""
-    line = await orders.line(session, parse_id(body.order_line_id))
+    line = await order_lines.get(session, parse_id(body.order_line_id))
     order = None if line is None else await orders.get(session, line.order_id)
     if line is None or order is None:
         raise NotFound("no such order line")

@@ -17,7 +17,7 @@ from api.schemas.disputes import (
 )
 from domain.errors import Conflict, NotFound
 from models.database import Session
-from models.queries import disputes, orders
+from models.queries import disputes, recorded_commands
 from models.queries.disputes import DisputeRow
 
 router = APIRouter(route_class=CommerceRoute, tags=["disputes"])
@@ -99,14 +99,16 @@ async def _wish(
         row = await disputes.get(first, parse_id(dispute_id))
         if row is None:
             raise NotFound("no such dispute")
-        if await orders.command(first, command_id) is None:
+        if await recorded_commands.get(first, command_id) is None:
             if row.is_over:
                 raise Conflict(f"the dispute is {row.state}", code="dispute_over")
             if what != disputes.WISH_ACCEPT and row.evidence_submitted_at is not None:
                 raise Conflict("the evidence was submitted already", code="evidence_submitted")
             if what == disputes.WISH_SUBMIT_IN_TIME and row.evidence_due_by is None:
                 what = disputes.WISH_SUBMIT
-            await orders.record_command(first, command_id, f"{what}_dispute", user_id, {"dispute_id": row.id})
+            await recorded_commands.record(
+                first, command_id, f"{what}_dispute", user_id, {"dispute_id": row.id}
+            )
             await disputes.wish(first, row.id, what)
     await services.dispatcher.wake_dispute(row.provider_id)
     fresh = await disputes.get(session, row.id) or row

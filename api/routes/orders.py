@@ -21,7 +21,7 @@ from api.workflow_calls import ask_cancel
 from domain.errors import Conflict, NotFound
 from domain.orders import OrderStatus
 from models.database import Session, see_one_moment
-from models.queries import entitlements, orders, payments, refunds, resolutions
+from models.queries import entitlements, order_lines, orders, payments, refunds, resolutions
 from models.queries.orders import OrderRow
 
 router = APIRouter(route_class=CommerceRoute, tags=["orders"])
@@ -39,7 +39,7 @@ async def view_of(session: Session, services: Services, row: OrderRow) -> OrderV
     """The order with all that belongs to it."""
     return order_view(
         row,
-        await orders.lines(session, row.id),
+        await order_lines.of_order(session, row.id),
         await payments.of_order(session, row.id),
         await refunds.of_order(session, row.id),
         [entitlement_view(e, services.lms.course_url) for e in await entitlements.of_order(session, row.id)],

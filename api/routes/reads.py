@@ -19,7 +19,7 @@ from api.schemas.orders import (
 from domain.errors import Conflict, NotFound
 from domain.orders import EntitlementStatus, PaymentState
 from models.database import see_one_moment
-from models.queries import entitlements, orders, payments
+from models.queries import entitlements, orders, payments, recorded_commands
 
 router = APIRouter(route_class=CommerceRoute)
 
@@ -97,10 +97,10 @@ async def retry_entitlement(
         row = await entitlements.get(first, parse_id(entitlement_id))
         if row is None:
             raise NotFound("no such entitlement")
-        if await orders.command(first, command_id) is None:
+        if await recorded_commands.get(first, command_id) is None:
             if row.status is not EntitlementStatus.FAILED:
                 raise Conflict(f"the entitlement is {row.status}", code="entitlement_not_failed")
-            await orders.record_command(
+            await recorded_commands.record(
                 first, command_id, "retry_entitlement", caller.user_id, {"entitlement_id": row.id}
             )
             await entitlements.ask_retry(first, row.id)

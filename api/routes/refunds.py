@@ -20,7 +20,7 @@ from domain.errors import Conflict, InvalidInput, NotFound
 from domain.limits import REFUND
 from domain.orders import DisputeState, RefundStatus
 from models.database import Session
-from models.queries import orders, refunds
+from models.queries import orders, recorded_commands, refunds
 from models.queries.refunds import check_cancelable, check_failed
 
 router = APIRouter(route_class=CommerceRoute, tags=["refunds"])
@@ -40,13 +40,13 @@ async def create_refund(
     """Refund lines, an amount, or all that remains. The money is reserved before the processor is asked."""
     row = await own_order(session, caller, order_id)
     remark = None
-    if not caller.is_operator and await orders.command(session, refund_id) is None:
+    if not caller.is_operator and await recorded_commands.get(session, refund_id) is None:
         remark = await check_learners_right(services, session, row, body)
     named = [body.amount, *(line.amount for line in body.lines or [])]
     if any(isinstance(one, Money) and one.currency != row.currency for one in named):
         raise InvalidInput(f"the order is in {row.currency}", code="currency_mismatch")
     async with commands.transaction() as first:
-        await orders.record_command(
+        await recorded_commands.record(
             first,
             refund_id,
             "refund",
@@ -141,14 +141,16 @@ async def _wish(
         row = await refunds.get(first, parse_id(refund_id), lock=True)
         if row is None:
             raise NotFound("no such refund")
-        if await orders.command(first, command_id) is None:
+        if await recorded_commands.get(first, command_id) is None:
             check_failed(row)
             if what == refunds.WISH_CANCEL:
                 check_cancelable(row)
                 order = await orders.get(first, row.order_id)
                 if order is not None and order.dispute_state is DisputeState.OPEN:
                     raise Conflict("a dispute is open; its outcome decides", code="dispute_open")
-            await orders.record_command(first, command_id, f"{what}_refund", user_id, {"refund_id": row.id})
+            await recorded_commands.record(
+                first, command_id, f"{what}_refund", user_id, {"refund_id": row.id}
+            )
             await refunds.wish(first, row.id, what)
     await services.dispatcher.wake_refund(row.id)
     fresh = await refunds.get(session, row.id)

@@ -21,7 +21,7 @@ from api.workflow_calls import ask_resolution
 from domain.errors import Conflict, NotFound
 from domain.resolutions import ResolutionChoice, ResolutionState
 from models.database import Session
-from models.queries import orders, resolutions
+from models.queries import recorded_commands, resolutions
 from models.queries.resolutions import ResolutionRow
 
 router = APIRouter(route_class=CommerceRoute, tags=["resolutions"])
@@ -78,13 +78,13 @@ async def resolve_line(
     """
     row = await _question(session, caller, order_id, line_id)
     async with commands.transaction() as first:
-        command = await orders.command(first, command_id)
+        command = await recorded_commands.get(first, command_id)
         if command is None:
             if row.state is not ResolutionState.OPEN:
                 raise Conflict(f"the question is {row.state}", code="resolution_closed")
             asked = {"resolution_id": row.id, "item_id": parse_id(body.item_id) if body.item_id else None}
-            await orders.record_command(first, command_id, "resolve_line", caller.user_id, asked)
-            command = await orders.command(first, command_id)
+            await recorded_commands.record(first, command_id, "resolve_line", caller.user_id, asked)
+            command = await recorded_commands.get(first, command_id)
     assert command is not None
     await ask_resolution(
         services,

@@ -20,7 +20,7 @@ from domain.errors import Conflict, InvalidInput, NotFound
 from domain.ledger import LineLedger
 from domain.splits import SplitRule
 from models.database import Session
-from models.queries import catalog, orders, split_rules
+from models.queries import catalog, order_lines, orders, split_rules
 from models.queries.split_rules import SplitRuleRow
 
 router = APIRouter(route_class=CommerceRoute, tags=["splits"])
@@ -129,16 +129,16 @@ async def create_split_rule(
 
 async def _take_over(session: Session, line_id: str, rule: SplitRuleRow) -> None:
     """Have a line earn by a rule of its own. The order is locked before the line, as everybody does it."""
-    found = await orders.line(session, line_id)
+    found = await order_lines.get(session, line_id)
     order = None if found is None else await orders.get(session, found.order_id, lock=True)
-    line = await orders.line(session, line_id, lock=True)
+    line = await order_lines.get(session, line_id, lock=True)
     if line is None or order is None:
         raise NotFound("no such order line")
     if line.accrued_at is not None:
         raise Conflict("the earnings of this line have accrued: reassign them", code="already_accrued")
     terms = rule.terms(affiliate=order.affiliate_payee, platform_discount=line.platform_discount)
     hold_seconds = line.hold_seconds if rule.hold_days is None else rule.hold_days * 86_400
-    await orders.set_terms(
+    await order_lines.set_terms(
         session,
         line_id,
         rule_id=rule.id,
@@ -148,7 +148,7 @@ async def _take_over(session: Session, line_id: str, rule: SplitRuleRow) -> None
     )
     if line.ledger is not None:
         books = LineLedger.from_dict(line.ledger)
-        await orders.save_line_ledger(session, replace(books, split=terms))
+        await order_lines.save_ledger(session, replace(books, split=terms))
     note = f"{line.title} earns by a rule of its own from now on."
     await orders.note(session, order.id, f"rule/{rule.id}", "split_agreed", note)
 

@@ -19,7 +19,7 @@ from api.schemas.credit import (
 from api.schemas.orders import money
 from api.workflow_calls import ask_store_credit
 from domain.errors import NotFound
-from models.queries import orders, people, store_credit
+from models.queries import people, recorded_commands, store_credit
 
 router = APIRouter(route_class=CommerceRoute, tags=["store credit"])
 UserFilter = Annotated[str | None, Query(max_length=64, description="Whose; for operators.")]
@@ -99,7 +99,7 @@ async def grant_store_credit(
         "reason": body.reason,
     }
     async with commands.transaction() as first:
-        await orders.record_command(first, grant_id, "store_credit", caller.user_id, asked)
+        await recorded_commands.record(first, grant_id, "store_credit", caller.user_id, asked)
     await ask_store_credit(services, grant_id)
     row = await store_credit.grant(session, grant_id)
     if row is None:

@@ -17,7 +17,8 @@ from domain.ids import order_workflow_id
 from domain.orders import EntitlementStatus
 from domain.resolutions import ResolutionChoice, default_of
 from models.queries.entitlements import EntitlementRow
-from models.queries.orders import LineRow, OrderRow
+from models.queries.order_lines import LineRow
+from models.queries.orders import OrderRow
 from models.queries.payments import PaymentRow
 from models.queries.refunds import RefundRow
 from models.queries.resolutions import ResolutionRow

@@ -8,12 +8,13 @@ from sqlalchemy import text
 from domain.ledger import LineLedger
 from domain.orders import RefundStatus
 from models.database import Session
-from models.queries import disputes, documents, journals, orders, payments, refunds, store_credit
+from models.queries import disputes, documents, journals, order_lines, payments, refunds, store_credit
 from models.queries.balances import Balance
 from models.queries.disputes import DisputeRow
 from models.queries.documents import DocumentRow
 from models.queries.journals import EntryRow
-from models.queries.orders import LineRow, OrderRow
+from models.queries.order_lines import LineRow
+from models.queries.orders import OrderRow
 from models.queries.payments import PaymentRow
 from models.queries.refunds import RefundRow
 from models.queries.store_credit import GrantRow
@@ -94,7 +95,7 @@ async def of_order(session: Session, order: OrderRow) -> OrderMoney:
         order=order,
         lines=[
             LineMoney(line, None if line.ledger is None else LineLedger.from_dict(line.ledger))
-            for line in await orders.lines(session, order.id)
+            for line in await order_lines.of_order(session, order.id)
         ],
         payments=await payments.of_order(session, order.id),
         refunds=await refunds.of_order(session, order.id),

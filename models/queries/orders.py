@@ -1,4 +1,4 @@
-"""Orders, their lines and their timeline."""
+"""Orders and their timeline."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from domain.ledger import LineLedger
 from domain.orders import DisputeState, FulfilmentState, OrderAxes, OrderStatus, PaymentState, order_status
 from domain.taxation import TaxDecision
 from models.database import Session
@@ -207,171 +206,6 @@ async def insert(session: Session, order: NewOrder) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class LineRow:
-    """One line of an order, with its snapshots and its state in the ledger."""
-
-    id: str
-    order_id: str
-    ordinal: int
-    item_id: str
-    bundle_id: str | None
-    title: str
-    lms_course_id: str
-    unit_price: int
-    list_net: int
-    discount_net: int
-    net: int
-    tax: int
-    gross: int
-    taxes: list[dict[str, Any]]
-    holds_seat: bool
-    platform_discount: int
-    presentation: str
-    recognition: str
-    recognition_deadline: datetime | None
-    refund_window_days: int
-    hold_seconds: int
-    release: str
-    split: dict[str, Any]
-    split_rule_id: str | None
-    ledger: dict[str, Any] | None
-    accrued_at: datetime | None
-    released_at: datetime | None
-
-
-def _line(row: Row[Any]) -> LineRow:
-    return LineRow(
-        id=str(row.id),
-        order_id=str(row.order_id),
-        ordinal=row.ordinal,
-        item_id=str(row.item_id),
-        bundle_id=None if row.bundle_id is None else str(row.bundle_id),
-        title=row.title,
-        lms_course_id=row.lms_course_id,
-        unit_price=row.unit_price,
-        list_net=row.list_net,
-        discount_net=row.discount_net,
-        net=row.net,
-        tax=row.tax,
-        gross=row.gross,
-        taxes=row.taxes,
-        holds_seat=row.holds_seat,
-        platform_discount=row.platform_discount,
-        presentation=row.presentation,
-        recognition=row.recognition,
-        recognition_deadline=row.recognition_deadline,
-        refund_window_days=row.refund_window_days,
-        hold_seconds=row.hold_seconds,
-        release=row.release,
-        split=row.split,
-        split_rule_id=None if row.split_rule_id is None else str(row.split_rule_id),
-        ledger=row.ledger,
-        accrued_at=row.accrued_at,
-        released_at=row.released_at,
-    )
-
-
-async def insert_line(session: Session, order_id: str, line: dict[str, Any]) -> str:
-    """Write one line; the keys are the columns. Returns the line's id."""
-    return str(
-        (
-            await session.execute(
-                text(
-                    "INSERT INTO order_line (order_id, ordinal, item_id, bundle_id, title, lms_course_id, "
-                    "unit_price, list_net, discount_net, net, tax, gross, taxes, holds_seat, "
-                    "platform_discount, presentation, recognition, "
-                    "refund_window_days, hold_seconds, release, split_rule_id, split) VALUES (:order_id, "
-                    ":ordinal, :item_id, CAST(:bundle_id AS uuid), :title, :lms_course_id, :unit_price, "
-                    ":list_net, :discount_net, :net, :tax, :gross, CAST(:taxes AS jsonb), :holds_seat, "
-                    ":platform_discount, :presentation, :recognition, "
-                    ":refund_window_days, :hold_seconds, :release, CAST(:split_rule_id AS uuid), "
-                    "CAST(:split AS jsonb)) RETURNING id"
-                ),
-                {
-                    **line,
-                    "order_id": order_id,
-                    "taxes": json.dumps(line["taxes"]),
-                    "split": json.dumps(line["split"]),
-                },
-            )
-        ).scalar_one()
-    )
-
-
-async def lines(session: Session, order_id: str, *, lock: bool = False) -> list[LineRow]:
-    """The lines of an order by ordinal; with `lock`, in id order, so that two lockers never deadlock."""
-    if lock:
-        await session.execute(
-            text("SELECT id FROM order_line WHERE order_id = :id ORDER BY id FOR UPDATE"), {"id": order_id}
-        )
-    rows = await session.execute(
-        text("SELECT * FROM order_line WHERE order_id = :id ORDER BY ordinal"), {"id": order_id}
-    )
-    return [_line(row) for row in rows]
-
-
-async def line(session: Session, line_id: str, *, lock: bool = False) -> LineRow | None:
-    """One line."""
-    suffix = " FOR UPDATE" if lock else ""
-    row = (
-        await session.execute(text("SELECT * FROM order_line WHERE id = :id" + suffix), {"id": line_id})
-    ).one_or_none()
-    return None if row is None else _line(row)
-
-
-async def save_line_ledger(session: Session, state: LineLedger) -> None:
-    """Keep what the ledger has done for this line."""
-    await session.execute(
-        text(
-            "UPDATE order_line SET ledger = CAST(:state AS jsonb), awaits_revenue = :awaits_revenue "
-            "WHERE id = :id"
-        ),
-        {"id": state.line, "state": json.dumps(state.to_dict()), "awaits_revenue": state.awaits_revenue},
-    )
-
-
-async def set_terms(
-    session: Session,
-    line_id: str,
-    *,
-    rule_id: str,
-    terms: dict[str, Any],
-    hold_seconds: int,
-    release: str,
-) -> None:
-    """Have the line earn by another rule; whatever it accrued stays as it is."""
-    await session.execute(
-        text(
-            "UPDATE order_line SET split_rule_id = :rule_id, split = CAST(:terms AS jsonb), "
-            "hold_seconds = :hold_seconds, release = :release WHERE id = :id"
-        ),
-        {
-            "id": line_id,
-            "rule_id": rule_id,
-            "terms": json.dumps(terms),
-            "hold_seconds": hold_seconds,
-            "release": release,
-        },
-    )
-
-
-async def mark_accrued(session: Session, line_id: str) -> None:
-    """The line's earnings accrued now: the hold begins."""
-    await session.execute(
-        text("UPDATE order_line SET accrued_at = coalesce(accrued_at, now()) WHERE id = :id"),
-        {"id": line_id},
-    )
-
-
-async def mark_released(session: Session, line_id: str) -> None:
-    """The line's earnings were handed on to the payout system."""
-    await session.execute(
-        text("UPDATE order_line SET released_at = coalesce(released_at, now()) WHERE id = :id"),
-        {"id": line_id},
-    )
-
-
 async def set_payment_state(session: Session, order_id: str, state: PaymentState) -> None:
     """Move the payment axis."""
     await session.execute(
@@ -423,22 +257,6 @@ async def seconds_since_unpaid(session: Session, user_id: str, nth_last: int) ->
     return None if seconds is None else float(seconds)
 
 
-async def release_held_seats(session: Session, order_id: str) -> list[str]:
-    """Take the seats away from the order's lines; returns the items that get one back, in id order."""
-    rows = await session.execute(
-        text(
-            "UPDATE order_line SET holds_seat = false WHERE order_id = :id AND holds_seat RETURNING item_id"
-        ),
-        {"id": order_id},
-    )
-    return sorted(str(row.item_id) for row in rows)
-
-
-async def set_holds_seat(session: Session, line_id: str) -> None:
-    """The line holds a seat again."""
-    await session.execute(text("UPDATE order_line SET holds_seat = true WHERE id = :id"), {"id": line_id})
-
-
 async def note(session: Session, order_id: str, event_key: str, kind: str, detail: str) -> None:
     """Add a line to the order's timeline, once per `event_key`."""
     await session.execute(
@@ -458,61 +276,6 @@ async def timeline(session: Session, order_id: str) -> list[dict[str, Any]]:
     return [{"at": row.at, "kind": row.kind, "detail": row.detail} for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRow:
-    """What a caller asked for."""
-
-    id: str
-    kind: str
-    user_id: str
-    body: dict[str, Any]
-
-
-async def record_command(
-    session: Session, command_id: str, kind: str, user_id: str, body: dict[str, Any]
-) -> None:
-    """Keep what was asked, before a workflow starts from it; a repeat changes nothing."""
-    await session.execute(
-        text(
-            "INSERT INTO command (id, kind, user_id, body) "
-            "VALUES (:id, :kind, :user_id, CAST(:body AS jsonb)) ON CONFLICT DO NOTHING"
-        ),
-        {"id": command_id, "kind": kind, "user_id": user_id, "body": json.dumps(body)},
-    )
-
-
-async def command(session: Session, command_id: str) -> CommandRow | None:
-    """What was asked under this id."""
-    row = (
-        await session.execute(text("SELECT * FROM command WHERE id = :id"), {"id": command_id})
-    ).one_or_none()
-    return None if row is None else CommandRow(str(row.id), row.kind, str(row.user_id), row.body)
-
-
 async def new_id(session: Session) -> str:
     """A fresh UUIDv7."""
     return str((await session.execute(text("SELECT uuidv7()"))).scalar_one())
-
-
-async def seated_lines(session: Session, order_id: str) -> list[tuple[str, str]]:
-    """(line, item) of the order's lines that need a seat but hold none, by item."""
-    rows = await session.execute(
-        text(
-            "SELECT l.id, l.item_id FROM order_line l JOIN catalog_item i ON i.id = l.item_id "
-            "WHERE l.order_id = :id AND i.type = 'registration' AND NOT l.holds_seat ORDER BY l.item_id"
-        ),
-        {"id": order_id},
-    )
-    return [(str(row.id), str(row.item_id)) for row in rows]
-
-
-async def release_seats_of(session: Session, line_ids: list[str]) -> list[str]:
-    """Take the seats away from these lines; returns the items that get one back, in id order."""
-    rows = await session.execute(
-        text(
-            "UPDATE order_line SET holds_seat = false WHERE id = ANY(CAST(:ids AS uuid[])) AND holds_seat "
-            "RETURNING item_id"
-        ),
-        {"ids": line_ids},
-    )
-    return sorted(str(row.item_id) for row in rows)

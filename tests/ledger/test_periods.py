@@ -15,7 +15,7 @@ from domain.errors import Conflict, LedgerError, Unavailable
 from domain.ledger import settle_payout
 from domain.messages import CorrectionInput
 from integrations.dispatch import Dispatcher
-from models.queries import balances, orders, periods
+from models.queries import balances, orders, periods, recorded_commands
 from tests.ledger.books import Books, fee
 
 JANUARY, FEBRUARY, MARCH = date(2026, 1, 1), date(2026, 2, 1), date(2026, 3, 1)
@@ -133,7 +133,7 @@ async def test_a_write_off_may_go_into_a_soft_closed_month(
         body = {"payee": "lms:1", "currency": "USD", "amount": amount, "reason": "gone"}
         async with books.database.transaction() as session:
             asked = await orders.new_id(session)
-            await orders.record_command(
+            await recorded_commands.record(
                 session, asked, "write_off", operator_id, body | {"effective_at": at.isoformat()}
             )
         done = await activities.correct(CorrectionInput(asked))

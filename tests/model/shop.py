@@ -17,8 +17,9 @@ from activities.earnings import capture_order, ledger_of, post_outcome
 from domain.ledger import LineLedger, Outcome
 from integrations.dispatch import Dispatcher
 from models.database import Database
-from models.queries import invariants, ledger, orders
-from models.queries.orders import LineRow, NewOrder, OrderRow
+from models.queries import invariants, ledger, order_lines, orders
+from models.queries.order_lines import LineRow
+from models.queries.orders import NewOrder, OrderRow
 from tests.model.plain import Key, PlainLine
 
 T = TypeVar("T")
@@ -174,7 +175,7 @@ class DatabaseShop:
                 ),
             )
             for ordinal, line in enumerate(lines, start=1):
-                names[line.name] = await orders.insert_line(
+                names[line.name] = await order_lines.insert(
                     tx.session, order_id, _columns(ordinal, line, self._item)
                 )
             await orders.set_paid(tx.session, order_id)
@@ -208,7 +209,7 @@ class PlacedOrder:
 async def _locked(tx: Transaction, order_id: str) -> tuple[OrderRow, list[LineRow]]:
     order = await orders.get(tx.session, order_id, lock=True)
     assert order is not None
-    return order, await orders.lines(tx.session, order_id, lock=True)
+    return order, await order_lines.of_order(tx.session, order_id, lock=True)
 
 
 def _columns(ordinal: int, line: PlainLine, item: str) -> dict[str, object]:

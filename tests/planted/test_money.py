@@ -19,7 +19,7 @@ from activities.earnings import capture_order
 from domain import ids
 from domain.ledger import processor_fee
 from domain.orders import EntitlementStatus
-from integrations.payments import PaymentIntent
+from integrations.processor_objects import PaymentIntent
 from models.queries import ledger, orders
 from tests.planted.conftest import Owner
 from tests.workflows.bench import Bench, Placed

@@ -11,8 +11,10 @@ from activities.earnings import capture_order
 from activities.refund_reservation import reserve
 from domain.errors import Conflict
 from models.database import Database, Session
-from models.queries import invariants, orders
-from models.queries.orders import CommandRow, LineRow, NewOrder, OrderRow
+from models.queries import invariants, order_lines, orders
+from models.queries.order_lines import LineRow
+from models.queries.orders import NewOrder, OrderRow
+from models.queries.recorded_commands import CommandRow
 from tests.planted.test_races import ROUNDS, Racers, database, no_faults, race, racers
 
 __all__ = ["database", "no_faults", "racers"]
@@ -42,7 +44,7 @@ async def paid_order(database: Database) -> OrderRow:
             session,
             NewOrder(order_id, user_id, cart_id, "USD", NET, 0, TAX, gross, (), {"country": "US"}, None, 60),
         )
-        await orders.insert_line(session, order_id, _line(item_id))
+        await order_lines.insert(session, order_id, _line(item_id))
         await session.execute(
             text(
                 "INSERT INTO payment (order_id, attempt, intent_id, status, amount, currency, applied) "
@@ -153,7 +155,7 @@ async def test_no_refund_is_reserved_once_a_dispute_is_open_every_time(
 async def test_planted_without_the_lock_both_are_reserved_and_the_oracle_names_it(
     database: Database, racers: Racers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    get, lines = orders.get, orders.lines
+    get, lines = orders.get, order_lines.of_order
 
     async def get_unlocked(session: Session, order_id: str, *, lock: bool = False) -> OrderRow | None:
         return await get(session, order_id)

@@ -9,7 +9,7 @@ from activities import refund_reservation
 from activities.earnings import ledger_of
 from domain import ids
 from domain.ledger import LineLedger
-from models.queries.orders import LineRow
+from models.queries.order_lines import LineRow
 from tests.planted.conftest import Owner
 from tests.workflows.bench import Bench, Placed
 

@@ -13,7 +13,7 @@ from activities.earnings import ledger_of, post_outcome
 from devstack.stripe_standin.currencies import processing_fee
 from domain import ids
 from domain.ledger import open_dispute, processor_fee, unapply_payment, win_dispute
-from models.queries import orders
+from models.queries import order_lines, orders
 from tests.planted.conftest import Owner
 from tests.reconciliation.office import Office
 from tests.workflows.bench import Placed
@@ -88,7 +88,7 @@ async def test_a_dispute_its_fee_and_its_reversal_have_entries_of_their_own(offi
             lambda books: open_dispute(opened["id"], books, amount=opened["amount"], fee=1500),
             lambda books: win_dispute(opened["id"], books, amount=opened["amount"]),
         ):
-            lines = await orders.lines(tx.session, order.id, lock=True)
+            lines = await order_lines.of_order(tx.session, order.id, lock=True)
             outcome = outcome_of([ledger_of(line, row.currency) for line in lines])
             await post_outcome(tx, outcome, row, lines, reason="dispute")
     report = await office.reconcile()

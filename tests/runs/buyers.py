@@ -18,7 +18,7 @@ from domain.orders import FulfilmentState
 from domain.resolutions import RunChangeKind
 from integrations.payments import StripePayments
 from models.database import Database, Session
-from models.queries import catalog, ledger, orders, payments, people, run_changes
+from models.queries import catalog, ledger, order_lines, orders, payments, people, run_changes
 from models.queries.catalog import Price
 from models.queries.orders import NewOrder
 
@@ -201,7 +201,7 @@ async def _order(session: Session, buyer: Buyer, item_id: str) -> None:
         "split_rule_id": None,
         "split": {"shares": [{"payee": "teacher", "bps": 7000}]},
     }
-    await orders.insert_line(session, buyer.order_id, line)
+    await order_lines.insert(session, buyer.order_id, line)
 
 
 async def change_run(desk: Till, item_id: str, kind: RunChangeKind = RunChangeKind.CANCELLED) -> str:

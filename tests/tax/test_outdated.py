@@ -14,7 +14,7 @@ from domain.tax import TaxAmount
 from domain.taxation import StatedTax, TaxDecision, TaxProvider
 from integrations.dispatch import Dispatcher
 from models.database import Database
-from models.queries import carts, catalog, orders, people
+from models.queries import carts, catalog, order_lines, orders, people, recorded_commands
 
 ADDRESS = {"country": "DE"}
 
@@ -44,7 +44,7 @@ async def place(store: Database, name: str, taxable: int, tax: int) -> tuple[str
             stated=(StatedTax(line_id, taxable, (TaxAmount("DE", 190_000, tax),)),),
         )
         body = {"cart_id": cart.id, "billing_address": ADDRESS, "tax": decision.to_dict()}
-        await orders.record_command(session, order_id, "checkout", user.id, body)
+        await recorded_commands.record(session, order_id, "checkout", user.id, body)
     activities = OrderActivities(
         Transactions(store, Dispatcher(cast(Client, None), "none")),  # nobody is woken here
         Capture({"name": "S", "address": "A", "vat_id": "", "country": "GB"}),
@@ -69,6 +69,6 @@ async def test_tax_for_this_amount_is_the_orders(store: Database) -> None:
     assert placement.refusal is None
     async with store.transaction() as session:
         row = await orders.get(session, order_id)
-        (line,) = await orders.lines(session, order_id)
+        (line,) = await order_lines.of_order(session, order_id)
     assert row is not None
     assert (row.total, line.tax, row.taxation.calculation_id) == (11_782, 1882, "taxcalc_1")

@@ -28,7 +28,7 @@ from devstack.payout_receiver.control import PayoutControl
 from devstack.stripe_standin.control import StripeControl
 from domain import ids
 from domain.messages import CheckoutAnswer, OrderInput, RefundInput
-from models.queries import carts, catalog, entitlements, inbox, invariants, orders, people
+from models.queries import carts, catalog, entitlements, inbox, invariants, orders, people, recorded_commands
 from tests.lms.processes import StandinProcess
 from worker import WorkerResources
 from workflows.checkout import CheckoutWorkflow
@@ -126,7 +126,7 @@ class Bench:
                 "return_url": None,
                 **more,
             }
-            await orders.record_command(session, order_id, "checkout", buyer.user_id, body)
+            await recorded_commands.record(session, order_id, "checkout", buyer.user_id, body)
         return order_id, buyer
 
     async def place(
@@ -165,7 +165,7 @@ class Bench:
                 "reason": "requested by the customer",
                 "keep_access": False,
             }
-            await orders.record_command(session, refund_id, "refund", user_id, body)
+            await recorded_commands.record(session, refund_id, "refund", user_id, body)
         start: WithStartWorkflowOperation[RefundWorkflow, str] = WithStartWorkflowOperation(
             RefundWorkflow.run,
             RefundInput(refund_id),

@@ -9,7 +9,7 @@ from activities.earnings import ledger_of, post_outcome
 from domain import ids
 from domain.ledger import Outcome, open_dispute, win_dispute
 from domain.messages import LineInput
-from models.queries import completions, orders
+from models.queries import completions, order_lines, orders
 from tests.workflows.bench import Bench, Placed, until
 
 COURSE = "python-101"
@@ -132,7 +132,7 @@ async def dispute(bench: Bench, order: Placed, state: str) -> None:
     async with bench.resources.transactions.begin() as tx:
         row = await orders.get(tx.session, order.id, lock=True)
         assert row is not None
-        lines = await orders.lines(tx.session, order.id, lock=True)
+        lines = await order_lines.of_order(tx.session, order.id, lock=True)
         books = [ledger_of(line, row.currency) for line in lines]
         outcome: Outcome
         if state == "open":

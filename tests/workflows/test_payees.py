@@ -14,7 +14,7 @@ from activities.payees import PayeeActivities
 from domain import ids
 from domain.errors import InvalidInput
 from domain.messages import CorrectionInput
-from models.queries import inbox, orders, payees
+from models.queries import inbox, orders, payees, recorded_commands
 from tests.workflows.bench import Bench, Placed, refusal_code, until
 from tests.workflows.test_earnings import COURSE, complete, earning_events, the_line
 from workflows.payees import CorrectionWorkflow
@@ -72,7 +72,7 @@ async def correct(bench: Bench, kind: str, **body: Any) -> str:
     operator = await bench.buyer()
     async with bench.resources.database.transaction() as session:
         correction_id = await orders.new_id(session)
-        await orders.record_command(
+        await recorded_commands.record(
             session, correction_id, kind, operator.user_id, {"reason": "by a test", "currency": "USD"} | body
         )
     start: WithStartWorkflowOperation[CorrectionWorkflow, str] = WithStartWorkflowOperation(
@@ -143,7 +143,7 @@ async def write_offs_at_once(bench: Bench, payee: str) -> int:
         for _ in range(8):
             asked.append(await orders.new_id(session))
             body = {"payee": payee, "amount": 300, "currency": "USD", "reason": "race"}
-            await orders.record_command(session, asked[-1], "write_off", operator.user_id, body)
+            await recorded_commands.record(session, asked[-1], "write_off", operator.user_id, body)
     activities = PayeeActivities(bench.resources.transactions, bench.resources.dispatcher)
     done = await asyncio.gather(*(activities.correct(CorrectionInput(one)) for one in asked))
     again = await asyncio.gather(*(activities.correct(CorrectionInput(one)) for one in asked))

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from domain import ids, messages
 from domain.messages import StoreCreditInput
-from models.queries import orders, store_credit
+from models.queries import orders, recorded_commands, store_credit
 from models.queries.store_credit import CreditBalance
 from tests.e2e.processor import intent_paid_for
 from tests.workflows.bench import Bench, Buyer, Placed, until
@@ -24,7 +24,7 @@ async def give(bench: Bench, buyer: Buyer, amount: int) -> None:
             "currency": "USD",
             "reason": "x",
         }
-        await orders.record_command(session, grant_id, "store_credit", buyer.user_id, asked)
+        await recorded_commands.record(session, grant_id, "store_credit", buyer.user_id, asked)
     await bench.skipper.client.execute_workflow(
         messages.STORE_CREDIT,
         StoreCreditInput(grant_id),

@@ -10,7 +10,7 @@ import pytest
 from activities.balance import BalanceActivities
 from domain import ids
 from domain.messages import BalanceTransactionInput
-from models.queries import entitlements, orders, refunds
+from models.queries import entitlements, order_lines, refunds
 from models.queries.refunds import WISH_CANCEL
 from tests.workflows.bench import Bench, Placed, until
 from tests.workflows.test_disputes import access_is, balances, decided, disputed, in_state, told
@@ -214,7 +214,7 @@ async def test_an_access_that_was_never_asked_for_is_decided_when_its_right_ends
         await entitlements.justify(session, order.id)
         (access,) = await entitlements.of_order(session, order.id)
         assert (access.status, access.decided) == ("pending", False)
-        line = (await orders.lines(session, order.id))[0]
+        line = (await order_lines.of_order(session, order.id))[0]
         await entitlements.unjustify(session, [line.id])
         (access,) = await entitlements.of_order(session, order.id)
         assert (access.status, access.decided) == ("pending", True)

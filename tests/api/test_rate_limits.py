@@ -19,7 +19,7 @@ from models.queries import inbox, orders
 from tests.api.callers import PASSWORD, Caller, Gateway
 from tests.api.test_reservations import order_of
 
-NOBODYS = str(uuid.uuid4())
+NOBODYS = "0192f1a0-0000-7000-8000-000000000000"
 MakeHttp = Callable[..., Awaitable[httpx.AsyncClient]]
 
 

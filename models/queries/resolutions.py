@@ -134,6 +134,9 @@ async def open_refused(session: Session, *, entitlement_id: str | None = None, o
             "WHERE e.status = 'failed' AND coalesce(e.failed_action, 'grant') = 'grant' "
             "AND o.payment_state = 'paid' AND (e.id = CAST(:entitlement AS uuid) OR o.id::text = :order_id) "
             f"AND NOT EXISTS (SELECT FROM resolution r WHERE r.line_id = l.id AND r.{UNSETTLED_SQL}) "
+            # What an answer gives back is decided, also while the refund is under way or owed.
+            "AND NOT EXISTS (SELECT FROM resolution g JOIN refund f ON f.id = g.id "
+            "WHERE g.line_id = l.id AND f.canceled_at IS NULL) "
             "ORDER BY l.id ON CONFLICT DO NOTHING"
         ),
         {"entitlement": entitlement_id, "order_id": order_id},

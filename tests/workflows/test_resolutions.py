@@ -198,11 +198,12 @@ async def clean(bench: Bench) -> None:
             assert await invariants.violations(session, one) == [], one.name
 
 
-async def refused_by_lms(bench: Bench) -> tuple[Placed, str, ResolutionRow]:
+async def refused_by_lms(bench: Bench, method: str = "pm_card_visa") -> tuple[Placed, str, ResolutionRow]:
     """An order of a run that the LMS refuses for good; its run's family, and the question."""
     family = fresh_family()
     item_id = await make_run(bench, family, known=False)
-    order = await bench.buy(f"run-{item_id}")
+    order = await bench.place(f"run-{item_id}")
+    await bench.pay(order, method)
     await bench.wait_for_status(order.id, "fulfillment_failed")
     return order, family, await question_of(bench, order)
 
@@ -221,6 +222,15 @@ async def test_another_run_takes_the_place_of_one_that_the_lms_refuses(bench: Be
     assert "chosen by the customer" in await notes(bench, order)
     assert (await bench.order(order.id)).amount_refunded == 0
     await clean(bench)
+
+
+async def test_who_chose_a_refund_is_not_asked_again_while_it_is_under_way(bench: Bench) -> None:
+    order, _, row = await refused_by_lms(bench, "pm_card_pendingRefund")
+    await choose(bench, row, CHOICE.REFUND)
+    assert await ended(bench, row) == "refund"
+    async with bench.resources.database.transaction() as session:
+        await resolutions.open_refused(session, order_id=order.id)
+        assert [one.id for one in await resolutions.of_order(session, order.id)] == [row.id]
 
 
 async def test_a_choice_that_was_made_is_answered_again_and_no_other_follows(bench: Bench) -> None:

@@ -21,7 +21,7 @@ async def take_in(session: Session, event: dict[str, Any]) -> None:
     """
     if event["type"] not in (identity.UPDATED, identity.DELETED, identity.MERGED):
         return
-    known = await inbox.known(session, inbox.LMS, str(event["id"]))
+    known = bool(await inbox.known(session, inbox.LMS, [str(event["id"])]))
     if event["type"] == identity.UPDATED:
         change = identity.change_of(event.get("data"), datetime.now(UTC))
         if not known:

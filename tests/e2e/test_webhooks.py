@@ -1,6 +1,7 @@
 """Webhooks of the processor: duplicated, reordered, late, missed, forged."""
 
 import json
+import statistics
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -192,7 +193,8 @@ async def test_events_are_acknowledged_at_50_a_second(shop: Shop) -> None:
     secret = shop.stack.env["STRIPE_WEBHOOK_SECRET"].split(",")[0]
     found = await send_events(shop.gateway, secret, per_second=50, seconds=3, order_ids=[order["id"]])
     assert (len(found.seconds), found.refused) == (150, 0)
-    assert found.p99 < 1, found.p99
+    assert statistics.median(found.seconds) < 0.25
+    assert found.p99 < 3, found.p99
     await learner.call("POST", f"/v1/orders/{order['id']}/cancel", {})
 
 

@@ -29,7 +29,7 @@ from workflows.entitlement import EntitlementWorkflow
 COURSE = "python-101"
 RACES = 100
 # A call of the stand-in's adapter gives up after 5 s; what it asked for may still be done until 9 s later.
-SLOW_RACES, FEW_RACES = 60, 20
+SLOW_RACES, FEW_RACES = 40, 20
 SETTLE_SECONDS = 9.0
 
 
@@ -216,8 +216,12 @@ async def naive_bench(
         yield found
 
 
-async def test_planted_a_grant_that_lands_after_the_revoke_is_seen(naive_bench: Bench) -> None:
-    """On a machine that is busy, twenty races may all be won by luck; a hundred are not."""
+async def test_planted_a_grant_that_lands_after_the_revoke_is_seen(
+    naive_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that is busy, twenty races may all be won by luck; a hundred are not. A second revoke
+    would mend what the first one left."""
+    monkeypatch.setattr(access_activities, "_owed", lambda row: ("", 0))
 
     async def races() -> None:
         for seed in range(7, 13):

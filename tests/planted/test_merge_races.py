@@ -24,7 +24,7 @@ from models.queries.invariants import MERGED_PERSONS
 from models.queries.orders import NewOrder
 from tests.harness.servers import Servers
 
-ROUNDS = 40
+ROUNDS = 20
 _LOOK_AGAIN_SECONDS = 600
 
 

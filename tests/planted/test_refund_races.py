@@ -165,7 +165,7 @@ async def test_planted_without_the_lock_both_are_reserved_and_the_oracle_names_i
 
     order = await paid_order(database)
     monkeypatch.setattr(orders, "get", get_unlocked)
-    monkeypatch.setattr(orders, "lines", lines_unlocked)
+    monkeypatch.setattr(order_lines, "of_order", lines_unlocked)
     assert await race(racers, lambda session, _: refund(session, order)) > 1
     monkeypatch.undo()
     (violation,) = await exceeded(database)

@@ -109,6 +109,12 @@ class Recorder:
         await shop.stripe.settle(intent)
         await self.keep("checkout-processing", answer["order"]["workflow_id"])
 
+    async def tried_cards(self) -> None:
+        """Declined as often as is let through: the intent is ended, and the order with it."""
+        answer = await self._shop.place(await self._shop.learner())
+        await self._shop.stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_chargeDeclined")
+        await self.keep("checkout-ended-for-declines", answer["order"]["workflow_id"])
+
     async def unhappy_ends(self) -> None:
         """Canceled, refused, expired, refused by the LMS, money that came too late or was wrong."""
         shop, operator = self._shop, await self._shop.operator()
@@ -297,6 +303,12 @@ async def record_taxes() -> None:
         await recorder.taxes()
 
 
+async def record_tried_cards() -> None:
+    """A path of a product that lets one payment be declined."""
+    async with recorder_of(SHORT_WINDOW | {"RATE_LIMIT_FACTOR": "0.05"}) as recorder:
+        await recorder.tried_cards()
+
+
 async def record() -> None:
     """Run everything; the folder then holds one file a path."""
     async with recorder_of(SHORT_WINDOW) as recorder:
@@ -313,6 +325,7 @@ async def record() -> None:
         await recorder.scheduled()
         await recorder.reconciliations()
     await record_taxes()
+    await record_tried_cards()
     await record_resolutions()
     await record_erasures()
     await record_access()

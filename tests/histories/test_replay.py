@@ -20,6 +20,7 @@ PATHS = {
     "checkout-free",
     "checkout-canceled",
     "checkout-expired",
+    "checkout-ended-for-declines",
     "checkout-refused",
     "checkout-processing",
     "checkout-declined-then-paid",

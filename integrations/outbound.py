@@ -142,6 +142,13 @@ def _require_public(address: Address) -> None:
         raise UnsafeTarget(f"{address} is not a public address")
 
 
+def _require_all_public(host: str, addresses: Iterable[Address]) -> None:
+    """One bad address is enough: a name that mixes both is up to something. Which address it was is not said:
+    who may see the log of deliveries is not to read the names of our own network in it."""
+    if not all(is_public(address) for address in addresses):
+        raise UnsafeTarget(f"{host} is not a public address")
+
+
 class _GuardedBackend(httpcore.AsyncNetworkBackend):
     """Connects only to addresses that it has checked itself."""
 
@@ -174,9 +181,7 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
         if not addresses:
             raise httpcore.ConnectError(f"{host} has no address")
         if not self._allow_private:
-            # One bad address is enough: a name that mixes both is up to something.
-            for address in addresses:
-                _require_public(address)
+            _require_all_public(host, addresses)
         return [str(address) for address in addresses]
 
 

@@ -85,10 +85,8 @@ async def test_a_name_that_changes_between_look_ups_never_leads_inside(world: Wo
     assert server.asked["rebinding.example"] == 10
     assert world.dialled == [PUBLIC] * 5
     assert (world.inside.connections, world.outside.connections) == (0, 5)
-    assert [result.error == f"unsafe_url: {INSIDE} is not a public address" for result in results] == [
-        False,
-        True,
-    ] * 5
+    refusal = "unsafe_url: rebinding.example is not a public address"
+    assert [result.error == refusal for result in results] == [False, True] * 5
 
 
 async def test_no_name_leads_to_a_private_address(world: World) -> None:
@@ -104,7 +102,8 @@ async def test_no_name_leads_to_a_private_address(world: World) -> None:
         http = OutboundHttp(resolver=resolver)
         for name in zone:
             result = await attempt(http, f"https://{name}/")
-            assert "is not a public address" in (result.error or ""), name
+            # Not which: a log of deliveries is no map of our own network.
+            assert result.error == f"unsafe_url: {name} is not a public address"
         await http.aclose()
     assert set(server.asked) == set(zone)
     assert world.dialled == []
@@ -137,6 +136,7 @@ async def test_planted_no_check_at_connect_time_is_led_inside(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbound, "_require_public", lambda address: None)
+    monkeypatch.setattr(outbound, "_require_all_public", lambda host, addresses: None)
     async with serving(lambda name, asked: [INSIDE]) as (_, resolver):
         http = OutboundHttp(resolver=resolver)
         for url in ("https://inside.example/", "https://2130706433/", "https://127.0.0.1/"):

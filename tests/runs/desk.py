@@ -2,7 +2,7 @@
 
 Here the order of steps is the test's: activities run side by side, twice when an answer is lost, and planted
 bugs meet the oracle at once. As many buyers on real workflows, with skipped time between question and answer,
-are in tests/workflows/test_two_hundred_buyers.py.
+are in tests/workflows/test_buyers_of_a_run.py.
 """
 
 import asyncio

@@ -178,7 +178,11 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
     }
     capture = Capture(seller)
     last_look_after_seconds = settings.access_token_minutes * 60 + _CLOCKS_DIFFER_SECONDS
-    gate = LmsGate(transactions, calls_per_second=settings.lms_calls_per_second)
+    gate = LmsGate(
+        transactions,
+        calls_per_second=settings.lms_calls_per_second,
+        most_together=resources.lms.calls_to_enrol,
+    )
     return [
         OrderActivities(
             transactions,

@@ -81,8 +81,8 @@ class AccountActivities:
         if before is None or not before.living:
             return AccountReading(crossed=True)
         try:
-            await self._gate.enter()
-            user = await self._lms.get_user(before.lms_user_id)
+            async with self._gate.turn():
+                user = await self._lms.get_user(before.lms_user_id)
         except LmsUnavailable as error:
             pause = pause_seconds(error, activity.info().attempt)
             raise LmsUnavailable(error.detail, retry_after_seconds=pause) from error

@@ -78,15 +78,15 @@ class CompletionActivities:
 
     async def _is_completed(self, one: OpenEnrolment | RecentCompletion) -> bool | None:
         """None when the LMS can't or won't say; raises LmsUnavailable."""
-        await self._gate.enter()
-        try:
-            return await self._lms.completed(one.lms_user_id, one.lms_course_id)
-        except LmsRejected as error:
-            log.warning("completion of course %s can't be read: %s", one.lms_course_id, error.code)
-            return None
-        finally:
-            async with self._transactions.begin() as tx:
-                await polling.mark_asked(tx.session, one.entitlement_id)
+        async with self._gate.turn():
+            try:
+                return await self._lms.completed(one.lms_user_id, one.lms_course_id)
+            except LmsRejected as error:
+                log.warning("completion of course %s can't be read: %s", one.lms_course_id, error.code)
+                return None
+            finally:
+                async with self._transactions.begin() as tx:
+                    await polling.mark_asked(tx.session, one.entitlement_id)
 
     async def _take_back(self, recent: RecentCompletion) -> None:
         async with self._transactions.begin() as tx:

@@ -38,14 +38,14 @@ class LmsCalls:
         self, action: Action, entitlement_id: str, lms_user_id: str, course_id: str, *, again_at: int | None
     ) -> None:
         """One attempt, at its turn. Raises LmsUnavailable, LmsRejected; CancelledError once it has ended."""
-        await self._gate.enter(calls=self._lms.calls_to_enrol)
-        async with self._transactions.begin() as tx:
-            call = await lms_calls.begin(
-                tx.session, entitlement_id, action, lands_within_seconds=self._lands_within_seconds
-            )
-        ask = self._lms.grant if action == "grant" else self._lms.revoke
-        asked = asyncio.create_task(self._follow(call, ask, lms_user_id, course_id, again_at))
-        await to_its_end(asked)
+        async with self._gate.turn(calls=self._lms.calls_to_enrol):
+            async with self._transactions.begin() as tx:
+                call = await lms_calls.begin(
+                    tx.session, entitlement_id, action, lands_within_seconds=self._lands_within_seconds
+                )
+            ask = self._lms.grant if action == "grant" else self._lms.revoke
+            asked = asyncio.create_task(self._follow(call, ask, lms_user_id, course_id, again_at))
+            await to_its_end(asked)
 
     async def _follow(
         self,

@@ -1,15 +1,28 @@
 """The gate before the LMS: closed during its maintenance, and one pace for the calls of all workers."""
 
 import asyncio
+import logging
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from activities.boundary import Transactions
 from domain.errors import LmsUnavailable
 from models.queries import lms_gate
 
+log = logging.getLogger(__name__)
+
 # How long a call waits for its turn; beyond it, it gives its place in the worker to others.
 _PATIENCE_SECONDS = 3.0
+# How often it is looked for a turn while all are with calls that have no answer.
+_LOOK_AGAIN_SECONDS = 0.05
+# After it, a turn is free without an answer: its worker is dead, or the LMS is slow. A request needs less to
+# reach the LMS. Others of a worker that was killed wait no longer than this.
+_KEPT_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 600.0
 # After this many doublings of a second the longest pause is reached.
 _DOUBLINGS = 10
@@ -27,24 +40,69 @@ class Busy(LmsUnavailable):
 
 
 class LmsGate:
-    """Passed before each call that workflows make."""
+    """Passed by each call that workflows make.
 
-    def __init__(self, transactions: Transactions, *, calls_per_second: float) -> None:
-        """`calls_per_second` holds for all workers together."""
+    The LMS sees at most N requests in any second, however late a worker wakes and however long a request is
+    on its way: there are N turns, and a turn is free again a second after its answer came. So between two
+    requests of one turn the LMS sees a second or more, and there are no more turns.
+    """
+
+    def __init__(self, transactions: Transactions, *, calls_per_second: float, most_together: int) -> None:
+        """`calls_per_second` holds for all workers together; `most_together`: the calls of one turn at most.
+
+        Where fewer are allowed than come together, they may come together, and rest the longer.
+        """
         self._transactions = transactions
         self._per_second = calls_per_second
+        self._turns = max(int(calls_per_second), most_together)
+        self._rest_seconds = max(1.0, self._turns / calls_per_second)
+        # In order of arrival: one looks for a turn, the others wait for it to have one.
+        self._looks = asyncio.Lock()
+        self._are_made = False
 
-    async def enter(self, *, calls: int = 1) -> None:
-        """Wait for the turn of so many calls; InMaintenance or Busy, without a wait, when it is not near."""
+    @asynccontextmanager
+    async def turn(self, *, calls: int = 1) -> AsyncIterator[None]:
+        """Wait for the turn of so many calls, and hold it until they are answered.
+
+        Raises InMaintenance, or Busy when the turn is not near.
+        """
+        holder = uuid4()
+        wait = await self._take(holder, calls)
+        try:
+            await asyncio.sleep(wait)
+            yield
+        finally:
+            await self._give_back(holder)
+
+    async def _take(self, holder: UUID, calls: int) -> float:
+        loop = asyncio.get_running_loop()
+        gives_up = loop.time() + _PATIENCE_SECONDS
+        try:
+            await asyncio.wait_for(self._looks.acquire(), _PATIENCE_SECONDS)
+        except TimeoutError:
+            raise self._busy() from None
+        try:
+            while (wait := await self._look(holder, calls, max(gives_up - loop.time(), 0.0))) is None:
+                if loop.time() > gives_up:
+                    raise self._busy()
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            return wait
+        finally:
+            self._looks.release()
+
+    async def _look(self, holder: UUID, calls: int, patience_seconds: float) -> float | None:
         async with self._transactions.begin() as tx:
             closed = await lms_gate.maintenance(tx.session)
-            wait = None
             if closed is None:
-                wait = await lms_gate.take_slot(
+                if not self._are_made:
+                    await lms_gate.make_turns(tx.session, self._turns)
+                wait = await lms_gate.take_turns(
                     tx.session,
+                    holder,
                     calls=calls,
-                    per_second=self._per_second,
-                    patience_seconds=_PATIENCE_SECONDS,
+                    turns=self._turns,
+                    patience_seconds=patience_seconds,
+                    kept_seconds=_KEPT_SECONDS,
                 )
         if closed is not None:
             left = (closed.until - datetime.now(UTC)).total_seconds()
@@ -52,9 +110,19 @@ class LmsGate:
                 f"maintenance of the LMS until {closed.until:%Y-%m-%d %H:%M} UTC: {closed.reason}",
                 retry_after_seconds=min(max(left, 0.0), _LONGEST_PAUSE_SECONDS),
             )
-        if wait is None:
-            raise Busy(f"the calls allowed by LMS_CALLS_PER_SECOND={self._per_second:g} are taken")
-        await asyncio.sleep(wait)
+        self._are_made = True
+        return wait
+
+    def _busy(self) -> Busy:
+        return Busy(f"the calls allowed by LMS_CALLS_PER_SECOND={self._per_second:g} are taken")
+
+    async def _give_back(self, holder: UUID) -> None:
+        try:
+            async with self._transactions.begin() as tx:
+                await lms_gate.give_back_turns(tx.session, holder, rest_seconds=self._rest_seconds)
+        except SQLAlchemyError as error:
+            # What the LMS answered counts; the turn comes back by itself.
+            log.warning("a turn at the LMS was not given back: %s", type(error).__name__)
 
 
 def pause_seconds(error: LmsUnavailable, attempt: int) -> float:

@@ -102,3 +102,13 @@ class LmsMaintenance(SQLModel, table=True):
     until: datetime = moment(nullable=False)
     set_by: UUID = reference("commerce_user.id", index=False)
     set_at: datetime = created()
+
+
+class LmsTurn(SQLModel, table=True):
+    """A turn to ask the LMS: taken by a call until it has its answer, and free a second later."""
+
+    __tablename__ = "lms_turn"
+
+    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    free_at: datetime = moment(nullable=False)
+    holder: UUID | None

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import text
 
 from models.database import Session
-
-_PACE = "lms/calls"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +45,52 @@ async def end_maintenance(session: Session) -> None:
     await session.execute(text("DELETE FROM lms_maintenance"))
 
 
-async def take_slot(
-    session: Session, *, calls: int, per_second: float, patience_seconds: float
-) -> float | None:
-    """Reserve the next moment for so many calls, and `calls / per_second` after it for nobody else.
+async def make_turns(session: Session, turns: int) -> None:
+    """So many turns are there, all free when they are new."""
+    await session.execute(
+        text(
+            "INSERT INTO lms_turn (number, free_at) SELECT n, clock_timestamp() "
+            "FROM generate_series(1, CAST(:turns AS integer)) n ON CONFLICT DO NOTHING"
+        ),
+        {"turns": turns},
+    )
 
-    Returns how many seconds to wait for it; None, and nothing is reserved, when that is more than patience.
+
+async def take_turns(
+    session: Session, holder: UUID, *, calls: int, turns: int, patience_seconds: float, kept_seconds: float
+) -> float | None:
+    """Take as many of the `turns` as there are calls; the holder alone has them until they are given back, or
+    for `kept_seconds` from when it may begin.
+
+    Returns how many seconds to wait before that; None, and nothing is taken, when that is more than patience,
+    or when it is not known: too many others have not heard from the LMS.
     """
-    row = (
-        await session.execute(
-            text(
-                "INSERT INTO rate_limit AS r (key, even_until) VALUES (:key, clock_timestamp() + :step) "
-                "ON CONFLICT (key) DO UPDATE SET even_until = greatest(r.even_until, clock_timestamp()) "
-                "+ :step WHERE r.even_until <= clock_timestamp() + :patience "
-                "RETURNING extract(epoch FROM even_until - :step - clock_timestamp()) AS wait"
-            ),
-            {
-                "key": _PACE,
-                "step": timedelta(seconds=calls / per_second),
-                "patience": timedelta(seconds=patience_seconds),
-            },
-        )
-    ).one_or_none()
-    return None if row is None else max(float(row.wait), 0.0)
+    rows = await session.execute(
+        text(
+            "WITH next AS (SELECT number, greatest(free_at, clock_timestamp()) AS begins FROM lms_turn "
+            "WHERE number <= :turns AND free_at <= clock_timestamp() + :patience "
+            "AND (holder IS NULL OR free_at <= clock_timestamp()) "
+            "ORDER BY free_at, number LIMIT :calls FOR UPDATE SKIP LOCKED), "
+            "all_of_them AS (SELECT max(begins) AS begin FROM next HAVING count(*) = :calls) "
+            "UPDATE lms_turn t SET holder = :holder, free_at = a.begin + :kept "
+            "FROM next, all_of_them a WHERE t.number = next.number "
+            "RETURNING extract(epoch FROM a.begin - clock_timestamp()) AS wait"
+        ),
+        {
+            "holder": holder,
+            "calls": calls,
+            "turns": turns,
+            "patience": timedelta(seconds=patience_seconds),
+            "kept": timedelta(seconds=kept_seconds),
+        },
+    )
+    waits = [float(row.wait) for row in rows]
+    return max(0.0, *waits) if waits else None
+
+
+async def give_back_turns(session: Session, holder: UUID, *, rest_seconds: float) -> None:
+    """The LMS has answered: others may have these turns when so many seconds have passed."""
+    await session.execute(
+        text("UPDATE lms_turn SET holder = NULL, free_at = clock_timestamp() + :rest WHERE holder = :holder"),
+        {"holder": holder, "rest": timedelta(seconds=rest_seconds)},
+    )

@@ -52,7 +52,7 @@ class PollingPaths:
                     resources.transactions,
                     lms,
                     resources.dispatcher,
-                    LmsGate(resources.transactions, calls_per_second=100),
+                    LmsGate(resources.transactions, calls_per_second=100, most_together=1),
                     at_once=10,
                 )
                 async with Worker(

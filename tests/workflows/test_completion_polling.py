@@ -62,7 +62,7 @@ def polling(bench: Bench, wire: Moodle, http: httpx.AsyncClient, at_once: int) -
         bench.resources.transactions,
         lms,
         bench.resources.dispatcher,
-        LmsGate(bench.resources.transactions, calls_per_second=100),
+        LmsGate(bench.resources.transactions, calls_per_second=100, most_together=1),
         at_once=at_once,
     )
 

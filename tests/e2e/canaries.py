@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import ahocorasick
 import psycopg
 
 from devstack.credentials import Credentials
@@ -133,18 +134,17 @@ def _written(value: str) -> set[bytes]:
 
 def found_in(paths: Iterable[Path], values: Mapping[str, str]) -> list[str]:
     """Which values, and which learners' addresses, stand in which files."""
-    names = {form: name for name, value in values.items() for form in _written(value)}
-    wanted = re.compile(
-        b"|".join([PERSONAL, *(re.escape(form) for form in sorted(names, key=len, reverse=True))])
-    )
+    wanted = ahocorasick.Automaton()
+    for name, value in values.items():
+        for form in _written(value):
+            wanted.add_word(form.decode("latin-1"), name)
+    wanted.make_automaton()
     found = set()
     for path in paths:
-        if path.stat().st_size == 0:
-            continue
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            for match in wanted.finditer(content):
-                what = names.get(match.group(), f"a learner's address ({match.group().decode()})")
-                found.add(f"{what} in {path.relative_to(run_directory())}")
+        content = path.read_bytes()
+        names = {name for _, name in wanted.iter(content.decode("latin-1"))} if values else set()
+        names |= {f"a learner's address ({match.decode()})" for match in re.findall(PERSONAL, content)}
+        found |= {f"{name} in {path.relative_to(run_directory())}" for name in names}
     return sorted(found)
 
 

@@ -10,7 +10,7 @@ from tests.api.callers import Caller, Gateway
 from tests.documents.test_numbering import draft, make_orders
 
 # More than the gateway has connections to the database.
-RUSH = 60
+RUSH = 45
 
 
 async def test_documents_that_wait_for_their_turn_hold_no_connection(gateway: Gateway) -> None:

@@ -1,6 +1,6 @@
 """A cancelled run with many buyers on real workflows: they answer in time, or time passes over them.
 
-A test run has 60; `RUN_BUYERS=200 pytest tests/workflows/test_buyers_of_a_run.py` takes minutes. Most are
+A test run has 36; `RUN_BUYERS=200 pytest tests/workflows/test_buyers_of_a_run.py` takes minutes. Most are
 written as paid by the product's own functions (tests/runs/buyers.py); access, questions, refunds and disputes
 are the product's workflows. Some buy by themselves: bundles, two courses in one order, free places; some are
 paid back in part, some dispute.
@@ -34,7 +34,7 @@ from tests.workflows.test_resolutions import change_ended, change_run, choose, e
 
 T = TypeVar("T")
 SEED = 20261129
-BUYERS = int(os.environ.get("RUN_BUYERS", "60"))
+BUYERS = int(os.environ.get("RUN_BUYERS", "36"))
 # Who buys from checkout to access; the others are written as paid, a sixth of them in EUR.
 BOUGHT = ["bundle"] * 5 + ["two"] * 5 + ["part"] * 6 + ["free"] * 2 + ["won"] * 3 + ["lost"] * 3
 WAYS = [CARD, CREDIT, CARD, CREDIT, NOTHING]

@@ -23,6 +23,7 @@ COPY integrations integrations
 COPY activities activities
 COPY workflows workflows
 COPY api api
+COPY commands commands
 COPY migrations migrations
 COPY config.py worker.py cli.py ./
 COPY deploy/temporal_namespace.py deploy/

@@ -157,6 +157,10 @@ class WorkerResources:
         self.sealer = Sealer(settings.secrets_key.get_secret_value())
         self.dispatcher = Dispatcher(client, settings.temporal_task_queue)
         self.transactions = Transactions(self.database, self.dispatcher)
+        # What workflows ask in great numbers goes at the pace of all workers.
+        gate = LmsGate(self.transactions, calls_per_second=settings.lms_calls_per_second)
+        self.paced_http = make_http_client(gate.turn)
+        self.paced_lms = make_lms(settings.lms_access, self.paced_http)
 
     async def aclose(self) -> None:
         """Close every client."""
@@ -164,6 +168,7 @@ class WorkerResources:
         await self.taxes.aclose()
         await self.outbound.aclose()
         await self.http.aclose()
+        await self.paced_http.aclose()
         await self.database.aclose()
 
 
@@ -178,11 +183,6 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
     }
     capture = Capture(seller)
     last_look_after_seconds = settings.access_token_minutes * 60 + _CLOCKS_DIFFER_SECONDS
-    gate = LmsGate(
-        transactions,
-        calls_per_second=settings.lms_calls_per_second,
-        most_together=resources.lms.calls_to_enrol,
-    )
     return [
         OrderActivities(
             transactions,
@@ -205,7 +205,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         LatePaymentActivities(transactions, dispatcher, capture),
         EntitlementActivities(
             transactions,
-            LmsCalls(transactions, resources.lms, gate, lands_within_seconds=settings.lms_settle_seconds),
+            LmsCalls(transactions, resources.paced_lms, lands_within_seconds=settings.lms_settle_seconds),
             dispatcher,
         ),
         SplitActivities(transactions),
@@ -224,10 +224,10 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         *(
             [
                 CompletionActivities(
-                    transactions, resources.lms, dispatcher, gate, at_once=settings.lms_poll_at_once
+                    transactions, resources.paced_lms, dispatcher, at_once=settings.lms_poll_at_once
                 )
             ]
-            if isinstance(resources.lms, PollsCompletion)
+            if isinstance(resources.paced_lms, PollsCompletion)
             else []
         ),
         PayeeActivities(transactions, dispatcher),
@@ -245,7 +245,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         ResolutionActivities(transactions, dispatcher, days=settings.resolution_days),
         RunChangeActivities(transactions, dispatcher),
         ErasureActivities(transactions, last_look_after_seconds=last_look_after_seconds),
-        AccountActivities(transactions, resources.lms, dispatcher, gate),
+        AccountActivities(transactions, resources.paced_lms, dispatcher),
         MergeActivities(transactions, dispatcher, last_look_after_seconds=last_look_after_seconds),
     ]
 

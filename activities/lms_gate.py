@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from activities.boundary import Transactions
 from domain.errors import LmsUnavailable
+from integrations.lms.transport import NotSent
 from models.queries import lms_gate
 
 log = logging.getLogger(__name__)
@@ -31,50 +32,47 @@ _SPREAD_SECONDS = 30.0
 _LONGEST_QUEUE_PAUSE_SECONDS = 60.0
 
 
-class InMaintenance(LmsUnavailable):
+class InMaintenance(NotSent):
     """An operator closed the gate; nothing was asked of the LMS."""
 
 
-class Busy(LmsUnavailable):
+class Busy(NotSent):
     """So many calls wait that this one's turn is far off; nothing was asked of the LMS."""
 
 
 class LmsGate:
-    """Passed by each call that workflows make.
+    """Passed by each request that workflows make.
 
     The LMS sees at most N requests in any second, however late a worker wakes and however long a request is
     on its way: there are N turns, and a turn is free again a second after its answer came. So between two
     requests of one turn the LMS sees a second or more, and there are no more turns.
     """
 
-    def __init__(self, transactions: Transactions, *, calls_per_second: float, most_together: int) -> None:
-        """`calls_per_second` holds for all workers together; `most_together`: the calls of one turn at most.
-
-        Where fewer are allowed than come together, they may come together, and rest the longer.
-        """
+    def __init__(self, transactions: Transactions, *, calls_per_second: float) -> None:
+        """`calls_per_second` holds for all workers together."""
         self._transactions = transactions
         self._per_second = calls_per_second
-        self._turns = max(int(calls_per_second), most_together)
+        self._turns = max(int(calls_per_second), 1)
         self._rest_seconds = max(1.0, self._turns / calls_per_second)
         # In order of arrival: one looks for a turn, the others wait for it to have one.
         self._looks = asyncio.Lock()
         self._are_made = False
 
     @asynccontextmanager
-    async def turn(self, *, calls: int = 1) -> AsyncIterator[None]:
-        """Wait for the turn of so many calls, and hold it until they are answered.
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it until the request is answered.
 
         Raises InMaintenance, or Busy when the turn is not near.
         """
         holder = uuid4()
-        wait = await self._take(holder, calls)
+        wait = await self._take(holder)
         try:
             await asyncio.sleep(wait)
             yield
         finally:
             await self._give_back(holder)
 
-    async def _take(self, holder: UUID, calls: int) -> float:
+    async def _take(self, holder: UUID) -> float:
         loop = asyncio.get_running_loop()
         gives_up = loop.time() + _PATIENCE_SECONDS
         try:
@@ -82,7 +80,7 @@ class LmsGate:
         except TimeoutError:
             raise self._busy() from None
         try:
-            while (wait := await self._look(holder, calls, max(gives_up - loop.time(), 0.0))) is None:
+            while (wait := await self._look(holder, max(gives_up - loop.time(), 0.0))) is None:
                 if loop.time() > gives_up:
                     raise self._busy()
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
@@ -90,16 +88,15 @@ class LmsGate:
         finally:
             self._looks.release()
 
-    async def _look(self, holder: UUID, calls: int, patience_seconds: float) -> float | None:
+    async def _look(self, holder: UUID, patience_seconds: float) -> float | None:
         async with self._transactions.begin() as tx:
             closed = await lms_gate.maintenance(tx.session)
             if closed is None:
                 if not self._are_made:
                     await lms_gate.make_turns(tx.session, self._turns)
-                wait = await lms_gate.take_turns(
+                wait = await lms_gate.take_turn(
                     tx.session,
                     holder,
-                    calls=calls,
                     turns=self._turns,
                     patience_seconds=patience_seconds,
                     kept_seconds=_KEPT_SECONDS,
@@ -119,7 +116,7 @@ class LmsGate:
     async def _give_back(self, holder: UUID) -> None:
         try:
             async with self._transactions.begin() as tx:
-                await lms_gate.give_back_turns(tx.session, holder, rest_seconds=self._rest_seconds)
+                await lms_gate.give_back_turn(tx.session, holder, rest_seconds=self._rest_seconds)
         except SQLAlchemyError as error:
             # What the LMS answered counts; the turn comes back by itself.
             log.warning("a turn at the LMS was not given back: %s", type(error).__name__)

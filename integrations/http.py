@@ -1,9 +1,15 @@
 """The HTTP client for systems that we trust by configuration (the LMS)."""
 
 import ssl
-from functools import cache
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import cache, partial
+from typing import Any
 
 import httpx
+
+Turn = Callable[[], AbstractAsyncContextManager[None]]
+"""Entered before a request is sent, and left when it is answered."""
 
 
 @cache
@@ -15,9 +21,23 @@ def tls_context(*, trust_env: bool) -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=trust_env)
 
 
-def make_http_client() -> httpx.AsyncClient:
-    """A client with bounded connections; each call brings its own time-out."""
-    return httpx.AsyncClient(
+class PacedClient(httpx.AsyncClient):
+    """Each request waits for its turn; that is no part of its time-out."""
+
+    def __init__(self, turn: Turn, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._turn = turn
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """As httpx's own; also raises what the turn raises, and nothing is sent then."""
+        async with self._turn():
+            return await super().send(request, **options)
+
+
+def make_http_client(turn: Turn | None = None) -> httpx.AsyncClient:
+    """A client with bounded connections; each call brings its own time-out, and may wait for its turn."""
+    make = httpx.AsyncClient if turn is None else partial(PacedClient, turn)
+    return make(
         verify=tls_context(trust_env=True),
         limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
         follow_redirects=False,

@@ -145,8 +145,6 @@ class _Refused(Exception):
 class MoodleLms:
     """The port, spoken to Moodle. Course ids are Moodle's numeric ids."""
 
-    calls_to_enrol = 1
-
     def __init__(
         self,
         base_url: str,

@@ -58,8 +58,6 @@ class _Enrolment(Answer):
 class OpenEdxLms:
     """The port, spoken to Open edX. Course ids are course keys (`course-v1:...`)."""
 
-    calls_to_enrol = 2  # whose name it is now, and the enrolment; a token comes once an hour
-
     def __init__(
         self,
         base_url: str,

@@ -41,9 +41,6 @@ class LmsCheck:
 class Lms(Protocol):
     """An LMS."""
 
-    calls_to_enrol: int
-    """How many requests a grant or a revoke is, for whoever keeps them to a pace."""
-
     async def authenticate(self, username: str, password: str) -> LmsUser:
         """The user who owns this password; BadCredentials or UserNotReady else."""
         ...

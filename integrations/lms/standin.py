@@ -86,8 +86,6 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 class StandinLms:
     """The port, spoken to the stand-in LMS."""
 
-    calls_to_enrol = 1
-
     def __init__(
         self, base_url: str, token: str, client: httpx.AsyncClient, timeout_seconds: float = 5
     ) -> None:

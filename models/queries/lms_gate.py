@@ -56,40 +56,39 @@ async def make_turns(session: Session, turns: int) -> None:
     )
 
 
-async def take_turns(
-    session: Session, holder: UUID, *, calls: int, turns: int, patience_seconds: float, kept_seconds: float
+async def take_turn(
+    session: Session, holder: UUID, *, turns: int, patience_seconds: float, kept_seconds: float
 ) -> float | None:
-    """Take as many of the `turns` as there are calls; the holder alone has them until they are given back, or
-    for `kept_seconds` from when it may begin.
+    """Take one of the `turns`; the holder alone has it until it is given back, or for `kept_seconds` from its
+    beginning.
 
     Returns how many seconds to wait before that; None, and nothing is taken, when that is more than patience,
     or when it is not known: too many others have not heard from the LMS.
     """
-    rows = await session.execute(
-        text(
-            "WITH next AS (SELECT number, greatest(free_at, clock_timestamp()) AS begins FROM lms_turn "
-            "WHERE number <= :turns AND free_at <= clock_timestamp() + :patience "
-            "AND (holder IS NULL OR free_at <= clock_timestamp()) "
-            "ORDER BY free_at, number LIMIT :calls FOR UPDATE SKIP LOCKED), "
-            "all_of_them AS (SELECT max(begins) AS begin FROM next HAVING count(*) = :calls) "
-            "UPDATE lms_turn t SET holder = :holder, free_at = a.begin + :kept "
-            "FROM next, all_of_them a WHERE t.number = next.number "
-            "RETURNING extract(epoch FROM a.begin - clock_timestamp()) AS wait"
-        ),
-        {
-            "holder": holder,
-            "calls": calls,
-            "turns": turns,
-            "patience": timedelta(seconds=patience_seconds),
-            "kept": timedelta(seconds=kept_seconds),
-        },
-    )
-    waits = [float(row.wait) for row in rows]
-    return max(0.0, *waits) if waits else None
+    row = (
+        await session.execute(
+            text(
+                "WITH next AS (SELECT number, greatest(free_at, clock_timestamp()) AS begins FROM lms_turn "
+                "WHERE number <= :turns AND free_at <= clock_timestamp() + :patience "
+                "AND (holder IS NULL OR free_at <= clock_timestamp()) "
+                "ORDER BY free_at, number LIMIT 1 FOR UPDATE SKIP LOCKED) "
+                "UPDATE lms_turn t SET holder = :holder, free_at = next.begins + :kept "
+                "FROM next WHERE t.number = next.number "
+                "RETURNING extract(epoch FROM next.begins - clock_timestamp()) AS wait"
+            ),
+            {
+                "holder": holder,
+                "turns": turns,
+                "patience": timedelta(seconds=patience_seconds),
+                "kept": timedelta(seconds=kept_seconds),
+            },
+        )
+    ).one_or_none()
+    return None if row is None else max(0.0, float(row.wait))
 
 
-async def give_back_turns(session: Session, holder: UUID, *, rest_seconds: float) -> None:
-    """The LMS has answered: others may have these turns when so many seconds have passed."""
+async def give_back_turn(session: Session, holder: UUID, *, rest_seconds: float) -> None:
+    """The LMS has answered: others may have this turn when so many seconds have passed."""
     await session.execute(
         text("UPDATE lms_turn SET holder = NULL, free_at = clock_timestamp() + :rest WHERE holder = :holder"),
         {"holder": holder, "rest": timedelta(seconds=rest_seconds)},

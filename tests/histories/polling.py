@@ -8,7 +8,6 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.completions import CompletionActivities
-from activities.lms_gate import LmsGate
 from integrations.lms import LmsAccess, PollsCompletion, make_lms
 from tests.e2e.conftest import Shop
 from tests.e2e.oracle import settings_of
@@ -52,7 +51,6 @@ class PollingPaths:
                     resources.transactions,
                     lms,
                     resources.dispatcher,
-                    LmsGate(resources.transactions, calls_per_second=100, most_together=1),
                     at_once=10,
                 )
                 async with Worker(

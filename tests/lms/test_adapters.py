@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from starlette.responses import JSONResponse, Response
@@ -15,7 +16,9 @@ from domain.errors import (
     UnknownUser,
     UserNotReady,
 )
-from integrations.lms import PollsCompletion
+from integrations.http import make_http_client
+from integrations.lms import PollsCompletion, make_lms
+from integrations.lms.transport import NotSent
 from tests.lms.campus import PASSWORD, MoodleCampus, OpenEdxCampus
 from tests.lms.test_contract import NEW
 from tests.lms.wire import (
@@ -185,13 +188,50 @@ async def test_moodle_is_polled_for_progress_and_completion(moodle: MoodleCampus
     assert await moodle.lms.completed("101", "42") is None
 
 
-async def test_a_grant_is_as_many_calls_as_the_gate_counts(moodle: MoodleCampus, edx: OpenEdxCampus) -> None:
-    for campus in (moodle, edx):
-        await campus.lms.get_user(campus.learner)  # the token is there by now
-        for ask in (campus.lms.grant, campus.lms.revoke):
+class Turns:
+    """Counts them, and gives no more than so many."""
+
+    def __init__(self) -> None:
+        self.taken, self.left = 0, 1000
+
+    @asynccontextmanager
+    async def __call__(self) -> AsyncIterator[None]:
+        if self.taken == self.left:
+            raise NotSent("busy")
+        self.taken += 1
+        yield
+
+
+async def test_every_request_waits_for_its_turn(moodle: MoodleCampus, edx: OpenEdxCampus) -> None:
+    """Also those that find out what a refusal means, and those that fetch a token."""
+    turns = Turns()
+    async with make_http_client(turns) as http:
+        for campus, unknown in ((moodle, "9999"), (edx, "course-v1:Org+None+2026")):
+            lms = make_lms(campus.access, http)
             campus.wire.calls.clear()
-            await ask(campus.learner, campus.course)
-            assert len(campus.wire.calls) == campus.lms.calls_to_enrol
+            turns.taken = 0
+            await lms.grant(campus.learner, campus.course)
+            await lms.revoke(campus.learner, campus.course)
+            with pytest.raises(LmsRejected):
+                await lms.grant(campus.learner, unknown)
+            assert turns.taken == len(campus.wire.calls) >= 4
+
+
+async def test_without_a_turn_nothing_is_sent(moodle: MoodleCampus, edx: OpenEdxCampus) -> None:
+    """Whichever of a grant's requests has none, the grant had no effect."""
+    turns = Turns()
+    async with make_http_client(turns) as http:
+        for campus in (moodle, edx):
+            lms = make_lms(campus.access, http)
+            for left in range(10):
+                turns.taken, turns.left = 0, left
+                try:
+                    await lms.grant(campus.learner, campus.course)
+                    break
+                except NotSent:
+                    assert await campus.changes() == []
+            assert left >= 1
+            assert await campus.changes() == ["grant"]
 
 
 async def test_check_names_the_functions_that_moodles_service_lacks(moodle: MoodleCampus) -> None:

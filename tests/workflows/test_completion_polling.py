@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from activities.completions import CompletionActivities, Polled
-from activities.lms_gate import LmsGate
 from activities.verification import Finding, Verifier
 from domain import ids
 from integrations.lms import Lms, LmsAccess, PollsCompletion, make_lms
@@ -62,7 +61,6 @@ def polling(bench: Bench, wire: Moodle, http: httpx.AsyncClient, at_once: int) -
         bench.resources.transactions,
         lms,
         bench.resources.dispatcher,
-        LmsGate(bench.resources.transactions, calls_per_second=100, most_together=1),
         at_once=at_once,
     )
 

@@ -22,6 +22,7 @@ COURSE = "python-101"
 # Each attempt of skipped days costs real time: one waits from the beginning, the others for the last hour.
 ORDERS, FROM_THE_START = 24, 1
 PER_SECOND = 10.0
+MakeGate = Callable[[float], LmsGate]
 
 
 @pytest.fixture(scope="module")
@@ -129,77 +130,58 @@ def busiest_second(moments: list[datetime]) -> int:
 
 
 @pytest.fixture
-async def gates(servers: Servers, fresh_database: str, bench: Bench) -> AsyncIterator[Callable[..., LmsGate]]:
+async def gates(servers: Servers, fresh_database: str, bench: Bench) -> AsyncIterator[MakeGate]:
     """Gates of several workers, each with connections of its own."""
     databases: list[Database] = []
 
-    def make(**pace: float) -> LmsGate:
+    def make(calls_per_second: float) -> LmsGate:
         databases.append(Database(servers.database_url(fresh_database)))
-        given = {"most_together": 1} | pace
-        return LmsGate(Transactions(databases[-1], bench.resources.dispatcher), **given)
+        transactions = Transactions(databases[-1], bench.resources.dispatcher)
+        return LmsGate(transactions, calls_per_second=calls_per_second)
 
     yield make
     for database in databases:
         await database.aclose()
 
 
-async def ask(gate: LmsGate, arrived: list[datetime], *, calls: int = 1) -> None:
+async def ask(gate: LmsGate, arrived: list[datetime]) -> None:
     """As workers that are late, over a slow network: what the LMS sees lies somewhere within the turn."""
     while True:
         try:
-            async with gate.turn(calls=calls):
-                for _ in range(calls):
-                    await asyncio.sleep(random.uniform(0, 0.2))
-                    arrived.append(datetime.now(UTC))
-                    await asyncio.sleep(random.uniform(0, 0.1))
+            async with gate.turn():
+                await asyncio.sleep(random.uniform(0, 0.2))
+                arrived.append(datetime.now(UTC))
+                await asyncio.sleep(random.uniform(0, 0.1))
                 return
         except Busy:
             pass
 
 
-async def test_two_workers_keep_one_pace(gates: Callable[..., LmsGate]) -> None:
-    both = [gates(calls_per_second=20) for _ in range(2)]
+async def test_two_workers_keep_one_pace(gates: MakeGate) -> None:
+    both = [gates(20) for _ in range(2)]
     arrived: list[datetime] = []
     await asyncio.gather(*(ask(gate, arrived) for gate in both * 35))
     assert len(arrived) == 70
     assert busiest_second(arrived) <= 20
 
 
-async def test_a_grant_that_is_several_calls_takes_as_many_turns(gates: Callable[..., LmsGate]) -> None:
-    gate = gates(calls_per_second=6, most_together=4)
-    arrived: list[datetime] = []
-    await asyncio.gather(*(ask(gate, arrived, calls=4) for _ in range(4)))
-    assert len(arrived) == 16
-    assert busiest_second(arrived) <= 6
-
-
-@pytest.mark.parametrize(
-    ("per_second", "together", "seconds"), [(0.5, 1, 2), (1, 2, 2), (2.5, 1, 1), (2.5, 2, 1), (0.5, 2, 4)]
-)
-async def test_less_than_a_call_a_second_or_than_come_together_rests_longer(
-    gates: Callable[..., LmsGate], per_second: float, together: int, seconds: float
+@pytest.mark.parametrize(("per_second", "turns", "seconds"), [(0.5, 1, 2), (1, 1, 1), (2.5, 2, 1)])
+async def test_parts_of_a_call_a_second(
+    gates: MakeGate, per_second: float, turns: int, seconds: float
 ) -> None:
     """At 2.5, two each second: more would be three in some."""
-    gate = gates(calls_per_second=per_second, most_together=together)
-    turns = max(int(per_second), together) // together
-    loop = asyncio.get_running_loop()
+    gate, loop = gates(per_second), asyncio.get_running_loop()
     for _ in range(turns):
-        async with gate.turn(calls=together):
-            pass
-    given_back = loop.time()
-    try:
-        async with gate.turn(calls=together):
-            assert loop.time() - given_back > seconds - 0.5
-    except Busy:
-        assert seconds > 3
+        async with gate.turn():
+            given_back = loop.time()
+    async with gate.turn():
+        assert loop.time() - given_back > seconds - 0.5
 
 
-async def test_a_turn_rests_from_a_late_answer_too(
-    gates: Callable[..., LmsGate], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_turn_rests_from_a_late_answer_too(gates: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody counts on its coming back by itself while its answer may come."""
     monkeypatch.setattr("activities.lms_gate._KEPT_SECONDS", 2.0)
-    gate, answered = gates(calls_per_second=1), 0.0
+    gate, answered = gates(1), 0.0
 
     async def slow() -> None:
         nonlocal answered
@@ -215,12 +197,12 @@ async def test_a_turn_rests_from_a_late_answer_too(
 
 
 async def test_who_waits_in_vain_is_told_and_a_turn_of_a_dead_worker_comes_back(
-    gates: Callable[..., LmsGate], monkeypatch: pytest.MonkeyPatch
+    gates: MakeGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its process is gone before it gave the turn back."""
     monkeypatch.setattr("activities.lms_gate._KEPT_SECONDS", 4.0)
-    gate = gates(calls_per_second=1)
-    died = gates(calls_per_second=1).turn()
+    gate = gates(1)
+    died = gates(1).turn()
     await died.__aenter__()
     with pytest.raises(Busy):
         async with gate.turn():

@@ -24,6 +24,7 @@ from tests.lms.test_contract import NEW
 from tests.lms.wire import (
     forbidden_request,
     limit_page,
+    login_error,
     moodle_error,
     page,
     thrown_by_php,
@@ -72,6 +73,12 @@ async def test_a_suspended_user_of_moodle_can_be_enrolled_and_not_log_in(moodle:
     with pytest.raises(BadCredentials):
         await moodle.lms.authenticate("learner", PASSWORD)
     await moodle.lms.grant("101", "42")
+
+
+async def test_an_account_restored_without_its_password_is_its_owners_matter(moodle: MoodleCampus) -> None:
+    moodle.wire.fail(lambda: login_error("restoredaccountresetpassword", "Reset your password"))
+    with pytest.raises(UserNotReady, match="Reset your password"):
+        await moodle.lms.authenticate("learner", PASSWORD)
 
 
 async def test_moodle_says_who_cannot_be_enrolled(moodle: MoodleCampus) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import LmsUnavailable
 from integrations.lms import moodle as moodle_adapter
-from integrations.lms import openedx, openedx_tokens
+from integrations.lms import moodle_refusals, openedx, openedx_tokens
 from integrations.lms import standin as standin_adapter
 from tests.lms.campus import OPERATIONS, Campus, Operation
 from tests.lms.conftest import campus, control, control_of_session, edx, http, moodle, standin
@@ -26,7 +26,8 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def plant() -> None:
         monkeypatch.setattr(standin_adapter, "_rejection", retried_for_ever)
-        monkeypatch.setattr(moodle_adapter, "_rejection", retried_for_ever)
+        monkeypatch.setattr(moodle_adapter, "rejection", retried_for_ever)
+        monkeypatch.setattr(moodle_refusals, "rejection", retried_for_ever)
         monkeypatch.setattr(openedx, "refused_or_open", retried_for_ever)
         monkeypatch.setattr(openedx_tokens, "refused_or_open", retried_for_ever)
 

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 _SIDE_BY_SIDE = 20
 # Less than the activity is given (workflows/options.py); the next run goes on with what is left.
 _SECONDS = 240
+# So many in a row that can't be dispatched, and no more are tried.
+_AWAY_AFTER = 3
 # As often as the Schedule runs: 10,000 waiting lines are all looked at within 25 minutes.
 _SHARE = recovery.Share(lines_at_once=200, every_seconds=30)
 
@@ -50,17 +52,30 @@ class InboxActivities:
     @translated
     async def dispatch_leftovers(self) -> int:
         """Send events that were stored but reached no workflow, in order of arrival and one at a time: what
-        comes in meanwhile is dispatched by the gateways, and does not wait for a backlog."""
+        comes in meanwhile is dispatched by the gateways, and does not wait for a backlog.
+
+        A workflow that takes no more messages keeps the events of others waiting no longer than it takes to
+        hear so; when some in a row find nobody, Temporal is away. Raises Unavailable for both.
+        """
         ends = time.monotonic() + _SECONDS
-        dispatched, last = 0, None
+        dispatched, last, away = 0, None, 0
+        refusal: Unavailable | None = None
         while time.monotonic() < ends:
             async with self._transactions.begin() as tx:
                 events = await inbox.leftovers(tx.session, last)
             for event in events:
-                dispatched += await self._dispatch_leftover(event)
+                try:
+                    dispatched += await self._dispatch_leftover(event)
+                    away = 0
+                except Unavailable as error:
+                    refusal, away = error, away + 1
+                    if away == _AWAY_AFTER:
+                        raise
             if not events:
                 break
             last = events[-1]
+        if refusal is not None:
+            raise refusal
         return dispatched
 
     async def _dispatch_leftover(self, event: StoredEvent) -> bool:

@@ -4,7 +4,12 @@ import time
 import uuid
 from typing import Any
 
+import pytest
+from temporalio.exceptions import ApplicationError
+
 from activities.inbox import InboxActivities
+from domain.errors import Unavailable
+from domain.messages import StoredEvent
 from models.queries import inbox
 from tests.workflows.bench import Bench
 
@@ -36,6 +41,8 @@ async def test_a_backlog_is_dispatched_in_order_of_arrival_around_what_cannot_be
     fresh = foreign(0)
     async with bench.resources.database.transaction() as session:
         await inbox.store(session, inbox.STRIPE, fresh, None)
+    later = "UPDATE inbound_event SET received_at = received_at + interval '1 hour' WHERE event_id = %s"
+    await bench.query(later, fresh["id"])  # however slow this machine is
     began = time.monotonic()
     assert await recovery(bench).dispatch_leftovers() == BACKLOG
     assert time.monotonic() - began < 60
@@ -43,6 +50,32 @@ async def test_a_backlog_is_dispatched_in_order_of_arrival_around_what_cannot_be
     assert [row["event_id"] for row in rows[:BACKLOG]] == [event["id"] for event in events]
     assert {row["event_id"] for row in rows[BACKLOG:]} == {"evt_poison", fresh["id"]}
     assert {row["outcome"] for row in rows[:BACKLOG]} == {"recovered: ignored: not an object of ours"}
+    await bench.query("DELETE FROM inbound_event")
+
+
+@pytest.mark.parametrize(("refused", "left"), [((0, 2), {0, 2}), ((1, 2, 3), {1, 2, 3, 4})])
+async def test_one_that_finds_nobody_keeps_no_other_waiting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, refused: tuple[int, ...], left: set[int]
+) -> None:
+    """Three in a row, and Temporal is taken for away."""
+    await bench.query("DELETE FROM inbound_event")
+    events = [foreign(number) for number in range(5)]
+    for event in events:
+        async with bench.resources.database.transaction() as session:
+            await inbox.store(session, inbox.STRIPE, event, None)
+    await bench.query("UPDATE inbound_event SET received_at = received_at - interval '1 minute'")
+    found, send = recovery(bench), bench.resources.dispatcher.stripe_event
+
+    async def some_refused(event: StoredEvent) -> str:
+        if event.payload["id"] in {events[number]["id"] for number in refused}:
+            raise Unavailable("no more messages are taken")
+        return await send(event)
+
+    monkeypatch.setattr(bench.resources.dispatcher, "stripe_event", some_refused)
+    with pytest.raises(ApplicationError, match="no more messages"):
+        await found.dispatch_leftovers()
+    rows = await bench.query("SELECT event_id FROM inbound_event WHERE dispatched_at IS NULL")
+    assert {row["event_id"] for row in rows} == {events[number]["id"] for number in left}
     await bench.query("DELETE FROM inbound_event")
 
 

@@ -158,8 +158,8 @@ class WorkerResources:
         self.dispatcher = Dispatcher(client, settings.temporal_task_queue)
         self.transactions = Transactions(self.database, self.dispatcher)
         # What workflows ask in great numbers goes at the pace of all workers.
-        gate = LmsGate(self.transactions, calls_per_second=settings.lms_calls_per_second)
-        self.paced_http = make_http_client(gate.turn)
+        self.lms_gate = LmsGate(self.transactions, calls_per_second=settings.lms_calls_per_second)
+        self.paced_http = make_http_client(self.lms_gate.turn)
         self.paced_lms = make_lms(settings.lms_access, self.paced_http)
 
     async def aclose(self) -> None:
@@ -183,6 +183,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
     }
     capture = Capture(seller)
     last_look_after_seconds = settings.access_token_minutes * 60 + _CLOCKS_DIFFER_SECONDS
+    gate, paced = resources.lms_gate, resources.paced_lms
     return [
         OrderActivities(
             transactions,
@@ -205,7 +206,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         LatePaymentActivities(transactions, dispatcher, capture),
         EntitlementActivities(
             transactions,
-            LmsCalls(transactions, resources.paced_lms, lands_within_seconds=settings.lms_settle_seconds),
+            LmsCalls(transactions, paced, gate, lands_within_seconds=settings.lms_settle_seconds),
             dispatcher,
         ),
         SplitActivities(transactions),
@@ -222,12 +223,8 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         DeliveryActivities(transactions, resources.outbound, resources.sealer, dispatcher),
         InboxActivities(transactions, dispatcher, resources.payments),
         *(
-            [
-                CompletionActivities(
-                    transactions, resources.paced_lms, dispatcher, at_once=settings.lms_poll_at_once
-                )
-            ]
-            if isinstance(resources.paced_lms, PollsCompletion)
+            [CompletionActivities(transactions, paced, dispatcher, gate, at_once=settings.lms_poll_at_once)]
+            if isinstance(paced, PollsCompletion)
             else []
         ),
         PayeeActivities(transactions, dispatcher),
@@ -245,7 +242,7 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
         ResolutionActivities(transactions, dispatcher, days=settings.resolution_days),
         RunChangeActivities(transactions, dispatcher),
         ErasureActivities(transactions, last_look_after_seconds=last_look_after_seconds),
-        AccountActivities(transactions, resources.paced_lms, dispatcher),
+        AccountActivities(transactions, paced, dispatcher, gate),
         MergeActivities(transactions, dispatcher, last_look_after_seconds=last_look_after_seconds),
     ]
 

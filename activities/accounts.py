@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
-from activities.lms_gate import pause_seconds
+from activities.lms_gate import LmsGate, pause_seconds
 from domain.errors import LmsRejected, LmsUnavailable, UnknownUser, UserNotReady
 from domain.ids import person_stream
 from domain.messages import AccountInput
@@ -53,10 +53,11 @@ class AccountAccesses:
 class AccountActivities:
     """Steps of the account change workflow."""
 
-    def __init__(self, transactions: Transactions, lms: Lms, dispatcher: Dispatcher) -> None:
+    def __init__(self, transactions: Transactions, lms: Lms, dispatcher: Dispatcher, gate: LmsGate) -> None:
         self._transactions = transactions
         self._lms = lms
         self._dispatcher = dispatcher
+        self._gate = gate
 
     @activity.defn
     @translated
@@ -80,7 +81,8 @@ class AccountActivities:
         if before is None or not before.living:
             return AccountReading(crossed=True)
         try:
-            user = await self._lms.get_user(before.lms_user_id)
+            async with self._gate.call():
+                user = await self._lms.get_user(before.lms_user_id)
         except LmsUnavailable as error:
             pause = pause_seconds(error, activity.info().attempt)
             raise LmsUnavailable(error.detail, retry_after_seconds=pause) from error

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from temporalio import activity
 
 from activities.boundary import Transactions, translated
+from activities.lms_gate import LmsGate
 from domain import ids
 from domain.errors import LmsRejected, LmsUnavailable
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import PollsCompletion
-from integrations.lms.transport import NotSent
 from models.queries import completions, polling
 from models.queries.polling import OpenEnrolment, RecentCompletion
 
@@ -37,6 +37,7 @@ class CompletionActivities:
         transactions: Transactions,
         lms: PollsCompletion,
         dispatcher: Dispatcher,
+        gate: LmsGate,
         *,
         at_once: int,
     ) -> None:
@@ -44,6 +45,7 @@ class CompletionActivities:
         self._transactions = transactions
         self._lms = lms
         self._dispatcher = dispatcher
+        self._gate = gate
         self._at_once = at_once
 
     @activity.defn
@@ -76,23 +78,15 @@ class CompletionActivities:
 
     async def _is_completed(self, one: OpenEnrolment | RecentCompletion) -> bool | None:
         """None when the LMS can't or won't say; raises LmsUnavailable."""
-        completed = None
-        try:
-            completed = await self._lms.completed(one.lms_user_id, one.lms_course_id)
-        except LmsRejected as error:
-            log.warning("completion of course %s can't be read: %s", one.lms_course_id, error.code)
-        except NotSent:
-            raise
-        except LmsUnavailable:
-            await self._was_asked(one)
-            raise
-        await self._was_asked(one)
-        return completed
-
-    async def _was_asked(self, one: OpenEnrolment | RecentCompletion) -> None:
-        """Whatever came of it: one that breaks every run would else stand before all others."""
-        async with self._transactions.begin() as tx:
-            await polling.mark_asked(tx.session, one.entitlement_id)
+        async with self._gate.call():
+            try:
+                return await self._lms.completed(one.lms_user_id, one.lms_course_id)
+            except LmsRejected as error:
+                log.warning("completion of course %s can't be read: %s", one.lms_course_id, error.code)
+                return None
+            finally:  # one that breaks every run would else stand before all others
+                async with self._transactions.begin() as tx:
+                    await polling.mark_asked(tx.session, one.entitlement_id)
 
     async def _take_back(self, recent: RecentCompletion) -> None:
         async with self._transactions.begin() as tx:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from temporalio import activity
 
 from activities.boundary import Transactions
+from activities.lms_gate import LmsGate
 from domain.errors import LmsRejected, LmsUnavailable
 from integrations.lms.port import Lms
 from integrations.lms.transport import NotSent
@@ -24,23 +25,27 @@ class LmsCalls:
     lost is written down as one that may land later (models/queries/lms_calls.py).
     """
 
-    def __init__(self, transactions: Transactions, lms: Lms, *, lands_within_seconds: float) -> None:
+    def __init__(
+        self, transactions: Transactions, lms: Lms, gate: LmsGate, *, lands_within_seconds: float
+    ) -> None:
         """`lands_within_seconds`: how long after it was sent a call may still take effect at the LMS."""
         self._transactions = transactions
         self._lms = lms
+        self._gate = gate
         self._lands_within_seconds = lands_within_seconds
 
     async def make(
         self, action: Action, entitlement_id: str, lms_user_id: str, course_id: str, *, again_at: int | None
     ) -> None:
         """One attempt. Raises LmsUnavailable, LmsRejected; CancelledError once it has ended."""
-        async with self._transactions.begin() as tx:
-            call = await lms_calls.begin(
-                tx.session, entitlement_id, action, lands_within_seconds=self._lands_within_seconds
-            )
-        ask = self._lms.grant if action == "grant" else self._lms.revoke
-        asked = asyncio.create_task(self._follow(call, ask, lms_user_id, course_id, again_at))
-        await to_its_end(asked)
+        async with self._gate.call():
+            async with self._transactions.begin() as tx:
+                call = await lms_calls.begin(
+                    tx.session, entitlement_id, action, lands_within_seconds=self._lands_within_seconds
+                )
+            ask = self._lms.grant if action == "grant" else self._lms.revoke
+            asked = asyncio.create_task(self._follow(call, ask, lms_user_id, course_id, again_at))
+            await to_its_end(asked)
 
     async def _follow(
         self,

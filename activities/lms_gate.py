@@ -17,8 +17,10 @@ from models.queries import lms_gate
 
 log = logging.getLogger(__name__)
 
-# How long a call waits for its turn; beyond it, it gives its place in the worker to others.
+# How long a call waits until it begins; beyond it, it gives its place in the worker to others.
 _PATIENCE_SECONDS = 3.0
+# How long one that has begun waits for the turn of a request.
+_LONGEST_WAIT_SECONDS = 15.0
 # How often it is looked for a turn while all are with calls that have no answer.
 _LOOK_AGAIN_SECONDS = 0.05
 # After it, a turn is free without an answer: its worker is dead, or the LMS is slow. A request needs less to
@@ -41,7 +43,7 @@ class Busy(NotSent):
 
 
 class LmsGate:
-    """Passed by each request that workflows make.
+    """Passed by each call that workflows make (`call`), and by each of its requests (`turn`).
 
     The LMS sees at most N requests in any second, however late a worker wakes and however long a request is
     on its way: there are N turns, and a turn is free again a second after its answer came. So between two
@@ -54,16 +56,29 @@ class LmsGate:
         self._per_second = calls_per_second
         self._turns = max(int(calls_per_second), 1)
         self._rest_seconds = max(1.0, self._turns / calls_per_second)
+        # A call that has begun gets the turns that it needs, because no more begin than there are turns.
+        self._under_way = asyncio.Semaphore(self._turns)
         # In order of arrival: one looks for a turn, the others wait for it to have one.
         self._looks = asyncio.Lock()
         self._are_made = False
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn, and hold it until the request is answered.
+    async def call(self) -> AsyncIterator[None]:
+        """Wait until a call may begin; InMaintenance, or Busy when too many wait."""
+        async with self._transactions.begin() as tx:
+            closed = await lms_gate.maintenance(tx.session)
+        if closed is not None:
+            left = (closed.until - datetime.now(UTC)).total_seconds()
+            raise InMaintenance(
+                f"maintenance of the LMS until {closed.until:%Y-%m-%d %H:%M} UTC: {closed.reason}",
+                retry_after_seconds=min(max(left, 0.0), _LONGEST_PAUSE_SECONDS),
+            )
+        async with _soon(self._under_way, _PATIENCE_SECONDS, self._busy()):
+            yield
 
-        Raises InMaintenance, or Busy when the turn is not near.
-        """
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it until the request is answered; Busy when there is none for long."""
         holder = uuid4()
         wait = await self._take(holder)
         try:
@@ -74,38 +89,24 @@ class LmsGate:
 
     async def _take(self, holder: UUID) -> float:
         loop = asyncio.get_running_loop()
-        gives_up = loop.time() + _PATIENCE_SECONDS
-        try:
-            await asyncio.wait_for(self._looks.acquire(), _PATIENCE_SECONDS)
-        except TimeoutError:
-            raise self._busy() from None
-        try:
+        gives_up = loop.time() + _LONGEST_WAIT_SECONDS
+        async with _soon(self._looks, _LONGEST_WAIT_SECONDS, self._busy()):
             while (wait := await self._look(holder, max(gives_up - loop.time(), 0.0))) is None:
                 if loop.time() > gives_up:
                     raise self._busy()
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
             return wait
-        finally:
-            self._looks.release()
 
     async def _look(self, holder: UUID, patience_seconds: float) -> float | None:
         async with self._transactions.begin() as tx:
-            closed = await lms_gate.maintenance(tx.session)
-            if closed is None:
-                if not self._are_made:
-                    await lms_gate.make_turns(tx.session, self._turns)
-                wait = await lms_gate.take_turn(
-                    tx.session,
-                    holder,
-                    turns=self._turns,
-                    patience_seconds=patience_seconds,
-                    kept_seconds=_KEPT_SECONDS,
-                )
-        if closed is not None:
-            left = (closed.until - datetime.now(UTC)).total_seconds()
-            raise InMaintenance(
-                f"maintenance of the LMS until {closed.until:%Y-%m-%d %H:%M} UTC: {closed.reason}",
-                retry_after_seconds=min(max(left, 0.0), _LONGEST_PAUSE_SECONDS),
+            if not self._are_made:
+                await lms_gate.make_turns(tx.session, self._turns)
+            wait = await lms_gate.take_turn(
+                tx.session,
+                holder,
+                turns=self._turns,
+                patience_seconds=patience_seconds,
+                kept_seconds=_KEPT_SECONDS,
             )
         self._are_made = True
         return wait
@@ -120,6 +121,21 @@ class LmsGate:
         except SQLAlchemyError as error:
             # What the LMS answered counts; the turn comes back by itself.
             log.warning("a turn at the LMS was not given back: %s", type(error).__name__)
+
+
+@asynccontextmanager
+async def _soon(
+    lock: asyncio.Lock | asyncio.Semaphore, patience_seconds: float, busy: Busy
+) -> AsyncIterator[None]:
+    """Hold the lock; Busy when it can't be had within the patience."""
+    try:
+        await asyncio.wait_for(lock.acquire(), patience_seconds)
+    except TimeoutError:
+        raise busy from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def pause_seconds(error: LmsUnavailable, attempt: int) -> float:

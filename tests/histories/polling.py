@@ -51,6 +51,7 @@ class PollingPaths:
                     resources.transactions,
                     lms,
                     resources.dispatcher,
+                    resources.lms_gate,
                     at_once=10,
                 )
                 async with Worker(

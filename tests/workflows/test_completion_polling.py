@@ -61,6 +61,7 @@ def polling(bench: Bench, wire: Moodle, http: httpx.AsyncClient, at_once: int) -
         bench.resources.transactions,
         lms,
         bench.resources.dispatcher,
+        bench.resources.lms_gate,
         at_once=at_once,
     )
 

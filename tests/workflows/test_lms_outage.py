@@ -144,17 +144,23 @@ async def gates(servers: Servers, fresh_database: str, bench: Bench) -> AsyncIte
         await database.aclose()
 
 
-async def ask(gate: LmsGate, arrived: list[datetime]) -> None:
-    """As workers that are late, over a slow network: what the LMS sees lies somewhere within the turn."""
+async def ask(gate: LmsGate, arrived: list[datetime], *, requests: int = 1) -> int:
+    """As workers that are late, over a slow network: what the LMS sees lies somewhere within the turn.
+    Returns how many requests were made in vain, because the next one had no turn."""
+    in_vain = 0
     while True:
+        made = 0
         try:
-            async with gate.turn():
-                await asyncio.sleep(random.uniform(0, 0.2))
-                arrived.append(datetime.now(UTC))
-                await asyncio.sleep(random.uniform(0, 0.1))
-                return
+            async with gate.call():
+                for _ in range(requests):
+                    async with gate.turn():
+                        await asyncio.sleep(random.uniform(0, 0.2))
+                        arrived.append(datetime.now(UTC))
+                        made += 1
+                        await asyncio.sleep(random.uniform(0, 0.1))
+                return in_vain
         except Busy:
-            pass
+            in_vain += made
 
 
 async def test_two_workers_keep_one_pace(gates: MakeGate) -> None:
@@ -163,6 +169,15 @@ async def test_two_workers_keep_one_pace(gates: MakeGate) -> None:
     await asyncio.gather(*(ask(gate, arrived) for gate in both * 35))
     assert len(arrived) == 70
     assert busiest_second(arrived) <= 20
+
+
+async def test_a_call_that_has_begun_has_the_turns_it_needs(gates: MakeGate) -> None:
+    """However many others wait to begin: else their first requests would take every turn."""
+    gate, arrived = gates(8), list[datetime]()
+    in_vain = await asyncio.gather(*(ask(gate, arrived, requests=2) for _ in range(28)))
+    assert sum(in_vain) == 0
+    assert len(arrived) == 56
+    assert busiest_second(arrived) <= 8
 
 
 @pytest.mark.parametrize(("per_second", "turns", "seconds"), [(0.5, 1, 2), (1, 1, 1), (2.5, 2, 1)])
@@ -196,19 +211,24 @@ async def test_a_turn_rests_from_a_late_answer_too(gates: MakeGate, monkeypatch:
     await first
 
 
-async def test_who_waits_in_vain_is_told_and_a_turn_of_a_dead_worker_comes_back(
-    gates: MakeGate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its process is gone before it gave the turn back."""
-    monkeypatch.setattr("activities.lms_gate._KEPT_SECONDS", 4.0)
+async def test_who_waits_in_vain_is_told(gates: MakeGate) -> None:
     gate = gates(1)
+    async with gate.call():
+        with pytest.raises(Busy):
+            async with gate.call():
+                pass
+    async with gate.call():
+        pass
+
+
+async def test_a_turn_of_a_dead_worker_comes_back(gates: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process is gone before it gave the turn back."""
+    monkeypatch.setattr("activities.lms_gate._KEPT_SECONDS", 3.0)
+    began = time.monotonic()
     died = gates(1).turn()
     await died.__aenter__()
-    with pytest.raises(Busy):
-        async with gate.turn():
-            pass
-    async with gate.turn():
-        pass
+    async with gates(1).turn():
+        assert 2.5 < time.monotonic() - began < 10
 
 
 async def test_maintenance_lets_grants_wait_and_goes_on_selling(bench: Bench) -> None:

@@ -108,7 +108,7 @@ class Settings(LmsSettings):
     lms_jwt_audience: str = ""
     lms_poll_seconds: int = Field(default=300, ge=10)
     # Moodle on a small machine answers 25 a second; Open edX throttles staff at two.
-    lms_calls_per_second: float = Field(default=10, gt=0, le=1000)
+    lms_calls_per_second: float = Field(default=10, ge=0.1, le=1000)
     lms_settle_seconds: float = Field(default=300, gt=0, le=86400)
     lms_poll_at_once: int = Field(default=200, gt=0)
     payout_webhook_secret: SecretStr

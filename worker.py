@@ -159,7 +159,7 @@ class WorkerResources:
         self.transactions = Transactions(self.database, self.dispatcher)
         # What workflows ask in great numbers goes at the pace of all workers.
         self.lms_gate = LmsGate(self.transactions, calls_per_second=settings.lms_calls_per_second)
-        self.paced_http = make_http_client(self.lms_gate.turn)
+        self.paced_http = make_http_client(self.lms_gate.request)
         self.paced_lms = make_lms(settings.lms_access, self.paced_http)
 
     async def aclose(self) -> None:

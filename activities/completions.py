@@ -1,6 +1,7 @@
 """Asking an LMS that sends no events whether courses were completed."""
 
 import logging
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,6 +17,9 @@ from models.queries import completions, polling
 from models.queries.polling import OpenEnrolment, RecentCompletion
 
 log = logging.getLogger(__name__)
+
+# Less than the activity is given (workflows/options.py), however slow the LMS and its pace are.
+_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,18 @@ class CompletionActivities:
             spare = self._at_once - len(enrolments)
             recent = await polling.recent_completions(tx.session, spare) if spare else []
         asked = completed = taken_back = 0
+        ends = time.monotonic() + _SECONDS
         try:
             for enrolment in enrolments:
+                if time.monotonic() > ends:
+                    break
                 asked += 1
                 if await self._is_completed(enrolment):
                     await self._take_in(enrolment)
                     completed += 1
             for one in recent:
+                if time.monotonic() > ends:
+                    break
                 asked += 1
                 if await self._is_completed(one) is False:
                     await self._take_back(one)

@@ -9,7 +9,11 @@ from typing import Any
 import httpx
 
 Turn = Callable[[], AbstractAsyncContextManager[None]]
-"""Entered before a request is sent, and left when it is answered."""
+"""Entered before a request is sent, and left when it is answered; with an error when it may have been sent
+and no answer came."""
+
+# A request of a PacedClient is sent within three times this after its turn has come, or not at all.
+_PACED_STEP_SECONDS = 2.5
 
 
 @cache
@@ -30,8 +34,15 @@ class PacedClient(httpx.AsyncClient):
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """As httpx's own; also raises what the turn raises, and nothing is sent then."""
+        timeouts = request.extensions["timeout"]
+        for step in ("pool", "connect"):  # the latter is for the connection, and once more for TLS
+            timeouts[step] = min(timeouts[step] or _PACED_STEP_SECONDS, _PACED_STEP_SECONDS)
         async with self._turn():
-            return await super().send(request, **options)
+            try:
+                return await super().send(request, **options)
+            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+                failure = error
+        raise failure
 
 
 def make_http_client(turn: Turn | None = None) -> httpx.AsyncClient:

@@ -68,9 +68,12 @@ async def take_turn(
     row = (
         await session.execute(
             text(
-                "WITH next AS (SELECT number, greatest(free_at, clock_timestamp()) AS begins FROM lms_turn "
-                "WHERE number <= :turns AND free_at <= clock_timestamp() + :patience "
-                "AND (holder IS NULL OR free_at <= clock_timestamp()) "
+                "WITH next AS (SELECT number, CASE WHEN free_at <= clock_timestamp() + :patience "
+                "THEN greatest(free_at, clock_timestamp()) ELSE clock_timestamp() END AS begins "
+                "FROM lms_turn WHERE number <= :turns AND (free_at <= clock_timestamp() "
+                "OR (holder IS NULL AND free_at <= clock_timestamp() + :patience) "
+                # Longer than any turn is kept or rests: the clock was set back.
+                "OR free_at > clock_timestamp() + interval '1 minute') "
                 "ORDER BY free_at, number LIMIT 1 FOR UPDATE SKIP LOCKED) "
                 "UPDATE lms_turn t SET holder = :holder, free_at = next.begins + :kept "
                 "FROM next WHERE t.number = next.number "
@@ -85,6 +88,18 @@ async def take_turn(
         )
     ).one_or_none()
     return None if row is None else max(0.0, float(row.wait))
+
+
+async def keep_turn(session: Session, holder: UUID, *, kept_seconds: float) -> bool:
+    """Keep it for so many seconds from now; whether it was still the holder's."""
+    kept = await session.execute(
+        text(
+            "UPDATE lms_turn SET free_at = clock_timestamp() + :kept "
+            "WHERE holder = :holder AND free_at > clock_timestamp() RETURNING number"
+        ),
+        {"holder": holder, "kept": timedelta(seconds=kept_seconds)},
+    )
+    return kept.one_or_none() is not None
 
 
 async def give_back_turn(session: Session, holder: UUID, *, rest_seconds: float) -> None:

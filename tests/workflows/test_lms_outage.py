@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 from temporalio.testing import TimeSkipper
 
 from activities.boundary import Transactions
@@ -153,7 +154,7 @@ async def ask(gate: LmsGate, arrived: list[datetime], *, requests: int = 1) -> i
         try:
             async with gate.call():
                 for _ in range(requests):
-                    async with gate.turn():
+                    async with gate.request():
                         await asyncio.sleep(random.uniform(0, 0.2))
                         arrived.append(datetime.now(UTC))
                         made += 1
@@ -161,6 +162,7 @@ async def ask(gate: LmsGate, arrived: list[datetime], *, requests: int = 1) -> i
                 return in_vain
         except Busy:
             in_vain += made
+            await asyncio.sleep(0.1)
 
 
 async def test_two_workers_keep_one_pace(gates: MakeGate) -> None:
@@ -185,50 +187,95 @@ async def test_parts_of_a_call_a_second(
     gates: MakeGate, per_second: float, turns: int, seconds: float
 ) -> None:
     """At 2.5, two each second: more would be three in some."""
-    gate, loop = gates(per_second), asyncio.get_running_loop()
+    gate, answered = gates(per_second), 0.0
     for _ in range(turns):
-        async with gate.turn():
-            given_back = loop.time()
-    async with gate.turn():
-        assert loop.time() - given_back > seconds - 0.5
+        async with gate.call(), gate.request():
+            answered = time.monotonic()
+    async with gate.call(), gate.request():
+        assert time.monotonic() - answered > seconds - 0.5
 
 
 async def test_a_turn_rests_from_a_late_answer_too(gates: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody counts on its coming back by itself while its answer may come."""
     monkeypatch.setattr("activities.lms_gate._KEPT_SECONDS", 2.0)
+    monkeypatch.setattr("activities.lms_gate._TO_REACH_SECONDS", 1.0)
     gate, answered = gates(1), 0.0
 
     async def slow() -> None:
         nonlocal answered
-        async with gate.turn():
+        async with gate.call(), gate.request():
             await asyncio.sleep(1.8)
             answered = time.monotonic()
 
     first = asyncio.create_task(slow())
     await asyncio.sleep(0.5)
-    async with gate.turn():
+    async with gate.call(), gate.request():
         assert time.monotonic() - answered >= 1
     await first
 
 
 async def test_who_waits_in_vain_is_told(gates: MakeGate) -> None:
-    gate = gates(1)
-    async with gate.call():
+    """After a while, and at once where as many wait as can have a turn in a while."""
+    gate, began = gates(1), time.monotonic()
+
+    async def refused_after() -> float:
         with pytest.raises(Busy):
             async with gate.call():
                 pass
+        return time.monotonic() - began
+
+    async with gate.call():
+        waited = sorted(await asyncio.gather(*(refused_after() for _ in range(5))))
+    assert waited[1] < 1, waited
+    assert waited[2] > 2.5, waited
     async with gate.call():
         pass
 
 
-async def test_a_turn_of_a_dead_worker_comes_back(gates: MakeGate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its process is gone before it gave the turn back."""
+async def test_a_turn_without_an_answer_comes_back_later(
+    gates: MakeGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker is dead, or the LMS is slow; the request may still arrive."""
     monkeypatch.setattr("activities.lms_gate._KEPT_SECONDS", 3.0)
-    began = time.monotonic()
-    died = gates(1).turn()
-    await died.__aenter__()
-    async with gates(1).turn():
+    monkeypatch.setattr("activities.lms_gate._TO_REACH_SECONDS", 1.0)
+    gate, began = gates(1), time.monotonic()
+    with pytest.raises(ConnectionResetError):
+        async with gate.call(), gate.request():
+            raise ConnectionResetError
+    async with gate.call(), gate.request():
         assert 2.5 < time.monotonic() - began < 10
+
+
+async def test_a_clock_that_is_set_back_keeps_no_turn(gates: MakeGate) -> None:
+    gate = gates(1)
+    async with gate.call():
+        pass
+    async with gate._transactions.begin() as tx:
+        await tx.session.execute(text("UPDATE lms_turn SET free_at = free_at + interval '1 hour'"))
+    async with gate.call():
+        pass
+
+
+async def test_a_worker_that_stood_still_has_lost_its_turn(
+    gates: MakeGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.lms_gate._KEPT_SECONDS", 2.0)
+    monkeypatch.setattr("activities.lms_gate._TO_REACH_SECONDS", 1.0)
+    gate, other = gates(1), gates(1)
+
+    async def take_it() -> None:
+        async with other.call(), other.request():
+            await asyncio.sleep(1)
+
+    async with gate.call():
+        await asyncio.sleep(1.5)
+        async with gate.request():
+            pass  # a little late: it is still held
+        await asyncio.sleep(1)
+        await asyncio.create_task(take_it())
+        with pytest.raises(Busy):
+            async with gate.request():
+                pass
 
 
 async def test_maintenance_lets_grants_wait_and_goes_on_selling(bench: Bench) -> None:

@@ -226,7 +226,7 @@ async def test_who_waits_in_vain_is_told(gates: MakeGate) -> None:
 
     async with gate.call():
         waited = sorted(await asyncio.gather(*(refused_after() for _ in range(5))))
-    assert waited[1] < 1, waited
+    assert waited[1] < 2, waited
     assert waited[2] > 2.5, waited
     async with gate.call():
         pass
@@ -243,7 +243,7 @@ async def test_a_turn_without_an_answer_comes_back_later(
         async with gate.call(), gate.request():
             raise ConnectionResetError
     async with gate.call(), gate.request():
-        assert 2.5 < time.monotonic() - began < 10
+        assert 2.5 < time.monotonic() - began < 20
 
 
 async def test_a_clock_that_is_set_back_keeps_no_turn(gates: MakeGate) -> None:
@@ -259,8 +259,8 @@ async def test_a_clock_that_is_set_back_keeps_no_turn(gates: MakeGate) -> None:
 async def test_a_worker_that_stood_still_has_lost_its_turn(
     gates: MakeGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.lms_gate._KEPT_SECONDS", 2.0)
-    monkeypatch.setattr("activities.lms_gate._TO_REACH_SECONDS", 1.0)
+    monkeypatch.setattr("activities.lms_gate._KEPT_SECONDS", 4.0)
+    monkeypatch.setattr("activities.lms_gate._TO_REACH_SECONDS", 2.0)
     gate, other = gates(1), gates(1)
 
     async def take_it() -> None:
@@ -268,10 +268,10 @@ async def test_a_worker_that_stood_still_has_lost_its_turn(
             await asyncio.sleep(1)
 
     async with gate.call():
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2.5)
         async with gate.request():
             pass  # a little late: it is still held
-        await asyncio.sleep(1)
+        await asyncio.sleep(4.5)
         await asyncio.create_task(take_it())
         with pytest.raises(Busy):
             async with gate.request():

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 
-from commands.terminal import JsonOption, console, done, problems, product_settings
+from commands.terminal import JsonOption, console, done, lms_settings, product_settings
 
 if TYPE_CHECKING:
     from activities.seals import Anchor
+    from config import LmsSettings
 
 
 def verify(
@@ -101,11 +101,10 @@ def recover() -> None:
 
 def lms_check() -> None:
     """Say whether the LMS can be reached and takes our token; needs only the LMS_* settings."""
-    from config import LmsSettings
     from integrations.http import make_http_client
     from integrations.lms import make_lms
 
-    async def check(settings: LmsSettings) -> bool:
+    async def check(settings: "LmsSettings") -> bool:
         async with make_http_client() as http:
             found = await make_lms(settings.lms_access, http).check()
             hint = "" if found.setting is None else f" (look at {found.setting})"
@@ -114,10 +113,4 @@ def lms_check() -> None:
                 console.print(f"not checked: {what}", markup=False, soft_wrap=True)
             return found.ok
 
-    try:
-        settings = LmsSettings()
-        good = done(check(settings))
-    except ValidationError as error:
-        sys.stderr.write(f"commerce: settings are missing or wrong: {problems(error)}\n")
-        raise typer.Exit(1) from error
-    raise typer.Exit(0 if good else 1)
+    raise typer.Exit(0 if done(check(lms_settings())) else 1)

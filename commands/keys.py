@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
-from rich.table import Table
 
-from commands.terminal import JsonOption, console, in_database, logged
+from commands.terminal import JsonOption, console, in_database, logged, show, table_of
 from domain.errors import CommerceError
 from domain.scopes import parse_scopes
 
@@ -65,12 +64,12 @@ def list_api_keys(as_json: JsonOption = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps([asdict(row) for row in rows], default=str) + "\n")
         return
-    table = Table("id", "name", "key", "scopes", "last used", "ends")
+    table = table_of("id", "name", "key", "scopes", "last used", "ends")
     for row in rows:
         ends = f"revoked {row.revoked_at:%F %T}" if row.revoked_at else row.expires_at
         used = f"{row.last_used_at:%F %T}" if row.last_used_at else "never"
         table.add_row(row.id, row.name, f"{row.hint}...", " ".join(row.scopes), used, str(ends or ""))
-    console.print(table)
+    show(table)
 
 
 @app.command("revoke")

@@ -7,9 +7,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from commands.terminal import JsonOption, console, in_database, logged
+from commands.terminal import JsonOption, console, in_database, logged, show, table_of
 from domain.errors import NotFound
 
 if TYPE_CHECKING:
@@ -97,8 +96,8 @@ def list_roles(
         ]
         sys.stdout.write(json.dumps(shown) + "\n")
         return
-    table = Table("LMS's id", "name", "email", "from the LMS", "given")
+    table = table_of("LMS's id", "name", "email", "from the LMS", "given")
     for row in rows:
         roles = " ".join(row.lms_roles), " ".join(row.given_roles)
         table.add_row(row.lms_user_id, row.full_name, row.email or "", *roles)
-    console.print(table)
+    show(table)

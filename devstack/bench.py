@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from commands.terminal import new_console
 from devstack.bare_workflow import LOCAL_STEPS, REMOTE_STEPS, BareWorkflow, nothing
 from devstack.inbound_load import send_events
 from devstack.logs import LogSink
@@ -161,7 +161,7 @@ def missed_bars(rows: Sequence[Figures]) -> list[str]:
 async def run_bench(*, seconds: float, write: Path | None) -> int:
     """Measure on an embedded stack of its own; prints (and writes) a Markdown table. 1 when something is
     slower than it has to be, else 0."""
-    console = Console()
+    console = new_console()
     rows: list[Figures] = []
     with tempfile.TemporaryDirectory(prefix="commerce-bench-") as folder:
         settings = StackSettings.isolated(Path(folder) / "data", environment={"COMMERCE_ENV": "development"})

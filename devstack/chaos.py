@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
+from commands.terminal import new_console
 from config import Settings
 from devstack.logs import LogSink
 from devstack.shopper import ApiProblem, Shopper
@@ -87,7 +88,7 @@ async def _purchase(stack: Stack, stripe: StripeControl, number: int, run: str) 
 
 async def run_chaos(*, rounds: int, seed: int | None) -> int:
     """Run `rounds` purchases, each with a crash in it; 1 when an order or an invariant is off."""
-    console = Console()
+    console = new_console()
     seed = random.SystemRandom().randrange(10**9) if seed is None else seed
     dice = random.Random(seed)
     run = uuid.uuid4().hex[:8]

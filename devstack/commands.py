@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from commands.terminal import new_console
 from config import Settings
 from devstack.demo import Addresses, tell
 from devstack.logs import LogSink
@@ -21,7 +22,7 @@ _DEMO_HOLD_DAYS = "0.00003"
 
 async def run_demo(*, once: bool) -> int:
     """Start the stack, tell the story, then serve (or end); 1 when a step was off."""
-    console = Console()
+    console = new_console()
     log = LogSink()
     failed = False
 

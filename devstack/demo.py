@@ -12,6 +12,7 @@ from babel.numbers import format_currency
 from rich.console import Console
 from rich.table import Table
 
+from devstack.lms_standin import seed
 from devstack.lms_standin.control import LmsControl
 from devstack.payout_receiver.control import PayoutControl
 from devstack.shopper import ApiProblem, Shopper, wait_for
@@ -318,16 +319,20 @@ async def keep_receipt(story: Story, learner: Shopper, order: dict[str, Any]) ->
     return path
 
 
-def show_addresses(story: Story, namespace: str) -> None:
+def show_addresses(story: Story, namespace: str, receipt: Path) -> None:
     """Where to look on."""
     story.chapter("Look around")
     ui = f"{story.addresses.temporal_ui}/namespaces/{namespace}/workflows"
     rows = [
         ("API docs", f"{story.addresses.gateway}/docs"),
+        ("error codes", f"{story.addresses.gateway}/docs/errors"),
+        ("a receipt", receipt.absolute().as_uri()),
         ("Temporal UI", ui),
         *((name, f"{ui}/{quote(workflow_id, safe='')}") for name, workflow_id in story.workflows),
         ("stand-in Stripe", f"{story.addresses.stripe}/dashboard"),
         ("payout receiver", story.addresses.payout),
+        ("stand-in LMS", story.addresses.lms),
+        *((f"log in as {user.role}", f"{user.email}, password {seed.PASSWORD}") for user in seed.USERS),
     ]
     for name, address in rows:
         story.console.print(f"  {name:<22} {address}", highlight=False, soft_wrap=True)
@@ -359,11 +364,11 @@ async def tell(
         await refund_in_full(story, operator, grace, second)
         await dispute(story, operator)
         await show_books(story, operator)
-        await keep_receipt(story, ada, first)
+        receipt = await keep_receipt(story, ada, first)
         story.chapter("The oracle")
         story.expect(await verify(), "every invariant holds")
         story.tell("commerce verify: every invariant holds")
         story.console.print(
             f"\n[bold green]{story.steps} steps in {time.monotonic() - started:.1f} s, all as expected.[/]"
         )
-        show_addresses(story, namespace)
+        show_addresses(story, namespace, receipt)

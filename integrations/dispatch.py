@@ -244,6 +244,12 @@ class Dispatcher:
             ids.entitlement_workflow_id(user_id, course_id),
         )
 
+    async def hurry_entitlement(self, user_id: str, course_id: str) -> bool:
+        """Have the LMS asked now, whatever pause this access is in; False when nothing is under way."""
+        return await self._signal(
+            ids.entitlement_workflow_id(user_id, course_id), messages.SIGNAL_RETRY_NOW, None
+        )
+
     async def wake_delivery(self, endpoint_id: str, stream: str) -> None:
         """Have the pending events of this stream delivered."""
         await self._signal_with_start(

@@ -23,6 +23,7 @@ class EntitlementWorkflow:
     def __init__(self, given: EntitlementInput) -> None:
         self._given = given
         self._woken = False
+        self._hurried = False
 
     @workflow.run
     async def run(self, given: EntitlementInput) -> str:
@@ -50,6 +51,11 @@ class EntitlementWorkflow:
         """A justification, a completion or an operator's wish is new in the database."""
         self._woken = True
 
+    @workflow.signal(name=messages.SIGNAL_RETRY_NOW)
+    def retry_now(self) -> None:
+        """What the LMS was not asked can be asked now: the pause before the next attempt ends."""
+        self._hurried = True
+
     async def _is_time(self, plan: AccessPlan) -> bool:
         """Wait until no call of before can land any more; False when there is news first."""
         left = plan.again_at - workflow.now().timestamp()
@@ -64,7 +70,9 @@ class EntitlementWorkflow:
         return not self._woken
 
     async def _act(self, plan: AccessPlan, action: str) -> None:
-        """Grant or revoke. While the LMS is down, a new wish ends the retries: the plan is made anew."""
+        """Grant or revoke. While the LMS is down, a new wish ends the retries, and so does the news that it
+        can be asked again: the plan is made anew."""
+        self._hurried = False
         method = (
             EntitlementActivities.grant_access if action == "grant" else EntitlementActivities.revoke_access
         )
@@ -78,8 +86,8 @@ class EntitlementWorkflow:
             **options.LMS,
         )
         while not task.done():
-            await workflow.wait_condition(lambda: task.done() or self._woken)
-            if not task.done() and await self._plan_differs(plan):
+            await workflow.wait_condition(lambda: task.done() or self._woken or self._hurried)
+            if not task.done() and (self._hurried or await self._plan_differs(plan)):
                 task.cancel()
                 break
         try:

@@ -231,6 +231,20 @@ async def waits(
     )
 
 
+async def waiting_for_maintenance(session: Session, *, limit: int) -> list[tuple[str, str]]:
+    """User and course of those whose next try is put off because the LMS was under maintenance; who waits
+    longest is first."""
+    rows = await session.execute(
+        text(
+            "SELECT user_id, lms_course_id FROM entitlement WHERE waits_for = 'lms_maintenance' "
+            "AND status IN ('granting', 'revoking') AND next_try_at > clock_timestamp() "
+            "ORDER BY changed_at, id LIMIT :limit"
+        ),
+        {"limit": limit},
+    )
+    return [(str(row.user_id), row.lms_course_id) for row in rows]
+
+
 async def ask_retry(session: Session, entitlement_id: str) -> None:
     """An operator wants what the LMS refused tried again."""
     await session.execute(

@@ -4,8 +4,11 @@ import asyncio
 import os
 import re
 import sys
+import time
 import uuid
 from pathlib import Path
+
+import httpx
 
 from devstack.ports import free_ports
 from devstack.shopper import wait_for
@@ -59,9 +62,9 @@ class Terminal:
 
 
 async def test_what_the_page_says_works(shop: Shop, tmp_path: Path) -> None:
-    *sale, endpoint, again = blocks("sh")
+    *sale, endpoint, again, redeliver, refund = blocks("sh")
     (code,) = blocks("python")
-    assert code.count("\n") < 16
+    assert len(list(filter(None, code.splitlines()))) < 15
     (tmp_path / "receiver.py").write_text(code)
     (port,) = free_ports(1)
     terminal = await Terminal.opened(
@@ -74,7 +77,10 @@ async def test_what_the_page_says_works(shop: Shop, tmp_path: Path) -> None:
         assert "order fulfilled" in printed
         assert "/courses/python-101" in printed
         assert "cart_empty" in printed
-        assert (tmp_path / "receipt.pdf").read_bytes().startswith(b"%PDF")
+        (receipt,) = re.findall(r"^receipt (/.+/receipt\.pdf)$", printed, re.M)
+        assert Path(receipt).read_bytes().startswith(b"%PDF")
+        assert re.search(r"^http.*/v1/orders/.*/receipt\.pdf$", printed, re.M), "the dashboard"
+        assert list(tmp_path.glob("*.pdf")) == [], "nothing is left in the directory of the project"
         printed = await terminal.paste(endpoint)
         (command,) = re.findall(r"^SECRET=.*receiver\.py$", printed, re.M)
         receiver = await asyncio.create_subprocess_exec(
@@ -90,6 +96,20 @@ async def test_what_the_page_says_works(shop: Shop, tmp_path: Path) -> None:
 
         seen = await wait_for(events, lambda text: "order.fulfilled" in text, what="the events")
         assert "order.paid" in seen
+        kind = (await terminal.paste(redeliver)).splitlines()[-2]
+        assert kind in ("order.paid", "order.fulfilled")
+        await wait_for(events, lambda text: text.count(f"{kind} ") >= 2, what=f"{kind} once more")
+        assert "order refunded" in await terminal.paste(refund)
+        await wait_for(events, lambda text: "order.refunded" in text, what="the refund's event")
+        async with httpx.AsyncClient() as forger:
+            for signature in ("", "v1,Zm9yZ2Vk", "nonsense"):
+                headers = {
+                    "webhook-id": "1",
+                    "webhook-timestamp": str(int(time.time())),
+                    "webhook-signature": signature,
+                }
+                answer = await forger.post(f"http://127.0.0.1:{port}/", headers=headers, content=b"{}")
+                assert answer.status_code == 400
     finally:
         await terminal.close()
         if receiver is not None:

@@ -26,6 +26,7 @@ class AccessPaths:
         once more because a call of before may land late."""
         await self._refused()
         await self._maintained()
+        await self._maintained_early()
         await self._ended_on_its_way()
         await self._merged_away()
         await self.made_sure()
@@ -80,6 +81,17 @@ class AccessPaths:
         await self._waiting(learner)
         await learner.wait_for_status(order["id"], "fulfilled", seconds=60)
         await self._keep_of("entitlement-maintained", learner)
+
+    async def _maintained_early(self) -> None:
+        """The maintenance is ended before its time: the pause is, too."""
+        learner, operator = await self._shop.learner(), await self._shop.operator()
+        until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        await operator.call("PUT", "/v1/lms/maintenance", {"reason": "upgrade", "until": until})
+        order = await self._paid(learner)
+        await self._waiting(learner)
+        await operator.call("DELETE", "/v1/lms/maintenance")
+        await learner.wait_for_status(order["id"], "fulfilled", seconds=60)
+        await self._keep_of("entitlement-hurried", learner)
 
     async def _ended_on_its_way(self) -> None:
         learner, operator = await self._shop.learner(), await self._shop.operator()

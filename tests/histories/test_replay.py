@@ -32,6 +32,7 @@ PATHS = {
     "entitlement-refused",
     "entitlement-asked-again",
     "entitlement-maintained",
+    "entitlement-hurried",
     "entitlement-ended-on-its-way",
     "entitlement-merged-away",
     "entitlement-revoked-again",

@@ -26,9 +26,9 @@ key() {{ python3 -c 'import uuid; print(uuid.uuid4())'; }}</pre>
 3339. Every write carries an <code>Idempotency-Key</code>: the same key has one effect and one answer. Only
 these take none: <code>POST /v1/auth/login</code>, <code>/v1/auth/refresh</code>,
 <code>/v1/auth/logout</code>, <code>/v1/checkout/quote</code>, <code>/v1/split-rules/simulate</code>, and the
-inbound <code>/v1/webhooks/</code>. Lists
-come in pages of <code>limit</code>; <code>next_cursor</code> is the next page's <code>cursor</code>, null on
-the last. Errors have a <a href="/docs/errors">code</a>.</p>
+inbound <code>/v1/webhooks/</code>. Lists come in pages of <code>limit</code>;
+<code>next_cursor</code> is the next page's <code>cursor</code>, null on the last. Errors
+have a <a href="/docs/errors">code</a>.</p>
 """
 
 

@@ -16,6 +16,7 @@ from domain.errors import CommerceError, ExternalError, ProcessorRejected, Proce
 from domain.event_keys import dispute_cause
 from domain.ledger import lose_dispute, open_dispute, win_dispute
 from domain.messages import DisputeInput
+from domain.money import as_read
 from domain.orders import PaymentState
 from integrations.dispatch import Dispatcher
 from integrations.lms.port import Lms
@@ -159,7 +160,7 @@ class DisputeActivities:
             row,
             found,
             "opened",
-            f"The bank took {found.withdrawn} {found.currency} (minor units) back: {found.reason}.{access}",
+            f"The bank took {as_read(found.withdrawn, found.currency)} back: {found.reason}.{access}",
         )
         _publish(tx, row, found, "dispute.opened")
 
@@ -176,9 +177,7 @@ class DisputeActivities:
         await disputes.set_state(tx.session, dispute.id, disputes.WON)
         await disputes.set_order_axis(tx.session, row.id)
         await self._give_access_back(tx, row)
-        await _note(
-            tx, row, found, "won", f"Won: {found.reinstated} {found.currency} (minor units) came back."
-        )
+        await _note(tx, row, found, "won", f"Won: {as_read(found.reinstated, found.currency)} came back.")
         _publish(tx, row, found, "dispute.won")
 
     async def _lose(self, tx: Transaction, row: OrderRow, dispute: DisputeRow, found: Dispute) -> None:
@@ -202,9 +201,7 @@ class DisputeActivities:
         await disputes.set_order_axis(tx.session, row.id)
         await _end_what_is_gone(tx, row)
         await self._give_access_back(tx, row)
-        await _note(
-            tx, row, found, "lost", f"Lost: {dispute.withdrawn} {found.currency} (minor units) is gone."
-        )
+        await _note(tx, row, found, "lost", f"Lost: {as_read(dispute.withdrawn, found.currency)} is gone.")
         _publish(tx, row, found, "dispute.lost")
 
     async def _give_access_back(self, tx: Transaction, row: OrderRow) -> None:
@@ -247,8 +244,8 @@ class DisputeActivities:
             "service_date": "" if row.paid_at is None else f"{row.paid_at:%Y-%m-%d}",
             "access_activity_log": "\n".join(log),
             "uncategorized_text": (
-                f"Order {row.number} of {row.created_at:%Y-%m-%d}, {row.amount_paid} {row.currency} in minor "
-                "units, a digital course whose access was given at once."
+                f"Order {row.number} of {row.created_at:%Y-%m-%d}, {as_read(row.amount_paid, row.currency)}, "
+                "a digital course whose access was given at once."
             ),
         }
         if receipt is not None:

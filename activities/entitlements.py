@@ -192,7 +192,7 @@ class EntitlementActivities:
             failure_detail=outcome.failure_detail,
             failed_action=outcome.failed_action,
         )
-        for order_id in await entitlements.waiting_orders(tx.session, row.id):
+        for order_id in await entitlements.telling_orders(tx.session, row.id, outcome.status):
             detail = f"Access to {row.lms_course_id}: {outcome.status}."
             if outcome.failure_detail:
                 detail = f"Access to {row.lms_course_id} refused by the LMS: {outcome.failure_detail}"

@@ -12,6 +12,7 @@ from activities.refunds import Reservation
 from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.ledger import initiate_refund, plan_refund, refund_unapplied
 from domain.messages import RefundInput
+from domain.money import as_read
 from domain.orders import DisputeState, RefundKind
 from integrations.dispatch import Dispatcher
 from integrations.payments import StripePayments
@@ -70,7 +71,7 @@ class ForeignRefundActivities:
                     payment.order_id,
                     f"refund/{found.id}/parked",
                     "refund_parked",
-                    f"Refund {found.id} of {found.amount} {found.currency} (minor units), made at the "
+                    f"Refund {found.id} of {as_read(found.amount, found.currency)}, made at the "
                     f"processor, does not fit: {error.detail or error.code}. An operator decides.",
                 )
 
@@ -114,7 +115,7 @@ class ForeignRefundActivities:
             row.id,
             f"refund/{refund_id}/asked",
             "refund_requested",
-            f"Refund {found.id} of {found.amount} {found.currency} (minor units) was made at the processor.",
+            f"Refund {found.id} of {as_read(found.amount, found.currency)} was made at the processor.",
         )
         return None
 

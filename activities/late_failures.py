@@ -15,6 +15,7 @@ from domain.event_keys import refund_cause
 from domain.ids import order_stream
 from domain.ledger import LineLedger, fail_late, fail_unapplied
 from domain.messages import LateFailureInput
+from domain.money import as_read
 from domain.orders import PaymentState
 from integrations.dispatch import Dispatcher
 from integrations.payments import StripePayments
@@ -171,6 +172,6 @@ async def _note(
         row.id,
         f"late-failure/{payment.intent_id}",
         "payment_failed_late",
-        f"The bank returned payment {payment.intent_id} of {payment.amount} {payment.currency} (minor units) "
+        f"The bank returned payment {payment.intent_id} of {as_read(payment.amount, payment.currency)} "
         f"after it had succeeded: {charge.failure_code or 'no reason given'}. {what_follows}",
     )

@@ -11,6 +11,7 @@ from activities.run_changes import wake_changes
 from domain.errors import CommerceError, Conflict
 from domain.ledger import refund_unapplied, unapply_payment
 from domain.messages import LatePaymentInput
+from domain.money import as_read
 from domain.orders import PaymentState, RefundKind
 from integrations.dispatch import Dispatcher
 from integrations.processor_objects import received
@@ -97,7 +98,10 @@ class LatePaymentActivities:
         if row.payment_state is not PaymentState.EXPIRED:
             return f"the order is {row.payment_state}"
         if (amount, currency) != (row.due, row.currency):
-            return f"the order is for {row.due} {row.currency}, the payment for {amount} {currency}"
+            return (
+                f"the order is for {as_read(row.due, row.currency)}, "
+                f"the payment for {as_read(amount, currency)}"
+            )
         try:
             async with tx.session.begin_nested():
                 await _take_again(tx, row)

@@ -7,6 +7,7 @@ from temporalio import activity
 from activities.boundary import Transaction, Transactions, translated
 from domain.ids import instructor_payee, person_stream
 from domain.messages import MergeInput
+from domain.money import as_read
 from domain.tasks import TaskKind
 from integrations.dispatch import Dispatcher
 from models.queries import double_purchases, merges, payees, split_rules, store_credit, tasks
@@ -119,7 +120,7 @@ async def _leave_to_operators(tx: Transaction, row: MergeRow, user: UserRow, sur
     """What no rule moves: the ledger holds it by name, and somebody may have been promised otherwise."""
     who = f"The LMS merged user {user.lms_user_id} into {survivor.lms_user_id}"
     left = [
-        f"{balance.balance} {balance.currency} (minor units)"
+        f"{as_read(balance.balance, balance.currency)}"
         for balance in await store_credit.balances(tx.session, user.id)
         if balance.balance
     ]

@@ -12,6 +12,7 @@ from activities.capture import Capture
 from domain.errors import CommerceError, Conflict, InvalidInput, PriceChanged, PromoInvalid
 from domain.ids import order_stream
 from domain.messages import OrderInput, PaymentEvent
+from domain.money import as_read
 from domain.orders import EntitlementStatus, FulfilmentState, PaymentState
 from domain.pricing import StatedTaxOutdated
 from domain.store_credit import credit_to_use
@@ -204,7 +205,7 @@ class OrderActivities:
             if not await promotions.reserve(session, promotion_id, order_id, command.user_id):
                 raise Conflict("this promotion has been used up", code="promo_used_up")
         await carts.close(session, cart.id)
-        reserved = f" {credit} {quote.currency} (minor units) of store credit are reserved." if credit else ""
+        reserved = f" {as_read(credit, quote.currency)} of store credit are reserved." if credit else ""
         await orders.note(
             session, order_id, "placed", "order_placed", f"Order placed; waiting for payment.{reserved}"
         )
@@ -318,7 +319,7 @@ class OrderActivities:
                     row.id,
                     f"unapplied/{intent['id']}",
                     "payment_unapplied",
-                    f"Payment {intent['id']} of {amount} {currency} was set apart: {why}.",
+                    f"Payment {intent['id']} of {as_read(amount, currency)} was set apart: {why}.",
                 )
             return await _state(tx.session, await _require(tx.session, row.id), unapplied=not fits)
 
@@ -448,7 +449,7 @@ async def _state(session: Session, row: OrderRow, *, unapplied: bool = False) ->
 
 def _why_unapplied(row: OrderRow, amount: int, currency: str) -> str:
     if (amount, currency) != (row.due, row.currency):
-        return f"the order is for {row.due} {row.currency}"
+        return f"the order is for {as_read(row.due, row.currency)}"
     if row.payment_state is PaymentState.PAID:
         return "the order was paid already"
     return f"the order is {row.payment_state}"

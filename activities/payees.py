@@ -13,6 +13,7 @@ from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.ids import payee_stream
 from domain.ledger import reassign, settle_payout, write_off_payee
 from domain.messages import CorrectionInput, LineInput, PayoutInput
+from domain.money import as_read
 from domain.payouts import settlement_of
 from integrations.dispatch import Dispatcher
 from models.queries import inbox, ledger, order_lines, orders, payees, recorded_commands
@@ -198,6 +199,6 @@ async def _reassign(tx: Transaction, command: CommandRow) -> None:
         order.id,
         f"reassigned/{command.id}",
         "earnings_reassigned",
-        f"{body['amount']} {order.currency} (minor units) of {line.title} went from {body['payee']} to "
+        f"{as_read(body['amount'], order.currency)} of {line.title} went from {body['payee']} to "
         f"{body['to_payee']}: {body['reason']}",
     )

@@ -8,6 +8,7 @@ from temporalio import activity
 from activities.balance import keep, take_in
 from activities.boundary import Transaction, Transactions, translated
 from domain.messages import ReconciliationInput
+from domain.money import as_read
 from domain.reconciliation import (
     AGEING,
     DifferenceKind,
@@ -74,7 +75,8 @@ class RunReport:
     def summary(self) -> str:
         """One line for the operator."""
         cash = ", ".join(
-            f"{one['currency']} {one['processor']} at the processor, {one['ledger']} in the books"
+            f"{as_read(int(one['processor']), str(one['currency']))} at the processor, "
+            f"{as_read(int(one['ledger']), str(one['currency']))} in the books"
             for one in self.cash
         )
         return (

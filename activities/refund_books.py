@@ -9,6 +9,7 @@ from activities.earnings import ledger_of, post_outcome
 from domain import ids
 from domain.errors import CommerceError
 from domain.ledger import cancel_refund, fail_refund, settle_refund, void_refund
+from domain.money import as_read
 from domain.orders import RefundStatus
 from models.queries import (
     catalog,
@@ -215,7 +216,7 @@ def publish(tx: Transaction, kind: str, refund: RefundRow, row: OrderRow) -> Non
 
 
 def _sum(refund: RefundRow) -> str:
-    return f"Refund of {refund.amount} {refund.currency} (minor units)"
+    return f"Refund of {as_read(refund.amount, refund.currency)}"
 
 
 async def _end_what_is_refunded(tx: Transaction, row: OrderRow, refund: RefundRow) -> None:

@@ -9,6 +9,7 @@ from domain.currencies import currency_of
 from domain.errors import Conflict
 from domain.event_keys import refund_cause
 from domain.ledger import LineLedger, Outcome, initiate_refund, plan_refund
+from domain.money import as_read
 from domain.orders import DisputeState, PaymentState, RefundKind
 from domain.store_credit import Tender, refund_tender
 from models.queries import order_lines, orders, payments, refunds
@@ -66,14 +67,14 @@ async def reserve(tx: Transaction, command: CommandRow) -> None:
         lines=taken,
     )
     await post_outcome(tx, outcome, row, lines, reason=_WHY[kind])
-    in_credit = f", {back.credit} of it as store credit" if back.credit else ""
+    in_credit = f", {as_read(back.credit, row.currency)} of it as store credit" if back.credit else ""
     remark = f" ({body['remark']})" if body.get("remark") else ""
     await orders.note(
         tx.session,
         row.id,
         f"refund/{command.id}/asked",
         "refund_requested",
-        f"{_NAMES[kind]} of {total} {row.currency} (minor units){in_credit} asked: {body['reason']}{remark}",
+        f"{_NAMES[kind]} of {as_read(total, row.currency)}{in_credit} asked: {body['reason']}{remark}",
     )
 
 

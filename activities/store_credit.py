@@ -11,6 +11,7 @@ from activities.orders import Refusal, refusal_of
 from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.ledger import NothingLeft, grant_goodwill
 from domain.messages import StoreCreditInput
+from domain.money import as_read
 from domain.orders import DisputeState, PaymentState
 from models.queries import ledger, order_lines, orders, people, recorded_commands, store_credit
 from models.queries.recorded_commands import CommandRow
@@ -41,7 +42,7 @@ class StoreCreditActivities:
                     raise Conflict("nothing was asked under this id")
                 if await store_credit.grant(tx.session, command.id) is None:
                     await _grant(tx, command)
-                return CreditGiven(f"{command.body['amount']} {command.body['currency']} (minor units) given")
+                return CreditGiven(f"{as_read(int(command.body['amount']), command.body['currency'])} given")
         except (Conflict, InvalidInput) as error:
             return CreditGiven(f"refused: {error.code}", refusal_of(error))
 
@@ -73,7 +74,7 @@ async def _grant(tx: Transaction, command: CommandRow) -> None:
             order_id,
             f"credit/{command.id}",
             "store_credit_granted",
-            f"Store credit of {amount} {currency} (minor units) given as goodwill: {body['reason']}",
+            f"Store credit of {as_read(amount, currency)} given as goodwill: {body['reason']}",
         )
 
 

@@ -14,7 +14,7 @@ from temporalio.client import Client
 
 from api.dispatches import Dispatches
 from api.tokens import API_KEY_PREFIX, TokenIssuer, hash_api_key
-from domain.errors import Forbidden, Unauthenticated
+from domain.errors import BadAccessToken, Forbidden, Unauthenticated
 from domain.ids import key_caller, user_caller
 from domain.orders import Role
 from domain.scopes import Scope
@@ -204,7 +204,7 @@ async def _recognize_person_of_lms(request: Request, claims: LmsClaims) -> None:
     if user is None or erased_at is not None:
         found = await services.lms.get_user(claims.lms_user_id)
         if found is None:
-            raise Unauthenticated("the access token is not valid")
+            raise BadAccessToken()
         async with services.commands.transaction() as session:
             user = await people.remember(
                 session,

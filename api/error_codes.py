@@ -16,15 +16,19 @@ ERROR_CODES: dict[str, ErrorDoc] = {
     "malformed_body": ErrorDoc(400, "Malformed body", "The body is not JSON."),
     "bad_signature": ErrorDoc(400, "Bad signature", "An inbound webhook is not signed as it should be."),
     "idempotency_key_required": ErrorDoc(
-        400, "Idempotency-Key required", "Every write carries an Idempotency-Key of 1 to 255 characters."
+        400,
+        "Idempotency-Key required",
+        "Every write but the few without a key (see /docs) carries one of 1 to 255 characters.",
     ),
-    "unauthenticated": ErrorDoc(401, "Not signed in", "No access token, or one that is not valid."),
+    "unauthenticated": ErrorDoc(
+        401, "Not signed in", "No access token, or one that is not valid or has expired."
+    ),
     "bad_credentials": ErrorDoc(401, "Bad credentials", "The LMS does not accept user name and password."),
     "invalid_refresh_token": ErrorDoc(
         401, "Refresh token not valid", "It has expired, or was used before: then its whole family ends."
     ),
     "forbidden": ErrorDoc(403, "Not allowed", "The caller's role may not do this."),
-    "not_found": ErrorDoc(404, "Not found", "No such object, or one of another person."),
+    "not_found": ErrorDoc(404, "Not found", "No such object or address, or an object of another person."),
     "method_not_allowed": ErrorDoc(405, "Method not allowed", "The path does not take this method."),
     "request_timeout": ErrorDoc(408, "Request too slow", "The whole body has to be here within 20 seconds."),
     "already_registered": ErrorDoc(409, "Already registered", "The LMS has an account with this email."),

@@ -50,7 +50,9 @@ _SECURITY: dict[str, Any] = {
     },
 }
 _DESCRIPTION = (
-    "Payments, orders and revenue of a learning platform. Every write takes an `Idempotency-Key`; errors are "
+    "Payments, orders and revenue of a learning platform. Every write takes an `Idempotency-Key`, but for "
+    "`POST /v1/auth/login`, `/v1/auth/refresh`, `/v1/auth/logout`, `/v1/checkout/quote`, "
+    "`/v1/split-rules/simulate` and the inbound `/v1/webhooks/`; errors are "
     "problem documents (RFC 9457) whose `code` is stable: [all codes, event types and webhook settings]"
     "(/docs/reference). What is to go says so in `Deprecation` and `Sunset` headers, half a year ahead."
 )

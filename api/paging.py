@@ -16,12 +16,12 @@ _USE_NEXT = "use the `next_cursor` of the answer before"
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
-def parse_id(value: str) -> str:
-    """A path's id; what is no id at all is not found."""
+def parse_id(value: str, kind: str) -> str:
+    """The id of an object of this kind; what is no id at all is not found."""
     try:
         return str(uuid.UUID(value))
     except ValueError as error:
-        raise NotFound("no such object") from error
+        raise NotFound(f"no such {kind}") from error
 
 
 def _before(cursor: Annotated[str | None, Query(max_length=100)] = None) -> str | None:

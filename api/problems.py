@@ -50,6 +50,8 @@ _STATUS_BY_CLASS: tuple[tuple[type[CommerceError], int], ...] = (
     (Unavailable, 503),
     (LmsRejected, 422),
 )
+_NO_ADDRESS = "there is no such address; /docs lists all operations"
+_NOT_SAID_TO_BE_JSON = "send the body as JSON, with the header `Content-Type: application/json`"
 _CODE_BY_STATUS = {400: "malformed_body", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 _QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -116,13 +118,27 @@ def _invalid_shape(request: Request, error: Exception) -> JSONResponse:
     found = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
         return problem(request, 400, "malformed_body", "the body is not JSON")
-    errors = [{"pointer": _pointer(item["loc"]), "detail": str(item["msg"])} for item in found]
+    errors = [{"pointer": _pointer(item["loc"]), "detail": _said(item)} for item in found]
     # One mistake that has a code of its own is called by it.
     code = found[0]["type"] if len(found) == 1 and found[0]["type"] in TITLES else "invalid_request"
-    detail = (
-        errors[0]["detail"] if code != "invalid_request" else "the request does not have the form it should"
-    )
+    own_words = code != "invalid_request" or errors[0]["detail"] == _NOT_SAID_TO_BE_JSON
+    detail = errors[0]["detail"] if own_words else "the request does not have the form it should"
     return problem(request, 422, code, detail, {"errors": errors})
+
+
+def _said(mistake: Mapping[str, Any]) -> str:
+    """What is wrong, in words for who wrote the request; most are the validator's."""
+    kind, given, limits = mistake["type"], mistake.get("input"), mistake.get("ctx", {})
+    if mistake["loc"] == ("body",) and isinstance(given, bytes):  # nobody tried to read it
+        return _NOT_SAID_TO_BE_JSON
+    if mistake["loc"] == ("body",) and kind == "model_attributes_type":
+        return "must be a JSON object"
+    if isinstance(given, str) and kind.endswith("too_short"):
+        least = limits["min_length"]
+        return f"must have at least {least} characters" if given or least > 1 else "must not be empty"
+    if isinstance(given, str) and kind.endswith("too_long"):
+        return f"must have at most {limits['max_length']} characters"
+    return str(mistake["msg"])
 
 
 def _commerce_error(request: Request, error: Exception) -> JSONResponse:
@@ -136,7 +152,8 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_allowed(request))  # the router names the first route's method only
-    return problem(request, error.status_code, code, str(error.detail), headers=headers)
+    detail = _NO_ADDRESS if error.status_code == 404 else str(error.detail)
+    return problem(request, error.status_code, code, detail, headers=headers)
 
 
 def _allowed(request: Request) -> list[str]:

@@ -15,7 +15,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from domain.errors import Unauthenticated
+from domain.errors import BadAccessToken
 
 ALGORITHM = "EdDSA"
 # What a token may be signed with; what it says of itself chooses nothing.
@@ -89,15 +89,15 @@ class TokenIssuer:
     def verify(self, token: str) -> Claims:
         """The claims of a good token; Unauthenticated for anything else, without saying why."""
         if len(token) > _MAX_TOKEN_LENGTH:
-            raise _bad()
+            raise BadAccessToken()
         try:
             header = jwt.get_unverified_header(token)
             if header.get("typ") != TYPE or header.get("alg") not in ALGORITHMS or "crit" in header:
-                raise _bad()
+                raise BadAccessToken()
             kid = header.get("kid")
             public = self._public.get(kid) if isinstance(kid, str) else None
             if public is None:
-                raise _bad()
+                raise BadAccessToken()
             claims: dict[str, Any] = jwt.decode(
                 token,
                 public,
@@ -108,7 +108,7 @@ class TokenIssuer:
                 options={"require": _REQUIRED, "strict_aud": True},
             )
         except (jwt.PyJWTError, ValueError, TypeError) as error:
-            raise _bad() from error
+            raise BadAccessToken() from error
         return self._checked(claims)
 
     def _checked(self, claims: dict[str, Any]) -> Claims:
@@ -116,13 +116,13 @@ class TokenIssuer:
         roles = claims.get("roles", [])
         whole = type(issued) is int and type(expires) is int
         if not whole or not 0 < expires - issued <= self.access_ttl_seconds:
-            raise _bad()
+            raise BadAccessToken()
         if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
-            raise _bad()
+            raise BadAccessToken()
         try:
             user_id = str(uuid.UUID(subject))
         except (ValueError, AttributeError, TypeError) as error:
-            raise _bad() from error
+            raise BadAccessToken() from error
         return Claims(user_id, tuple(roles))
 
     def jwks(self) -> dict[str, Any]:
@@ -151,10 +151,6 @@ def new_refresh_token() -> tuple[str, str]:
 def hash_refresh_token(token: str) -> str:
     """SHA-256: enough for 256 bits of randomness."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _bad() -> Unauthenticated:
-    return Unauthenticated("the access token is not valid")
 
 
 def _decode(value: str) -> bytes:

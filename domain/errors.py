@@ -7,6 +7,7 @@
     ├── Conflict                  the state of things forbids it now                (409)
     │   └── PriceChanged          carries the new quote
     ├── Unauthenticated           no or bad credentials                             (401)
+    │   └── BadAccessToken        an access token that opens nothing
     ├── Forbidden                 the role may not                                  (403)
     ├── RateLimited               too many requests, with `retry_after_seconds`     (429)
     ├── LedgerError               a posting that breaks the rules of the ledger: an alarm, never retried
@@ -84,6 +85,13 @@ class Unauthenticated(CommerceError):
     """No credentials, or bad ones."""
 
     code = "unauthenticated"
+
+
+class BadAccessToken(Unauthenticated):
+    """An access token that opens nothing; why is not told, so that nobody learns by trying."""
+
+    def __init__(self) -> None:
+        super().__init__("the access token is not valid or has expired; get another by POST /v1/auth/refresh")
 
 
 class Forbidden(CommerceError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import total_ordering
 
 from domain.currencies import Currency, currency_of
-from domain.errors import CurrencyMismatch, InvalidInput
+from domain.errors import CommerceError, CurrencyMismatch, InvalidInput
 
 
 def half_up_div(numerator: int, denominator: int) -> int:
@@ -79,3 +79,12 @@ class Money:
         if other.currency != self.currency:
             raise CurrencyMismatch(f"{self.currency} and {other.currency} don't mix")
         return other.amount
+
+
+def as_read(amount: int, currency: str) -> str:
+    """An amount as people read it: `102.96 USD`, `300 JPY`. For texts only: what can't be put so (a currency
+    that we don't sell in) is written in minor units instead of raising."""
+    try:
+        return str(Money(amount, currency))
+    except CommerceError:
+        return f"{amount} {currency} (minor units)"

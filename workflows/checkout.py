@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.payments import CancelIntentInput, PaymentActivities
     from domain import ids, messages
     from domain.messages import CancelRequest, CheckoutAnswer, LineInput, OrderInput, PaymentEvent
+    from domain.money import as_read
     from domain.orders import FulfilmentState, PaymentState
     from workflows import options, search_attributes
     from workflows.late_payment import LatePaymentWorkflow
@@ -352,7 +353,8 @@ class CheckoutWorkflow:
         workflow.upsert_search_attributes(found)
         workflow.set_current_details(
             f"**Order {state.number}**: {state.status}\n\n"
-            f"- due: {state.due} {state.currency} (minor units), and {state.store_credit} by store credit\n"
+            f"- due: {as_read(state.due, state.currency)}, "
+            f"and {as_read(state.store_credit, state.currency)} by store credit\n"
             f"- payment: {state.payment}, intent {state.intent_id or 'none'}\n"
             f"- fulfilment: {state.fulfilment}"
         )

@@ -9,6 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.disputes import DisputeActivities, DisputeView
     from domain import messages
     from domain.messages import DisputeEvent, DisputeInput
+    from domain.money import as_read
     from workflows import options, search_attributes
 
 _ASK_AGAIN = timedelta(hours=6)
@@ -130,7 +131,7 @@ class DisputeWorkflow:
             if view.submit_at is not None:
                 answer = " The evidence goes out by itself, a day before its deadline."
             workflow.set_current_details(
-                f"Dispute of {view.amount} {view.currency} (minor units) on order {view.order_number}: "
+                f"Dispute of {as_read(view.amount, view.currency)} on order {view.order_number}: "
                 f"**{view.state}** ({view.status} at the processor).{answer}"
             )
         return view

@@ -6,6 +6,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.late_failures import IGNORED, LateFailureActivities
     from domain import messages
     from domain.messages import LateFailureInput
+    from domain.money import as_read
     from workflows import options, search_attributes
 
 
@@ -27,7 +28,7 @@ class LateFailureWorkflow:
             return f"{failure.outcome}: {failure.reason}"
         workflow.upsert_search_attributes([search_attributes.ORDER_NUMBER.value_set(failure.order_number)])
         workflow.set_current_details(
-            f"The bank returned {failure.amount} {failure.currency} (minor units) of order "
+            f"The bank returned {as_read(failure.amount, failure.currency)} of order "
             f"{failure.order_number}: **{failure.outcome}** ({failure.reason})."
         )
         await workflow.execute_activity_method(

@@ -8,6 +8,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.payees import Corrected, PayeeActivities
     from domain import messages
     from domain.messages import CorrectionInput, LineInput, PayoutInput
+    from domain.money import as_read
     from workflows import options
     from workflows.checkout import refused
 
@@ -22,9 +23,9 @@ class PayoutWorkflow:
         settled = await workflow.execute_local_activity_method(
             PayeeActivities.post_payout, payout, **options.DATABASE
         )
-        told = f"{settled.amount} {settled.currency} (minor units) to {settled.payee}"
+        told = f"{as_read(settled.amount, settled.currency)} to {settled.payee}"
         if settled.excess:
-            told += f": {settled.excess} MORE THAN WAS RELEASED"
+            told += f": {as_read(settled.excess, settled.currency)} MORE THAN WAS RELEASED"
         workflow.set_current_details(f"Payout {settled.payout_id}: {told}")
         return told
 

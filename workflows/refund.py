@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.refunds import RefundActivities, RefundFailure, Reservation
     from domain import messages
     from domain.messages import RefundEvent, RefundInput
+    from domain.money import as_read
     from domain.orders import RefundStatus
     from workflows import options, search_attributes
     from workflows.checkout import refused
@@ -143,7 +144,7 @@ class RefundWorkflow:
                 await workflow.execute_activity_method(
                     RefundActivities.issue_refund,
                     self._refund,
-                    summary=f"Refund {state.amount} {state.currency} (minor units)",
+                    summary=f"Refund {as_read(state.amount, state.currency)}",
                     **options.PROCESSOR,
                 )
             )
@@ -190,7 +191,7 @@ class RefundWorkflow:
         if state.status is RefundStatus.FAILED and not state.canceled:
             waits = " It is still owed: issue it again or cancel it (`/v1/refunds/<id>/reissue`, `/cancel`)."
         workflow.set_current_details(
-            f"Refund of {state.amount} {state.currency} (minor units) on order {state.order_number}: "
+            f"Refund of {as_read(state.amount, state.currency)} on order {state.order_number}: "
             f"**{self._said(state)}**, attempt {state.attempts}.{waits}"
         )
 

@@ -23,9 +23,12 @@ TOKEN=$(curl -sS "$BASE/v1/auth/login" -H "Content-Type: application/json" \\
 key() {{ python3 -c 'import uuid; print(uuid.uuid4())'; }}</pre>
 <p>(The embedded stack knows <code>learner@example.com</code>, <code>instructor@example.com</code> and
 <code>operator@example.com</code>.) Amounts are integer minor units: 4900 USD is 49 dollars. Times are RFC
-3339. Every write carries an <code>Idempotency-Key</code>: the same key has one effect and one answer. Lists
-come in pages of <code>limit</code>; <code>next_cursor</code> is the next page's <code>cursor</code>, null on
-the last. Errors have a <a href="/docs/errors">code</a>.</p>
+3339. Every write carries an <code>Idempotency-Key</code>: the same key has one effect and one answer. Only
+these take none: <code>POST /v1/auth/login</code>, <code>/v1/auth/refresh</code>,
+<code>/v1/auth/logout</code>, <code>/v1/checkout/quote</code>, <code>/v1/split-rules/simulate</code>, and the
+inbound <code>/v1/webhooks/</code>. Lists come in pages of <code>limit</code>;
+<code>next_cursor</code> is the next page's <code>cursor</code>, null on the last. Errors
+have a <a href="/docs/errors">code</a>.</p>
 """
 
 

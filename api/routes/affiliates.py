@@ -70,7 +70,7 @@ async def get_affiliate(
     affiliate_id: str, caller: Operator, session: SessionDep, response: Response
 ) -> AffiliateView:
     """One affiliate."""
-    return await _answer(session, parse_id(affiliate_id), response)
+    return await _answer(session, parse_id(affiliate_id, "affiliate"), response)
 
 
 @router.patch("/v1/affiliates/{affiliate_id}", operation_id="change_affiliate")
@@ -83,7 +83,7 @@ async def change_affiliate(
     response: Response,
 ) -> AffiliateView:
     """Switch an affiliate off or on; orders keep their snapshots. A stale If-Match is 412."""
-    row = await _require(session, parse_id(affiliate_id), lock=True)
+    row = await _require(session, parse_id(affiliate_id, "affiliate"), lock=True)
     check_match(request, _etag(row))
     await affiliates.set_active(session, row.id, active=body.active)
     return await _answer(session, row.id, response)

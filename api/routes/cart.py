@@ -19,6 +19,8 @@ from models.queries import carts, catalog, promotions, quotes
 from models.queries.carts import CartRow
 from models.queries.quotes import CartQuote
 
+_ITEM = "item; ids are those of GET /v1/catalog/items"
+
 router = APIRouter(route_class=CommerceRoute, tags=["cart"])
 
 _MOST_CODES = 10
@@ -62,9 +64,9 @@ async def add_cart_item(
     line_id: NewObjectId,
 ) -> CartView:
     """Put an item in. The first line fixes the currency: the one asked for, else the item's first price."""
-    item = await catalog.find(session, parse_id(body.item_id))
+    item = await catalog.find(session, parse_id(body.item_id, _ITEM))
     if item is None:
-        raise NotFound("no such item")
+        raise NotFound(f"no such {_ITEM}")
     cart = await _locked(session, caller, request)
     currency = cart.currency or body.currency or item.prices[0].currency
     if body.currency not in (None, currency):
@@ -91,7 +93,7 @@ async def change_cart_item(
 ) -> CartView:
     """Change a line's quantity; 0 takes it out."""
     cart = await _locked(session, caller, request)
-    wanted = parse_id(line_id)
+    wanted = parse_id(line_id, "line")
     if wanted not in [line.id for line in await carts.lines(session, cart.id)]:
         raise NotFound("no such line in your cart")
     if body.quantity == 0:
@@ -109,7 +111,7 @@ async def remove_cart_item(
 ) -> CartView:
     """Take a line out."""
     cart = await _locked(session, caller, request)
-    if not await carts.remove_line(session, cart.id, parse_id(line_id)):
+    if not await carts.remove_line(session, cart.id, parse_id(line_id, "line")):
         raise NotFound("no such line in your cart")
     return await _answer(session, caller, response)
 

@@ -135,7 +135,7 @@ async def change_item(
 ) -> ItemView:
     """Change an item; orders keep their snapshots. A stale If-Match is 412."""
     # Locked, so that no seat is taken between the look at the capacity and its change.
-    item = await catalog.find(session, parse_id(item_id), lock=True)
+    item = await catalog.find(session, parse_id(item_id, "item"), lock=True)
     if item is None:
         raise NotFound("no such item")
     version = expected_version(request, item.version)
@@ -173,7 +173,7 @@ def _require_member_prices(prices: list[Price], members: list[ItemRow]) -> None:
 async def _members(session: Session, ids: list[str]) -> list[ItemRow]:
     """The items of a bundle in the order given; InvalidInput for what can't be one."""
     try:
-        wanted = [parse_id(member) for member in ids]
+        wanted = [parse_id(member, "item") for member in ids]
     except NotFound as error:
         raise InvalidInput("a bundle's members are given by id", code="invalid_members") from error
     found = await catalog.by_ids(session, wanted)

@@ -88,7 +88,7 @@ async def reassign_earnings(
     correction_id: NewObjectId,
 ) -> CorrectionView:
     """Move earnings to the payee they belong to: reversed there, accrued here, held as the line's are."""
-    line = await order_lines.get(session, parse_id(body.order_line_id))
+    line = await order_lines.get(session, parse_id(body.order_line_id, "order line"))
     order = None if line is None else await orders.get(session, line.order_id)
     if line is None or order is None:
         raise NotFound("no such order line")

@@ -42,7 +42,7 @@ async def list_disputes(
 @router.get("/v1/disputes/{dispute_id}", operation_id="get_dispute")
 async def get_dispute(dispute_id: str, caller: Operator, session: SessionDep) -> DisputeAnswer:
     """One dispute, with the evidence as it would be submitted."""
-    row = await disputes.get(session, parse_id(dispute_id))
+    row = await disputes.get(session, parse_id(dispute_id, "dispute"))
     if row is None:
         raise NotFound("no such dispute")
     return DisputeAnswer(dispute=dispute_view(row), evidence=row.evidence)
@@ -96,7 +96,7 @@ async def _wish(
 ) -> DisputeAnswer:
     """Keep the wish with the command, then wake the dispute's workflow, the only one that acts on it."""
     async with commands.transaction() as first:
-        row = await disputes.get(first, parse_id(dispute_id))
+        row = await disputes.get(first, parse_id(dispute_id, "dispute"))
         if row is None:
             raise NotFound("no such dispute")
         if await recorded_commands.get(first, command_id) is None:

@@ -67,7 +67,7 @@ async def get_document(
     document_id: str, request: Request, caller: OrdersReader, services: ServicesDep, session: SessionDep
 ) -> Response:
     """One document as a PDF; the same bytes every time."""
-    document = await documents.get(session, parse_id(document_id))
+    document = await documents.get(session, parse_id(document_id, "document"))
     if document is None or not (caller.sees_all or document.user_id == caller.user_id):
         raise NotFound("no such document")
     return await _pdf(request, services, session, document)
@@ -105,7 +105,7 @@ async def get_credit_note(
 ) -> Response:
     """The credit note of a succeeded refund as a PDF."""
     row = await own_order(session, caller, order_id)
-    document = await documents.credit_note_of(session, parse_id(refund_id))
+    document = await documents.credit_note_of(session, parse_id(refund_id, "refund"))
     if document is None or document.order_id != row.id:
         raise NotFound("no credit note for this refund")
     return await _pdf(request, services, session, document)

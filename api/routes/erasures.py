@@ -87,14 +87,20 @@ async def erase_person(
 ) -> ErasureView:
     """Erase a person who asked for it; who did it, and why, is in the audit log."""
     return await _erase(
-        services, session, commands, erasure_id, parse_id(user_id), ErasureSource.OPERATOR, caller.user_id
+        services,
+        session,
+        commands,
+        erasure_id,
+        parse_id(user_id, "user"),
+        ErasureSource.OPERATOR,
+        caller.user_id,
     )
 
 
 @router.get("/v1/users/{user_id}/erasure", operation_id="get_erasure")
 async def get_erasure(user_id: str, caller: Operator, session: SessionDep) -> ErasureView:
     """The newest request about a person."""
-    return await _found(session, parse_id(user_id))
+    return await _found(session, parse_id(user_id, "user"))
 
 
 @router.get("/v1/erasures", operation_id="list_erasures")

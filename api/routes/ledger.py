@@ -49,7 +49,7 @@ async def list_journals(
     """Journal entries, newest first, by order, account and effective time (`to` excluded)."""
     rows = await journals.page(
         session,
-        order_id=None if order_id is None else parse_id(order_id),
+        order_id=None if order_id is None else parse_id(order_id, "order"),
         account=account,
         since=since,
         until=until,

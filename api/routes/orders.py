@@ -29,7 +29,7 @@ router = APIRouter(route_class=CommerceRoute, tags=["orders"])
 
 async def own_order(session: Session, caller: Principal, order_id: str) -> OrderRow:
     """The order, if the caller may see it; another person's order is not found."""
-    row = await orders.get(session, parse_id(order_id))
+    row = await orders.get(session, parse_id(order_id, "order"))
     if row is None or not (caller.sees_all or row.user_id == caller.user_id):
         raise NotFound("no such order")
     return row
@@ -66,7 +66,7 @@ async def list_orders(
     limit: Limit = 20,
 ) -> OrderList:
     """The caller's orders, newest first; an operator sees all, or one user's."""
-    whose = (parse_id(user_id) if user_id else None) if caller.sees_all else caller.user_id
+    whose = (parse_id(user_id, "user") if user_id else None) if caller.sees_all else caller.user_id
     await see_one_moment(session)
     rows = await orders.page(session, user_id=whose, status=status, before=cursor, limit=limit + 1)
     return OrderList(

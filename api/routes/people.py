@@ -73,7 +73,7 @@ async def export_person(
     user_id: str, body: Annotated[ExportBody, Body()], caller: Operator, session: SessionDep
 ) -> PersonExport:
     """All that is held of a person; who took it out, and why, is in the audit log."""
-    return await _export(session, parse_id(user_id))
+    return await _export(session, parse_id(user_id, "user"))
 
 
 async def _export(session: Session, user_id: str) -> PersonExport:

@@ -48,7 +48,7 @@ def _view(row: PromotionRow) -> PromotionView:
 
 
 async def _answer(session: Session, promotion_id: str, response: Response) -> PromotionView:
-    row = await promotions.get(session, parse_id(promotion_id))
+    row = await promotions.get(session, parse_id(promotion_id, "promotion"))
     if row is None:
         raise NotFound("no such promotion")
     response.headers["ETag"] = etag_of(row.version)
@@ -58,7 +58,7 @@ async def _answer(session: Session, promotion_id: str, response: Response) -> Pr
 async def _items(session: Session, ids: list[str]) -> list[str]:
     """The items that a promotion is for; InvalidInput when one does not exist."""
     try:
-        wanted = list(dict.fromkeys(parse_id(item_id) for item_id in ids))
+        wanted = list(dict.fromkeys(parse_id(item_id, "item") for item_id in ids))
     except NotFound as error:
         raise InvalidInput("item_ids holds something that is no id") from error
     if len(await catalog.by_ids(session, wanted)) != len(wanted):
@@ -118,7 +118,7 @@ async def change_promotion(
 ) -> PromotionView:
     """Change scope, limits, dates or activity. A stale If-Match is 412."""
     # Locked, so that no use is reserved between the look at the limit and its change.
-    row = await promotions.get(session, parse_id(promotion_id), lock=True)
+    row = await promotions.get(session, parse_id(promotion_id, "promotion"), lock=True)
     if row is None:
         raise NotFound("no such promotion")
     version = expected_version(request, row.version)

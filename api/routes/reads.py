@@ -35,7 +35,7 @@ async def list_payments(
     limit: Limit = 20,
 ) -> PaymentList:
     """The caller's payments, newest first; an operator sees all, or one user's."""
-    whose = (parse_id(user_id) if user_id else None) if caller.sees_all else caller.user_id
+    whose = (parse_id(user_id, "user") if user_id else None) if caller.sees_all else caller.user_id
     rows = await payments.page(session, user_id=whose, before=cursor, limit=limit + 1)
     return PaymentList(
         data=[payment_view(row) for row in rows[:limit]],
@@ -46,7 +46,7 @@ async def list_payments(
 @router.get("/v1/payments/{payment_id}", operation_id="get_payment", tags=["payments"])
 async def get_payment(payment_id: str, caller: OrdersReader, session: SessionDep) -> PaymentSummary:
     """One payment."""
-    row = await payments.get(session, parse_id(payment_id))
+    row = await payments.get(session, parse_id(payment_id, "payment"))
     if row is None or not (caller.sees_all or row.user_id == caller.user_id):
         raise NotFound("no such payment")
     return payment_view(row)
@@ -62,7 +62,7 @@ async def list_entitlements(
     limit: Limit = 20,
 ) -> EntitlementList:
     """The caller's accesses, newest first; an operator sees all, or one user's."""
-    whose = (parse_id(user_id) if user_id else None) if caller.sees_all else caller.user_id
+    whose = (parse_id(user_id, "user") if user_id else None) if caller.sees_all else caller.user_id
     rows = await entitlements.page(session, user_id=whose, before=cursor, limit=limit + 1)
     return EntitlementList(
         data=[entitlement_view(row, services.lms.course_url) for row in rows[:limit]],
@@ -75,7 +75,7 @@ async def get_entitlement(
     entitlement_id: str, caller: OrdersReader, services: ServicesDep, session: SessionDep
 ) -> EntitlementView:
     """One access."""
-    row = await entitlements.get(session, parse_id(entitlement_id))
+    row = await entitlements.get(session, parse_id(entitlement_id, "entitlement"))
     if row is None or not (caller.sees_all or row.user_id == caller.user_id):
         raise NotFound("no such entitlement")
     return entitlement_view(row, services.lms.course_url)
@@ -94,7 +94,7 @@ async def retry_entitlement(
 ) -> EntitlementView:
     """Have a failed grant tried again, once its cause is mended."""
     async with commands.transaction() as first:
-        row = await entitlements.get(first, parse_id(entitlement_id))
+        row = await entitlements.get(first, parse_id(entitlement_id, "entitlement"))
         if row is None:
             raise NotFound("no such entitlement")
         if await recorded_commands.get(first, command_id) is None:

@@ -101,7 +101,7 @@ async def list_differences(
         session,
         state=state,
         kind=kind,
-        run_id=None if run_id is None else parse_id(run_id),
+        run_id=None if run_id is None else parse_id(run_id, "run"),
         before=cursor,
         limit=limit + 1,
     )
@@ -150,7 +150,7 @@ async def accept_difference(
 
 
 async def _found(session: Session, difference_id: str, *, lock: bool = False) -> DifferenceRow:
-    row = await differences.get(session, parse_id(difference_id), lock=lock)
+    row = await differences.get(session, parse_id(difference_id, "difference"), lock=lock)
     if row is None:
         raise NotFound("no such difference")
     return row

@@ -90,7 +90,7 @@ async def list_refunds(
 @router.get("/v1/refunds/{refund_id}", operation_id="get_refund")
 async def get_refund(refund_id: str, caller: SignedIn, session: SessionDep) -> RefundAnswer:
     """One refund, for operators and the learner whose order it is of."""
-    row = await refunds.get(session, parse_id(refund_id))
+    row = await refunds.get(session, parse_id(refund_id, "refund"))
     if row is None or not (caller.is_operator or row.user_id == caller.user_id):
         raise NotFound("no such refund")
     return RefundAnswer(refund=refund_view(row))
@@ -138,7 +138,7 @@ async def _wish(
 ) -> RefundAnswer:
     """Keep the wish with the command, then wake the refund's workflow, the only one that acts on it."""
     async with commands.transaction() as first:
-        row = await refunds.get(first, parse_id(refund_id), lock=True)
+        row = await refunds.get(first, parse_id(refund_id, "refund"), lock=True)
         if row is None:
             raise NotFound("no such refund")
         if await recorded_commands.get(first, command_id) is None:

@@ -38,12 +38,12 @@ async def list_resolutions(
     limit: Limit = 20,
 ) -> ResolutionList:
     """Questions to the caller about what was bought, newest first; an operator sees all, or one user's."""
-    whose = (parse_id(user_id) if user_id else None) if caller.sees_all else caller.user_id
+    whose = (parse_id(user_id, "user") if user_id else None) if caller.sees_all else caller.user_id
     rows = await resolutions.page(
         session,
         user_id=whose,
         state=None if state is None else ResolutionState(state),
-        run_change_id=parse_id(run_change_id) if run_change_id else None,
+        run_change_id=parse_id(run_change_id, "run change") if run_change_id else None,
         before=cursor,
         limit=limit + 1,
     )
@@ -82,7 +82,10 @@ async def resolve_line(
         if command is None:
             if row.state is not ResolutionState.OPEN:
                 raise Conflict(f"the question is {row.state}", code="resolution_closed")
-            asked = {"resolution_id": row.id, "item_id": parse_id(body.item_id) if body.item_id else None}
+            asked = {
+                "resolution_id": row.id,
+                "item_id": parse_id(body.item_id, "item") if body.item_id else None,
+            }
             await recorded_commands.record(first, command_id, "resolve_line", caller.user_id, asked)
             command = await recorded_commands.get(first, command_id)
     assert command is not None
@@ -101,7 +104,7 @@ async def resolve_line(
 
 async def _question(session: Session, caller: Principal, order_id: str, line_id: str) -> ResolutionRow:
     order = await own_order(session, caller, order_id)
-    row = await resolutions.latest_of_line(session, parse_id(line_id))
+    row = await resolutions.latest_of_line(session, parse_id(line_id, "line"))
     if row is None or row.order_id != order.id:
         raise NotFound("nothing was asked about such a line")
     return row

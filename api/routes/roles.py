@@ -65,7 +65,7 @@ async def find_users(
 @router.get("/v1/users/{user_id}/roles", operation_id="get_roles")
 async def get_roles(user_id: str, caller: Operator, session: SessionDep) -> RolesView:
     """One user's roles."""
-    return _view(await people.get(session, parse_id(user_id)))
+    return _view(await people.get(session, parse_id(user_id, "user")))
 
 
 @router.put("/v1/users/{user_id}/roles/{role}", operation_id="give_role")
@@ -73,7 +73,7 @@ async def give_role(
     user_id: str, role: Given, body: Annotated[RoleBody, Body()], caller: Operator, session: SessionDep
 ) -> RolesView:
     """Give a role. It counts from the user's next access token, and stays whatever the LMS says."""
-    return _view(await people.give_role(session, parse_id(user_id), role))
+    return _view(await people.give_role(session, parse_id(user_id, "user"), role))
 
 
 @router.delete("/v1/users/{user_id}/roles/{role}", operation_id="take_role")
@@ -81,4 +81,4 @@ async def take_role(
     user_id: str, role: Given, caller: Operator, session: SessionDep, reason: AuditReason
 ) -> RolesView:
     """Take a role that was given; one of the LMS is taken there. Access tokens keep it until they end."""
-    return _view(await people.take_role(session, parse_id(user_id), role))
+    return _view(await people.take_role(session, parse_id(user_id, "user"), role))

@@ -63,7 +63,7 @@ async def list_run_changes(
 ) -> RunChangeList:
     """Changes of runs, newest first, with how their buyers answered."""
     rows = await run_changes.page(
-        session, item_id=parse_id(item_id) if item_id else None, before=cursor, limit=limit + 1
+        session, item_id=parse_id(item_id, "item") if item_id else None, before=cursor, limit=limit + 1
     )
     return RunChangeList(
         data=[await _view(session, row) for row in rows[:limit]],
@@ -74,7 +74,7 @@ async def list_run_changes(
 @router.get("/v1/run-changes/{change_id}", operation_id="get_run_change")
 async def get_run_change(change_id: str, caller: Operator, session: SessionDep) -> RunChangeView:
     """One change of a run."""
-    row = await run_changes.get(session, parse_id(change_id))
+    row = await run_changes.get(session, parse_id(change_id, "change"))
     if row is None:
         raise NotFound("no such change")
     return await _view(session, row)
@@ -110,7 +110,7 @@ async def _write(
     body: CancelRunBody,
     starts_at: datetime | None,
 ) -> None:
-    item = await catalog.find(session, parse_id(item_id), lock=True)
+    item = await catalog.find(session, parse_id(item_id, "item"), lock=True)
     if item is None:
         raise NotFound("no such item")
     if item.type is not ItemType.REGISTRATION:

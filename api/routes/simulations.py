@@ -41,7 +41,7 @@ async def simulate_split(
     body: Annotated[SimulationBody, Body()], caller: Operator, session: SessionDep
 ) -> Simulation:
     """Divide an amount as a sale would be, or past orders anew. A read, although it is a POST."""
-    item_id = None if body.item_id is None else parse_id(body.item_id)
+    item_id = None if body.item_id is None else parse_id(body.item_id, "item")
     await require_sold_item(session, item_id)
     rules = _Rules(session, body)
     if body.amount is None:
@@ -93,7 +93,9 @@ class _Rules:
 async def _past_orders(
     session: Session, body: SimulationBody, item_id: str | None, rules: _Rules
 ) -> PastOrders:
-    order_ids = None if body.order_ids is None else [parse_id(order_id) for order_id in body.order_ids]
+    order_ids = (
+        None if body.order_ids is None else [parse_id(order_id, "order") for order_id in body.order_ids]
+    )
     wanted = Wanted(order_ids, body.since, body.until, item_id, body.channel)
     if order_ids is not None and await past_splits.unknown(session, order_ids):
         raise NotFound("no such order among them")

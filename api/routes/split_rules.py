@@ -101,9 +101,9 @@ async def create_split_rule(
     """
     if body.valid_to is not None and body.valid_to <= body.valid_from:
         raise InvalidInput("valid_to is after valid_from", code="split_rule_invalid")
-    item_id = None if body.scope.item_id is None else parse_id(body.scope.item_id)
+    item_id = None if body.scope.item_id is None else parse_id(body.scope.item_id, "item")
     await require_sold_item(session, item_id)
-    line_id = None if body.scope.order_line_id is None else parse_id(body.scope.order_line_id)
+    line_id = None if body.scope.order_line_id is None else parse_id(body.scope.order_line_id, "order line")
     scope: dict[str, Any] = {
         "order_line_id": line_id,
         "item_id": item_id,

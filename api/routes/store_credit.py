@@ -28,7 +28,7 @@ UserFilter = Annotated[str | None, Query(max_length=64, description="Whose; for 
 def _whose(caller: Principal, user_id: str | None) -> str:
     if user_id is None:
         return caller.user_id
-    found = parse_id(user_id)
+    found = parse_id(user_id, "user")
     if found != caller.user_id and not caller.is_operator:
         raise NotFound("no such user")
     return found
@@ -88,7 +88,7 @@ async def grant_store_credit(
     grant_id: NewObjectId,
 ) -> CreditGrantView:
     """Give a user credit without an order; it is there at once."""
-    user_id = parse_id(body.user_id)
+    user_id = parse_id(body.user_id, "user")
     if await people.get(session, user_id) is None:
         raise NotFound("no such user")
     asked = {

@@ -72,7 +72,7 @@ async def list_tasks(
 @router.get("/v1/tasks/{task_id}", operation_id="get_task")
 async def get_task(task_id: str, caller: Operator, session: SessionDep) -> TaskView:
     """One task."""
-    row = await tasks.get(session, parse_id(task_id))
+    row = await tasks.get(session, parse_id(task_id, "task"))
     if row is None:
         raise NotFound("no such task")
     return _view(row)
@@ -83,10 +83,10 @@ async def close_task(
     task_id: str, body: Annotated[CloseTaskBody, Body()], caller: Operator, session: SessionDep
 ) -> TaskView:
     """Say what was decided; nothing else follows from it."""
-    row = await tasks.close(session, parse_id(task_id), by=caller.user_id, note=body.note)
+    row = await tasks.close(session, parse_id(task_id, "task"), by=caller.user_id, note=body.note)
     if row is not None:
         return _view(row)
-    if await tasks.get(session, parse_id(task_id)) is None:
+    if await tasks.get(session, parse_id(task_id, "task")) is None:
         raise NotFound("no such task")
     raise Conflict("it was closed before", code="task_closed")
 

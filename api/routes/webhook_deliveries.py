@@ -58,7 +58,7 @@ def _attempt_view(at: datetime, tried: Attempt) -> AttemptView:
 
 
 async def _require(session: Session, delivery_id: str) -> DeliveryRow:
-    row = await webhook_deliveries.get(session, parse_id(delivery_id))
+    row = await webhook_deliveries.get(session, parse_id(delivery_id, "delivery"))
     if row is None:
         raise NotFound("no such delivery")
     return row

@@ -54,14 +54,14 @@ def _view(row: EndpointRow) -> EndpointView:
 
 async def require_endpoint(session: Session, endpoint_id: str) -> EndpointRow:
     """An endpoint to read, also one that was deleted; NotFound without one."""
-    row = await webhook_endpoints.get(session, parse_id(endpoint_id))
+    row = await webhook_endpoints.get(session, parse_id(endpoint_id, "webhook endpoint"))
     if row is None:
         raise NotFound("no such webhook endpoint")
     return row
 
 
 async def _for_change(session: Session, endpoint_id: str) -> EndpointRow:
-    row = await webhook_endpoints.get(session, parse_id(endpoint_id), lock=True)
+    row = await webhook_endpoints.get(session, parse_id(endpoint_id, "webhook endpoint"), lock=True)
     if row is None:
         raise NotFound("no such webhook endpoint")
     if row.deleted_at is not None:

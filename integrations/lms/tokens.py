@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import jwt
 
-from domain.errors import LmsUnavailable, Unauthenticated
+from domain.errors import BadAccessToken, LmsUnavailable
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 _REQUIRED = ["exp", "iat", "iss", "aud", "sub"]
@@ -68,10 +68,10 @@ class LmsTokens:
             header = jwt.get_unverified_header(token)
             kid, algorithm = header.get("kid"), header.get("alg")
             if algorithm not in ALGORITHMS or header.get("typ") not in _TYPES or "crit" in header:
-                raise _bad()
+                raise BadAccessToken()
             key = await self._key(kid) if isinstance(kid, str) else None
             if key is None or key.algorithm_name != algorithm:
-                raise _bad()
+                raise BadAccessToken()
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key.key,
@@ -82,13 +82,13 @@ class LmsTokens:
                 options={"require": _REQUIRED},
             )
         except (jwt.PyJWTError, ValueError, TypeError) as error:
-            raise _bad() from error
+            raise BadAccessToken() from error
         issued, expires, subject = claims["iat"], claims["exp"], claims["sub"]
         whole = type(issued) is int and type(expires) is int
         if not whole or not 0 < expires - issued <= _LONGEST_LIFE_SECONDS:
-            raise _bad()
+            raise BadAccessToken()
         if not isinstance(subject, str) or not 0 < len(subject) <= 100:
-            raise _bad()
+            raise BadAccessToken()
         return LmsClaims(subject, issued)
 
     async def _key(self, kid: str) -> jwt.PyJWK | None:
@@ -146,7 +146,3 @@ def _is_strong(key: jwt.PyJWK) -> bool:
     return key.algorithm_name in ALGORITHMS and getattr(key.key, "key_size", 4096) >= (
         _SMALLEST_RSA_BITS if key.algorithm_name == "RS256" else 0
     )
-
-
-def _bad() -> Unauthenticated:
-    return Unauthenticated("the access token is not valid")

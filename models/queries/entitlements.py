@@ -270,6 +270,31 @@ async def waiting_orders(session: Session, entitlement_id: str) -> list[str]:
     return [str(row.id) for row in rows]
 
 
+async def telling_orders(session: Session, entitlement_id: str, status: EntitlementStatus) -> list[str]:
+    """Orders whose timeline is to say so: those that wait for it, those that gave this access and no longer
+    do when it is taken back, and of these the ones that give it again when it comes back.
+
+    An order of before, whose own end of access was told, is told nothing of a later purchase's.
+    """
+    rows = await session.execute(
+        text(
+            "SELECT DISTINCT o.id FROM justification j JOIN order_line l ON l.id = j.line_id "
+            "JOIN orders o ON o.id = l.order_id "
+            "LEFT JOIN LATERAL (SELECT t.kind FROM order_event t WHERE t.order_id = o.id "
+            "AND starts_with(t.event_key, 'entitlement/' || j.entitlement_id || '/') "
+            "AND t.kind IN ('entitlement_granted', 'entitlement_revoked') "
+            "ORDER BY t.id DESC LIMIT 1) latest ON true "
+            "WHERE j.entitlement_id = :id AND (o.fulfilment_state IN ('fulfilling', 'failed') "
+            "OR (:status = 'revoked' AND NOT j.active AND latest.kind IS DISTINCT FROM 'entitlement_revoked' "
+            "AND EXISTS (SELECT FROM order_event t "
+            "WHERE t.order_id = o.id AND t.kind = 'entitlement_granted')) "
+            "OR (:status = 'granted' AND j.active AND latest.kind = 'entitlement_revoked')) ORDER BY o.id"
+        ),
+        {"id": entitlement_id, "status": status},
+    )
+    return [str(row.id) for row in rows]
+
+
 async def lines_of(session: Session, entitlement_id: str) -> list[str]:
     """Order lines that justify or justified this entitlement."""
     rows = await session.execute(

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from api.tokens import TYPE, SigningKey, parse_signing_keys
 from devstack.credentials import Credentials
+from domain.errors import BadAccessToken
 from tests.api.callers import Caller, Gateway
 
 # The order of the Ed25519 group: adding it to S gives another encoding of the same signature.
@@ -226,7 +227,7 @@ async def test_a_forged_token_opens_nothing(gateway: Gateway, forger: Forger, na
     answer = await forged.send("GET", "/v1/me")
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), answer.text
     assert answer.headers["WWW-Authenticate"] == "Bearer"
-    assert answer.json()["detail"] == "the access token is not valid"
+    assert answer.json()["detail"] == BadAccessToken().detail
     assert await forged.refused("POST", "/v1/promotions", {}) == (401, "unauthenticated")
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from domain.currencies import CURRENCIES, NotChargeable, UnknownCurrency, currency_of
 from domain.errors import CurrencyMismatch, InvalidInput
-from domain.money import Money, half_up_div, half_up_to_multiple
+from domain.money import Money, as_read, half_up_div, half_up_to_multiple
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,10 @@ def test_processor_counts_some_currencies_otherwise():
         currency_of("ISK").from_processor(50050)
     with pytest.raises(NotChargeable):
         currency_of("MGA").to_processor(550)
+
+
+def test_amounts_are_told_as_people_read_them():
+    assert as_read(10296, "USD") == "102.96 USD"
+    assert as_read(10296, "JPY") == "10296 JPY"
+    assert as_read(10296, "KWD") == "10.296 KWD"
+    assert as_read(10296, "XTS") == "10296 XTS (minor units)", "a text raises nothing"

@@ -100,6 +100,11 @@ async def test_a_dispute_suspends_and_a_win_restores(bench: Bench) -> None:
     await access_is(bench, order, "granted")
     assert str((await bench.order(order.id)).status) == "fulfilled"
     assert await told(bench, order) == ["dispute.opened", "dispute.won"]
+    rows = await bench.query(
+        "SELECT kind FROM order_event WHERE order_id = %s AND kind LIKE 'entitlement%%' ORDER BY id", order.id
+    )
+    kinds = [row["kind"] for row in rows]
+    assert kinds == ["entitlement_granted", "entitlement_revoked", "entitlement_granted"]
     await clean(bench)
 
 

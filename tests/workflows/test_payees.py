@@ -118,7 +118,7 @@ async def test_a_payout_of_more_than_was_released_is_posted_and_named_until_it_i
     bench: Bench,
 ) -> None:
     stranger = f"lms:{uuid.uuid4().hex}"
-    assert "500 MORE THAN WAS RELEASED" in await settle(bench, 500, payee=stranger)
+    assert "5.00 USD MORE THAN WAS RELEASED" in await settle(bench, 500, payee=stranger)
     assert (await balance(bench, stranger)).receivable == 500
     (violation,) = await broken(bench, "payouts.within_released")
     assert stranger in violation

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import stripe
+from temporalio.api.sdk.v1 import WorkflowMetadata
 
 from config import DEVELOPMENT_STRIPE_KEY
 from domain import ids
@@ -313,3 +314,50 @@ async def test_several_refunds_in_a_row_end_the_same_in_any_order(
 
 def test_statuses_are_the_contracts() -> None:
     assert {str(status) for status in RefundStatus} == {"pending", "succeeded", "failed"}
+
+
+async def story(bench: Bench, order: Placed) -> list[tuple[str, str]]:
+    rows = await bench.query("SELECT kind, detail FROM order_event WHERE order_id = %s ORDER BY id", order.id)
+    return [(row["kind"], row["detail"]) for row in rows]
+
+
+async def shown(bench: Bench, workflow_id: str) -> str:
+    """The current details that Temporal's page shows."""
+    found = await bench.workflow(workflow_id).query(
+        "__temporal_workflow_metadata", result_type=WorkflowMetadata
+    )
+    return str(found.current_details)
+
+
+async def test_operators_read_amounts_as_people_write_them(bench: Bench) -> None:
+    order = await bench.bought(COURSE)
+    await bench.refund(order.id, order.buyer.user_id)
+    row = await refund_in(bench, order, "succeeded")
+    amount = f"{row.amount // 100}.{row.amount % 100:02} USD"
+    details = [detail for kind, detail in await story(bench, order) if kind.startswith("refund_")]
+    assert len(details) > 1
+    assert all(amount in detail and "minor units" not in detail for detail in details), details
+    assert amount in await shown(bench, ids.refund_workflow_id(row.id))
+    assert f"due: {amount}, and 0.00 USD by store credit" in await shown(
+        bench, ids.order_workflow_id(order.id)
+    )
+
+
+async def test_the_timeline_says_when_access_was_taken_back(bench: Bench) -> None:
+    """Once, and on no order of before for the same course."""
+
+    async def accesses(of: Placed) -> list[str]:
+        return [kind for kind, _ in await story(bench, of) if kind.startswith("entitlement_")]
+
+    first = await bench.bought(COURSE)
+    await bench.refund(first.id, first.buyer.user_id)
+    await access_of(bench, first, "revoked")
+    assert await accesses(first) == ["entitlement_granted", "entitlement_revoked"]
+    assert f"Access to {COURSE}: revoked." in dict(await story(bench, first))["entitlement_revoked"]
+
+    second = await bench.buy(COURSE, buyer=first.buyer)
+    await bench.wait_for_status(second.id, "fulfilled")
+    await bench.refund(second.id, first.buyer.user_id)
+    await access_of(bench, second, "revoked")
+    for order in (first, second):
+        assert await accesses(order) == ["entitlement_granted", "entitlement_revoked"]

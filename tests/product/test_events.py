@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from devstack.lms_standin.control import LmsControl
 from devstack.payout_receiver.control import PayoutControl, ReceivedEvent
 from devstack.shopper import Shopper, wait_for
 from devstack.stripe_standin.control import StripeControl
@@ -11,13 +12,24 @@ from tests.harness.product import RunningStack
 SEEN = {
     *("order.paid", "order.fulfilled", "order.refunded", "order.canceled", "refund.succeeded"),
     *("entitlement.granted", "entitlement.revoked", "earning.accrued", "earning.reversed"),
+    "course.completed",
 }
 
 
 async def test_what_a_sale_and_its_refund_tell_is_documented(
     stack: RunningStack, document: dict[str, Any]
 ) -> None:
-    async with StripeControl(stack.urls.stripe) as stripe, PayoutControl(stack.urls.payout) as payout:
+    async with (
+        StripeControl(stack.urls.stripe) as stripe,
+        LmsControl(stack.urls.lms) as lms,
+        PayoutControl(stack.urls.payout) as payout,
+    ):
+
+        async def events(*types: str) -> list[ReceivedEvent]:
+            return await wait_for(
+                payout.events, lambda found: {event.type for event in found} >= set(types), seconds=60
+            )
+
         operator = await Shopper(stack.urls.gateway).login("operator@example.com")
         (endpoint,) = (await operator.call("GET", "/v1/webhook-endpoints"))["data"]
         address = f"/v1/webhook-endpoints/{endpoint['id']}"
@@ -30,11 +42,9 @@ async def test_what_a_sale_and_its_refund_tell_is_documented(
         order = answer["order"]
         await stripe.confirm(answer["payment"]["payment_intent_id"], "pm_card_visa")
         await learner.wait_for_status(order["id"], "fulfilled")
-        await learner.refund(order["id"])
-
-        async def received() -> list[ReceivedEvent]:
-            return await payout.events()
-
-        events = await wait_for(received, lambda found: {event.type for event in found} >= SEEN, seconds=60)
+        await lms.complete(learner.user["lms_user_id"], "python-101")
+        await events("earning.accrued")
+        await operator.refund(order["id"])
+        received = await events(*SEEN)
         await operator.call("PATCH", address, {"event_types": endpoint["event_types"]})
-    assert [line for event in events for line in undocumented(event.body, document)] == []
+    assert [line for event in received for line in undocumented(event.body, document)] == []

@@ -109,7 +109,13 @@ def _events(document: dict[str, Any]) -> str:
             f"{_members(data, schemas)}"
             f"<details><summary>Example</summary><pre>{example}</pre></details></td></tr>"
         )
-    sent = {"properties": envelope | {"data": {"type": "object", "description": "See below."}}}
+    sent = {
+        "properties": envelope
+        | {
+            "type": {"type": "string", "description": "Below."},
+            "data": {"type": "object", "description": "By type, below."},
+        }
+    }
     return (
         f"<p>Each event is <code>{{{', '.join(envelope)}}}</code>.</p>"
         f"{_members(sent, schemas)}"
@@ -121,10 +127,15 @@ def _members(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
     needed = schema.get("required", schema["properties"])
     rows = "".join(
         f"<li><code>{name}</code>{'' if name in needed else ', not always'} "
-        f"<span class=who>({escape(type_of(member, schemas))})</span> {marked(member['description'])}</li>"
+        f"<span class=who>({escape(type_of(member, schemas))}{_or_null(member)})</span> "
+        f"{marked(member['description'])}</li>"
         for name, member in schema["properties"].items()
     )
     return f"<ul>{rows}</ul>"
+
+
+def _or_null(member: dict[str, Any]) -> str:
+    return " or null" if {"type": "null"} in member.get("anyOf", ()) else ""
 
 
 def _table(heads: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:

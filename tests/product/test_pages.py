@@ -40,6 +40,17 @@ def test_the_reference_has_every_code_event_and_setting_of_a_webhook(http: httpx
         assert http.get(target).status_code == 200, target
 
 
+def test_the_reference_says_what_events_hold(http: httpx.Client, document: dict[str, Any]) -> None:
+    page = html.unescape(http.get("/docs/reference").raise_for_status().text)
+    for name, methods in document["webhooks"].items():
+        row = re.findall(rf'<tr id="{re.escape(name)}">(.*?)</tr>', page, re.S)[0]
+        media = methods["post"]["requestBody"]["content"]["application/json"]
+        assert {f"<code>{member}</code>" for member in media["example"]["data"]} <= set(
+            re.findall(r"<code>\w+</code>", row)
+        )
+    assert "stream_seq, request_id, data}" in page
+
+
 def commands_of(http: httpx.Client) -> dict[str, str]:
     """What `/docs` has people paste, by operation."""
     page = http.get("/docs").raise_for_status().text

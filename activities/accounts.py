@@ -7,6 +7,7 @@ from temporalio import activity
 from activities.boundary import Transaction, Transactions, translated
 from activities.lms_gate import LmsGate, pause_seconds
 from domain.errors import LmsRejected, LmsUnavailable, UnknownUser, UserNotReady
+from domain.event_data import PersonUpdated
 from domain.ids import person_stream
 from domain.messages import AccountInput
 from domain.tasks import TaskKind
@@ -145,7 +146,7 @@ async def _tell(tx: Transaction, before: ChangeRow) -> list[str]:
             f"person:{before.user_id}:updated:{untold.number}",
             "person.updated",
             person_stream(before.user_id),
-            {"user_id": before.user_id, "lms_user_id": before.lms_user_id, "changed": untold.changed},
+            PersonUpdated(user_id=before.user_id, lms_user_id=before.lms_user_id, changed=untold.changed),
         )
     )
     return untold.changed

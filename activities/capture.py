@@ -3,6 +3,7 @@
 from activities.boundary import Transaction
 from activities.documents import sale_draft
 from activities.earnings import capture_order
+from domain.event_data import OrderPaid
 from domain.ids import order_stream
 from models.queries import double_purchases, entitlements, orders, promotions
 from models.queries.orders import OrderRow
@@ -29,15 +30,15 @@ class Capture:
                 f"order:{row.id}:paid",
                 "order.paid",
                 order_stream(row.id),
-                {
-                    "order_id": row.id,
-                    "number": row.number,
-                    "user_id": row.user_id,
-                    "lms_user_id": row.lms_user_id,
-                    "currency": row.currency,
-                    "amount": row.total,
-                    "store_credit": row.store_credit,
-                },
+                OrderPaid(
+                    order_id=row.id,
+                    number=row.number,
+                    user_id=row.user_id,
+                    lms_user_id=row.lms_user_id,
+                    currency=row.currency,
+                    amount=row.total,
+                    store_credit=row.store_credit,
+                ),
             )
         )
         if row.total > 0:

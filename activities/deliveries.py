@@ -5,6 +5,7 @@ import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from temporalio import activity
 
@@ -12,6 +13,7 @@ from activities.boundary import Transaction, Transactions, translated
 from activities.open_requests import OpenRequests
 from domain import ids
 from domain.deliveries import GIVEN_UP_BEFORE_DISABLING, MAX_ATTEMPTS, pause_after
+from domain.event_data import API_VERSION, EndpointDisabled, Event
 from domain.messages import DeliveryInput, ReplayInput
 from integrations.dispatch import Dispatcher
 from integrations.outbound import DeliveryResult, OutboundHttp
@@ -22,7 +24,6 @@ from models.queries.webhook_deliveries import Attempt, PendingDelivery
 
 log = logging.getLogger(__name__)
 
-API_VERSION = "2026-11-01"
 _GONE = 410
 _BODY_KEPT = 4096
 _STREAMS_AT_ONCE = 100
@@ -160,7 +161,8 @@ async def _disable_if_gone(
     """Switch a receiver off that says so itself or takes nothing any more, and tell the others. Not when it
     was mended while the attempt was under way."""
     if result.status_code == _GONE:
-        by, reason = "receiver", "the receiver answered 410 Gone"
+        by: Literal["receiver", "commerce"] = "receiver"
+        reason = "the receiver answered 410 Gone"
     elif (
         given_up := await webhook_deliveries.given_up_without_success(tx.session, endpoint_id)
     ) >= GIVEN_UP_BEFORE_DISABLING:
@@ -181,26 +183,23 @@ async def _disable_if_gone(
             f"webhook-endpoint/{endpoint_id}/disabled/{version}",
             "webhook_endpoint.disabled",
             ids.endpoint_stream(endpoint_id),
-            {"endpoint_id": endpoint_id, "disabled_by": by, "reason": reason},
+            EndpointDisabled(endpoint_id=endpoint_id, disabled_by=by, reason=reason),
         )
     )
 
 
 def _body(pending: PendingDelivery) -> bytes:
-    return json.dumps(
-        {
-            "id": pending.event_id,
-            "type": pending.type,
-            "created_at": pending.created_at,
-            "api_version": API_VERSION,
-            "stream": pending.stream,
-            "stream_seq": pending.stream_seq,
-            "request_id": pending.request_id,
-            "data": pending.data,
-        },
-        separators=(",", ":"),
-        ensure_ascii=False,
-    ).encode()
+    event = Event(
+        id=pending.event_id,
+        type=pending.type,
+        created_at=pending.created_at,
+        api_version=API_VERSION,
+        stream=pending.stream,
+        stream_seq=pending.stream_seq,
+        request_id=pending.request_id,
+        data=pending.data,
+    )
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _outcome(pending: PendingDelivery, result: DeliveryResult) -> AttemptOutcome:

@@ -13,6 +13,7 @@ from activities.parked_refunds import wake_parked
 from activities.resolutions import wake_questions
 from domain import ids
 from domain.errors import CommerceError, ExternalError, ProcessorRejected, ProcessorUnavailable
+from domain.event_data import DisputeData
 from domain.event_keys import dispute_cause
 from domain.ledger import lose_dispute, open_dispute, win_dispute
 from domain.messages import DisputeInput
@@ -421,14 +422,14 @@ def _publish(tx: Transaction, row: OrderRow, found: Dispute, kind: str) -> None:
             f"dispute:{found.id}:{kind}",
             kind,
             ids.order_stream(row.id),
-            {
-                "order_id": row.id,
-                "number": row.number,
-                "dispute_id": found.id,
-                "amount": found.amount,
-                "currency": found.currency,
-                "reason": found.reason,
-            },
+            DisputeData(
+                order_id=row.id,
+                number=row.number,
+                dispute_id=found.id,
+                amount=found.amount,
+                currency=found.currency,
+                reason=found.reason,
+            ),
         )
     )
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from activities.boundary import Transaction
+from domain.event_data import EarningData, EarningReversed, Share
 from domain.ids import payee_stream
 from domain.ledger import Earning, EarningType, LineLedger, Outcome, Recognition, capture
 from domain.payee_share import PayeeShare, share_of
@@ -70,24 +70,23 @@ def _publication(
     reason: str,
 ) -> Publication:
     entry_id = None if earning.entry_key is None else entry_ids.get(earning.entry_key)
-    bucket = None if earning.bucket is None else str(earning.bucket)
-    data: dict[str, Any] = {
-        "earning_id": f"{line.id}/{earning.payee}",
-        "payee_ref": earning.payee,
-        "order_id": order.id,
-        "order_line_id": line.id,
-        "course_id": line.lms_course_id,
-        "currency": earning.currency,
-        "amount": earning.amount,
-        "basis_amount": earning.basis,
-        "share": share.to_dict(),
-        "rule_version": line.split_rule_id,
-        "reason": reason,
-        "hold_until": ((line.accrued_at or now) + timedelta(seconds=line.hold_seconds)).isoformat(),
-        "journal_entry_id": entry_id,
-    }
+    data = EarningData(
+        earning_id=f"{line.id}/{earning.payee}",
+        payee_ref=earning.payee,
+        order_id=order.id,
+        order_line_id=line.id,
+        course_id=line.lms_course_id,
+        currency=earning.currency,
+        amount=earning.amount,
+        basis_amount=earning.basis,
+        share=Share(kind=share.kind, bps=share.bps, amount=share.amount),
+        rule_version=line.split_rule_id,
+        reason=reason,
+        hold_until=((line.accrued_at or now) + timedelta(seconds=line.hold_seconds)).isoformat(),
+        journal_entry_id=entry_id,
+    )
     if earning.type is EarningType.REVERSED:
-        data |= {"bucket": bucket, "cumulative_reversed": earning.cumulative_reversed}
+        data = EarningReversed(**data, bucket=earning.bucket, cumulative_reversed=earning.cumulative_reversed)
     # The entry names the business fact; by one entry a payee may lose from both buckets, or on two lines.
-    key = f"{earning.entry_key}:{earning.type}:{earning.payee}:{earning.line}:{bucket}"
+    key = f"{earning.entry_key}:{earning.type}:{earning.payee}:{earning.line}:{earning.bucket}"
     return Publication(key, str(earning.type), payee_stream(earning.payee, earning.currency), data)

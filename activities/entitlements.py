@@ -12,6 +12,7 @@ from activities.lms_gate import pause_seconds, waits_for
 from activities.orders import FulfilmentPlan
 from activities.resolutions import wake_questions
 from domain.errors import LmsUnavailable
+from domain.event_data import CourseCompleted, EntitlementData
 from domain.ids import entitlement_stream
 from domain.messages import EntitlementInput
 from domain.orders import EntitlementStatus
@@ -203,13 +204,13 @@ class EntitlementActivities:
                 f"entitlement_{outcome.status}",
                 detail,
             )
-        data: dict[str, object] = {
-            "entitlement_id": row.id,
-            "user_id": row.user_id,
-            "lms_user_id": row.lms_user_id,
-            "course_id": row.lms_course_id,
-            "version": version,
-        }
+        data = EntitlementData(
+            entitlement_id=row.id,
+            user_id=row.user_id,
+            lms_user_id=row.lms_user_id,
+            course_id=row.lms_course_id,
+            version=version,
+        )
         if outcome.failure_code is not None:
             data["reason"] = outcome.failure_code
         tx.publish(
@@ -235,13 +236,13 @@ class EntitlementActivities:
                     f"completion:{completion.lms_event_id}",
                     "course.completed",
                     entitlement_stream(row.id),
-                    {
-                        "entitlement_id": row.id,
-                        "lms_event_id": completion.lms_event_id,
-                        "lms_user_id": row.lms_user_id,
-                        "course_id": row.lms_course_id,
-                        "completed_at": completion.completed_at.isoformat(),
-                    },
+                    CourseCompleted(
+                        entitlement_id=row.id,
+                        lms_event_id=completion.lms_event_id,
+                        lms_user_id=row.lms_user_id,
+                        course_id=row.lms_course_id,
+                        completed_at=completion.completed_at.isoformat(),
+                    ),
                 )
             )
             await completions.mark_relayed(tx.session, completion.id)

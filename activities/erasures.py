@@ -6,6 +6,7 @@ from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
 from domain.erasure import ErasureSource
+from domain.event_data import PersonErased
 from domain.ids import person_stream
 from domain.messages import ErasureInput
 from models.queries import erasures, people, wiping
@@ -67,7 +68,7 @@ class ErasureActivities:
                 f"person:{row.id}:erased",
                 "person.erased",
                 person_stream(row.user_id),
-                {"user_id": row.user_id, "lms_user_id": lms_user_id},
+                PersonErased(user_id=row.user_id, lms_user_id=lms_user_id),
             )
         )
         before = now - self._last_look_after_seconds

@@ -11,6 +11,7 @@ from activities.credit_notes import late_failure_draft
 from activities.earnings import ledger_of, post_outcome
 from activities.resolutions import wake_questions
 from domain.errors import ProcessorUnavailable
+from domain.event_data import OrderCanceled
 from domain.event_keys import refund_cause
 from domain.ids import order_stream
 from domain.ledger import LineLedger, fail_late, fail_unapplied
@@ -121,7 +122,7 @@ class LateFailureActivities:
                 f"order:{row.id}:payment_failed",
                 "order.canceled",
                 order_stream(row.id),
-                {"order_id": row.id, "number": row.number, "reason": "payment_failed"},
+                OrderCanceled(order_id=row.id, number=row.number, reason="payment_failed"),
             )
         )
 

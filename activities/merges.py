@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
+from domain.event_data import PersonMerged
 from domain.ids import instructor_payee, person_stream
 from domain.messages import MergeInput
 from domain.money import as_read
@@ -76,12 +77,12 @@ class MergeActivities:
                 f"person:{row.id}:merged",
                 "person.merged",
                 person_stream(user.id),
-                {
-                    "user_id": user.id,
-                    "lms_user_id": user.lms_user_id,
-                    "into_user_id": survivor.id,
-                    "into_lms_user_id": survivor.lms_user_id,
-                },
+                PersonMerged(
+                    user_id=user.id,
+                    lms_user_id=user.lms_user_id,
+                    into_user_id=survivor.id,
+                    into_lms_user_id=survivor.lms_user_id,
+                ),
             )
         )
         row = await merges.set_moved(tx.session, row.id, survivor.id)

@@ -10,6 +10,7 @@ from temporalio import activity
 from activities.boundary import Transaction, Transactions, translated
 from activities.capture import Capture
 from domain.errors import CommerceError, Conflict, InvalidInput, PriceChanged, PromoInvalid
+from domain.event_data import OrderCanceled, OrderFulfilled
 from domain.ids import order_stream
 from domain.messages import OrderInput, PaymentEvent
 from domain.money import as_read
@@ -350,7 +351,11 @@ class OrderActivities:
                         f"order:{row.id}:canceled",
                         "order.canceled",
                         order_stream(row.id),
-                        {"order_id": row.id, "number": row.number, "reason": str(given.state)},
+                        OrderCanceled(
+                            order_id=row.id,
+                            number=row.number,
+                            reason="expired" if given.state is PaymentState.EXPIRED else "canceled",
+                        ),
                     )
                 )
             return await _state(tx.session, await _require(tx.session, row.id))
@@ -398,7 +403,7 @@ class OrderActivities:
                 f"order:{row.id}:fulfilled",
                 "order.fulfilled",
                 order_stream(row.id),
-                {"order_id": row.id, "number": row.number, "user_id": row.user_id},
+                OrderFulfilled(order_id=row.id, number=row.number, user_id=row.user_id),
             )
         )
 

@@ -10,6 +10,7 @@ from activities.boundary import Transaction, Transactions, translated
 from activities.earnings import ledger_of, post_outcome
 from activities.orders import Refusal, refusal_of
 from domain.errors import CommerceError, Conflict, InvalidInput
+from domain.event_data import PayeeWrittenOff
 from domain.ids import payee_stream
 from domain.ledger import reassign, settle_payout, write_off_payee
 from domain.messages import CorrectionInput, LineInput, PayoutInput
@@ -153,14 +154,14 @@ async def _write_off(tx: Transaction, command: CommandRow) -> None:
             f"payee:{payee}:written_off:{command.id}",
             "payee.written_off",
             payee_stream(payee, currency),
-            {
-                "write_off_id": command.id,
-                "payee_ref": payee,
-                "currency": currency,
-                "amount": amount,
-                "reason": body["reason"],
-                "journal_entry_id": entry.id,
-            },
+            PayeeWrittenOff(
+                write_off_id=command.id,
+                payee_ref=payee,
+                currency=currency,
+                amount=amount,
+                reason=body["reason"],
+                journal_entry_id=entry.id,
+            ),
         )
     )
 

@@ -8,6 +8,7 @@ from activities.credit_notes import canceled_refund_draft, refund_draft
 from activities.earnings import ledger_of, post_outcome
 from domain import ids
 from domain.errors import CommerceError
+from domain.event_data import RefundData
 from domain.ledger import cancel_refund, fail_refund, settle_refund, void_refund
 from domain.money import as_read
 from domain.orders import RefundStatus
@@ -203,14 +204,14 @@ def publish(tx: Transaction, kind: str, refund: RefundRow, row: OrderRow) -> Non
             key,
             kind,
             ids.order_stream(row.id),
-            {
-                "order_id": row.id,
-                "number": row.number,
-                "refund_id": refund.id,
-                "amount": refund.amount,
-                "currency": refund.currency,
-                "reason": refund.reason,
-            },
+            RefundData(
+                order_id=row.id,
+                number=row.number,
+                refund_id=refund.id,
+                amount=refund.amount,
+                currency=refund.currency,
+                reason=refund.reason,
+            ),
         )
     )
 

@@ -1,5 +1,6 @@
 """Questions to buyers: asked, decided, withdrawn; what a choice means is written with it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from activities.orders import Refusal, refusal_of
 from activities.refund_books import require_order
 from activities.run_changes import wake_changes
 from domain.errors import CommerceError, Conflict, InvalidInput
+from domain.event_data import ResolutionAsked, ResolutionData, ResolutionDecided, ResolutionWithdrawn
 from domain.ids import order_stream
 from domain.ledger import NothingLeft
 from domain.messages import ResolutionDecision, ResolutionInput
@@ -162,7 +164,7 @@ async def _withdrawn(tx: Transaction, row: ResolutionRow, order: OrderRow) -> bo
     await _end(tx, row, ResolutionState.WITHDRAWN)
     if row.asked_at is not None:
         await _note(tx, row, "withdrawn", f"The question about {row.title} is withdrawn: {why}.")
-        _publish(tx, row, "withdrawn", {"reason": why})
+        _publish(tx, row, "withdrawn", ResolutionWithdrawn(**_data(row), reason=why))
     return True
 
 
@@ -196,7 +198,9 @@ async def _decide(
         key=given.key,
     )
     await _note(tx, row, "decided", f"{row.title}: {choice}, chosen by {given.by}. {what}")
-    _publish(tx, row, "decided", {"choice": str(choice), "by": given.by, "item_id": given.item_id})
+    _publish(
+        tx, row, "decided", ResolutionDecided(**_data(row), choice=choice, by=given.by, item_id=given.item_id)
+    )
 
 
 async def _refuse_while_paid_back(
@@ -255,12 +259,13 @@ async def _announce(tx: Transaction, row: ResolutionRow) -> None:
         tx,
         row,
         "asked",
-        {
-            "reason": row.reason,
-            "choices": [str(choice) for choice in choices],
-            "default_choice": str(default_of(row.cause)),
-            "deadline": row.deadline.isoformat(),
-        },
+        ResolutionAsked(
+            **_data(row),
+            reason=row.reason,
+            choices=list(choices),
+            default_choice=default_of(row.cause),
+            deadline=row.deadline.isoformat(),
+        ),
     )
 
 
@@ -272,22 +277,23 @@ async def _note(tx: Transaction, row: ResolutionRow, what: str, detail: str) -> 
     await orders.note(tx.session, row.order_id, f"resolution/{row.id}/{what}", f"resolution_{what}", detail)
 
 
-def _publish(tx: Transaction, row: ResolutionRow, what: str, more: dict[str, object]) -> None:
-    data: dict[str, object] = {
-        "resolution_id": row.id,
-        "order_id": row.order_id,
-        "number": row.order_number,
-        "line_id": row.line_id,
-        "user_id": row.user_id,
-        "lms_user_id": row.lms_user_id,
-        "course_id": row.lms_course_id,
-        "cause": str(row.cause),
-        "run_change_id": row.run_change_id,
-    }
+def _data(row: ResolutionRow) -> ResolutionData:
+    return ResolutionData(
+        resolution_id=row.id,
+        order_id=row.order_id,
+        number=row.order_number,
+        line_id=row.line_id,
+        user_id=row.user_id,
+        lms_user_id=row.lms_user_id,
+        course_id=row.lms_course_id,
+        cause=row.cause,
+        run_change_id=row.run_change_id,
+    )
+
+
+def _publish(tx: Transaction, row: ResolutionRow, what: str, data: Mapping[str, object]) -> None:
     tx.publish(
-        Publication(
-            f"resolution:{row.id}:{what}", f"resolution.{what}", order_stream(row.order_id), data | more
-        )
+        Publication(f"resolution:{row.id}:{what}", f"resolution.{what}", order_stream(row.order_id), data)
     )
 
 

@@ -18,7 +18,12 @@ REASON_SAYS = "Why; kept in the audit log, as UTF-8."
 AuditReason = Annotated[
     str,
     Header(
-        alias=REASON_HEADER, min_length=1, max_length=_REASON_KEPT, pattern=r"\S", description=REASON_SAYS
+        alias=REASON_HEADER,
+        min_length=1,
+        max_length=_REASON_KEPT,
+        pattern=r"\S",
+        description=REASON_SAYS,
+        examples=["asked by the learner"],
     ),
 ]
 _MAKES = frozenset({201, 202})

@@ -4,6 +4,7 @@ from typing import Any
 
 _ID = "01980c5e-7a10-7c3e-8f00-3b1f6d2a9c41"
 _TIME = "2026-09-01T10:00:00Z"
+FUTURE = "2099-09-01T10:00:00Z"  # where a rule asks for a time that is still to come
 _USD = {"amount": 4900, "currency": "USD"}
 # Strings by the name of their field.
 _TEXTS = {
@@ -59,8 +60,31 @@ _TEXTS = {
     "run_of": "python-101",
     "detail": "the course is not on sale any more",
 }
+# Numbers by the name of their field.
+_NUMBERS = {
+    "expires_in": 900,
+    "capacity": 30,
+    "seats_left": 12,
+    "refund_window_days": 14,
+    "percent_bp": 1000,
+    "min_subtotal": 2000,
+    "max_discount": 5000,
+    "usage_limit": 100,
+    "rate_ppm": 88750,
+    "hold_days": 30,
+    "affiliate_bps": 1000,
+    "bps": 7000,
+    "stream_seq": 3,
+    "last_status_code": 200,
+    "status_code": 200,
+    "duration_ms": 84,
+    "fee": 172,
+    "net": 4728,
+}
 # What a name means in one schema only.
 _FIELDS = {
+    ("MaintenanceBody", "until"): FUTURE,
+    ("RescheduleRunBody", "starts_at"): FUTURE,
     ("OrderView", "status"): "fulfilled",
     ("DashboardOrder", "status"): "fulfilled",
     ("OrderMoneyView", "status"): "fulfilled",
@@ -138,9 +162,12 @@ def _example(schema: dict[str, Any], schemas: dict[str, Any], name: str = "", de
         case "array":
             return [_example(schema.get("items", {}), schemas, name.removesuffix("s"), depth + 1)]
         case "integer" | "number":
-            return max(
+            if name in _NUMBERS:
+                return _NUMBERS[name]
+            found = max(
                 schema.get("minimum", 1), min(schema.get("maximum", 4900), 4900 if "amount" in name else 1)
             )
+            return int(found) if schema["type"] == "integer" else found
         case "boolean":
             return schema.get("default", True)
         case "string":

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from api.audit import REASON_HEADER, REASON_SAYS
 from api.dependencies import Access
 from api.error_codes import ERROR_CODES
+from api.event_webhooks import add_webhooks
 from api.examples import add_examples
 from api.idempotency import CommerceRoute
 from api.operation_errors import codes_of
@@ -152,6 +153,7 @@ def describe(app: FastAPI) -> None:
             for unused in ("HTTPValidationError", "ValidationError"):
                 components["schemas"].pop(unused, None)
             add_examples(schema)
+            add_webhooks(schema)
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -1,7 +1,6 @@
 """By which terms a payee has a part of a line, told with every earning event."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from domain.line_ledger import LineLedger
 from domain.splits import ShareKind
@@ -17,10 +16,6 @@ class PayeeShare:
     kind: str
     bps: int | None
     amount: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return asdict(self)
 
 
 def share_of(line: LineLedger, payee: str) -> PayeeShare:

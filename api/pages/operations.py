@@ -7,8 +7,9 @@ from html import escape
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
+from api.examples import FUTURE
 from api.pages.layout import marked, page
 
 router = APIRouter()
@@ -20,7 +21,10 @@ these lines; <code>${{ORDER_ID}}</code> and the like stand for ids of earlier an
 TOKEN=$(curl -sS "$BASE/v1/auth/login" -H "Content-Type: application/json" \\
   -d '{{"username":"learner@example.com","password":"commerce-demo"}}' \\
   | python3 -c 'import json,sys; print(json.load(sys.stdin)["access_token"])')
-key() {{ python3 -c 'import uuid; print(uuid.uuid4())'; }}</pre>
+key() {{ python3 -c 'import uuid; print(uuid.uuid4())'; }}
+tomorrow() {{ python3 -c 'import time;
+print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86400)))'; }}
+</pre>
 <p>(The embedded stack knows <code>learner@example.com</code>, <code>instructor@example.com</code> and
 <code>operator@example.com</code>.) Amounts are integer minor units: 4900 USD is 49 dollars. Times are RFC
 3339. Every write carries an <code>Idempotency-Key</code>: the same key has one effect and one answer. Only
@@ -30,6 +34,12 @@ inbound <code>/v1/webhooks/</code>. Lists come in pages of <code>limit</code>;
 <code>next_cursor</code> is the next page's <code>cursor</code>, null on the last. Errors
 have a <a href="/docs/errors">code</a>.</p>
 """
+
+
+@router.get("/", include_in_schema=False)
+async def root() -> RedirectResponse:
+    """Whoever opens the bare address finds the documentation."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/docs", include_in_schema=False)
@@ -93,7 +103,7 @@ def _who(operation: dict[str, Any]) -> str:
 def _inputs(document: dict[str, Any], operation: dict[str, Any]) -> str:
     schemas = document["components"]["schemas"]
     rows = [
-        (parameter["name"], parameter["in"], parameter["required"], parameter["schema"])
+        (parameter["name"], parameter["in"], parameter["required"], _described(parameter))
         for parameter in operation.get("parameters", ())
         if parameter["name"] != "Idempotency-Key"
     ]
@@ -105,10 +115,24 @@ def _inputs(document: dict[str, Any], operation: dict[str, Any]) -> str:
         return ""
     shown = "".join(
         f"<tr><td><code>{escape(name)}</code></td><td>{place}{'' if needed else ', optional'}</td>"
-        f"<td>{escape(type_of(schema, schemas))}</td></tr>"
+        f"<td>{escape(type_of(schema, schemas))}{_words(schema)}</td></tr>"
         for name, place, needed, schema in rows
     )
     return f"<table>{shown}</table>"
+
+
+def _described(parameter: dict[str, Any]) -> dict[str, Any]:
+    """A parameter's schema with the parameter's words."""
+    words = parameter.get("description")
+    schema: dict[str, Any] = parameter["schema"]
+    return schema if words is None else schema | {"description": words}
+
+
+def _words(schema: dict[str, Any]) -> str:
+    """What is said of a member, below its type; what is said of a whole object is not of the member."""
+    said = [schema, *schema.get("anyOf", ())]
+    words = next((part["description"] for part in said if "description" in part), "")
+    return f"<br><span class=who>{marked(words)}</span>" if words else ""
 
 
 def _resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
@@ -138,10 +162,13 @@ def type_of(schema: dict[str, Any], schemas: dict[str, Any], depth: int = 0) -> 
         return f"{{{', '.join(fields)}}}"
     words = [str(schema.get("format", kind))]
     for name, says in (("minimum", "from"), ("maximum", "to"), ("maxLength", "at most"), ("default", "else")):
-        if schema.get(name) is not None:
-            unit = " characters" if name == "maxLength" else ""
-            value = json.dumps(schema[name]).strip('"')
-            words.append(f"{says} {value}{unit}")
+        value = schema.get(name)
+        if value is None or value in ("", []):
+            continue
+        unit = " characters" if name == "maxLength" else ""
+        if kind == "integer" and isinstance(value, float):
+            value = int(value)
+        words.append(f"{says} {json.dumps(value).strip(chr(34))}{unit}")
     return ", ".join(words)
 
 
@@ -159,10 +186,15 @@ def curl(method: str, path: str, operation: dict[str, Any]) -> str:
         lines.append('-H "Authorization: Bearer $TOKEN"')
     if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ())):
         lines.append('-H "Idempotency-Key: $(key)"')
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "header" and parameter["required"] and parameter["name"] != "Idempotency-Key":
+            header = f"{parameter['name']}: {parameter['schema']['examples'][0]}"
+            lines.append(f"-H {shlex.quote(header)}")
     media = operation.get("requestBody", {}).get("content", {}).get("application/json")
     if media is not None and "example" in media:
         lines.append('-H "Content-Type: application/json"')
-        lines.append(f"-d {shlex.quote(json.dumps(media['example']))}")
+        body = shlex.quote(json.dumps(media["example"]))
+        lines.append("-d " + body.replace(FUTURE, "'\"$(tomorrow)\"'"))
     if any("pdf" in kind for kind in operation["responses"].get("200", {}).get("content", {})):
         lines.append("-o document.pdf")
     return " \\\n  ".join(lines)

@@ -1,17 +1,17 @@
 """The pages that answers lead to: `/docs/errors` (the `type` of each problem) and `/docs/reference`."""
 
-import inspect
-import re
+import json
 from collections.abc import Iterable
 from html import escape
+from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from api.error_codes import ERROR_CODES
 from api.pages.layout import marked, page
+from api.pages.operations import type_of
 from api.remedies import remedy_of
-from domain.event_types import EventType
 
 router = APIRouter()
 
@@ -46,16 +46,11 @@ _DELIVERY = (
     ("webhook-id", "The event's id, the same at each attempt: skip what you have seen."),
     ("webhook-timestamp", "Seconds since 1970 of this attempt; refuse what is older than five minutes."),
     ("webhook-signature", "One or more v1 signatures, separated by spaces; one that is good is enough."),
-    ("stream, stream_seq", "In the body: events of one stream arrive in order, stream_seq grows by one."),
+    ("stream, stream_seq", "In the body: events of one stream arrive in order, and stream_seq grows; "
+     "types that you did not ask for leave gaps."),
     ("your answer", "2xx in time takes the event. 410 switches the endpoint off, a redirect counts "
      "as a failure, Retry-After is kept to. Ten attempts over about three days; then redeliver or replay."),
 )  # fmt: skip
-
-
-def event_meanings() -> dict[str, str]:
-    """What each type of event tells: the words beside it in `domain.event_types`."""
-    source = inspect.getsource(EventType)
-    return dict(re.findall(r'= "([a-z_.]+)"\n\s+"""(.+?)"""', source, re.S))
 
 
 @router.get("/docs/errors", include_in_schema=False)
@@ -70,14 +65,13 @@ async def error_codes() -> HTMLResponse:
 
 
 @router.get("/docs/reference", include_in_schema=False)
-async def reference() -> HTMLResponse:
+async def reference(request: Request) -> HTMLResponse:
     """Error codes, event types and the settings of webhooks on one page."""
     parts = (
         '<h2 id="errors">Error codes</h2>',
         _errors(),
-        '<h2 id="events">Event types</h2><p>Each event is '
-        "<code>{id, type, created_at, api_version, stream, stream_seq, data}</code>.</p>",
-        _table(("Type", "It tells"), event_meanings().items()),
+        '<h2 id="events">Event types</h2>',
+        _events(request.app.openapi()),
         '<h2 id="webhooks">Webhooks</h2><p>What <code>/v1/webhook-endpoints</code> keeps of each.</p>',
         _table(("Setting", "Meaning"), _WEBHOOKS),
         '<h2 id="deliveries">Deliveries</h2><p>Signed by Standard Webhooks.</p>',
@@ -98,6 +92,50 @@ def _errors() -> str:
         )
         found.append(f"<h2>{status} &middot; {_STATUSES[status]}</h2><table>{rows}</table>")
     return "".join(found)
+
+
+def _events(document: dict[str, Any]) -> str:
+    """What is sent, and what the data of each type holds."""
+    schemas = document["components"]["schemas"]
+    rows: list[str] = []
+    envelope: dict[str, Any] = {}
+    for name, methods in document["webhooks"].items():
+        media = methods["post"]["requestBody"]["content"]["application/json"]
+        envelope = media["schema"]["properties"]
+        data = schemas[envelope["data"]["$ref"].rpartition("/")[2]]
+        example = escape(json.dumps(media["example"], indent=2))
+        rows.append(
+            f'<tr id="{name}"><td><code>{name}</code></td><td>{marked(methods["post"]["description"])}'
+            f"{_members(data, schemas)}"
+            f"<details><summary>Example</summary><pre>{example}</pre></details></td></tr>"
+        )
+    sent = {
+        "properties": envelope
+        | {
+            "type": {"type": "string", "description": "Below."},
+            "data": {"type": "object", "description": "By type, below."},
+        }
+    }
+    return (
+        f"<p>Each event is <code>{{{', '.join(envelope)}}}</code>.</p>"
+        f"{_members(sent, schemas)}"
+        f"<p>What <code>data</code> holds:</p><table>{''.join(rows)}</table>"
+    )
+
+
+def _members(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
+    needed = schema.get("required", schema["properties"])
+    rows = "".join(
+        f"<li><code>{name}</code>{'' if name in needed else ', not always'} "
+        f"<span class=who>({escape(type_of(member, schemas))}{_or_null(member)})</span> "
+        f"{marked(member['description'])}</li>"
+        for name, member in schema["properties"].items()
+    )
+    return f"<ul>{rows}</ul>"
+
+
+def _or_null(member: dict[str, Any]) -> str:
+    return " or null" if {"type": "null"} in member.get("anyOf", ()) else ""
 
 
 def _table(heads: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:

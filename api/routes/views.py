@@ -117,6 +117,7 @@ def _line_view(row: LineRow, currency: str) -> OrderLine:
         bundle_id=row.bundle_id,
         title=row.title,
         lms_course_id=row.lms_course_id,
+        quantity=1,
         unit_price=money(row.unit_price, currency),
         discount=money(row.discount_net, currency),
         tax=money(row.tax, currency),

@@ -12,7 +12,7 @@ class MaintenanceBody(Body):
     """Why, and until when, the LMS is left alone."""
 
     reason: Annotated[ShortText, Field(description="For operators; learners do not read it.")]
-    until: Moment
+    until: Annotated[Moment, Field(description="At most 14 days ahead.")]
 
 
 class MaintenanceView(Output):

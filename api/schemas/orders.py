@@ -27,14 +27,24 @@ CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$", examples=["US"])]
 class BillingAddress(Body):
     """Where the buyer is: decides the tax. A business may add its name and its tax id (VAT number)."""
 
-    country: CountryCode
-    postal_code: Annotated[ShortText, Field(max_length=20)] | None = None
-    state: Annotated[str, Field(pattern=r"^[A-Z0-9-]{1,6}$", examples=["NY"])] | None = None
-    city: AddressLine | None = None
-    line1: AddressLine | None = None
-    line2: AddressLine | None = None
-    name: AddressLine | None = None
-    tax_id: Annotated[ShortText, Field(max_length=30)] | None = None
+    country: Annotated[CountryCode, Field(description="ISO 3166-1, two letters: it decides the tax.")]
+    postal_code: Annotated[
+        Annotated[ShortText, Field(max_length=20)] | None,
+        Field(description="Where taxes differ within the country, as in the US."),
+    ] = None
+    state: Annotated[
+        Annotated[str, Field(pattern=r"^[A-Z0-9-]{1,6}$", examples=["NY"])] | None,
+        Field(description="The second part of its ISO 3166-2 code, such as `NY`."),
+    ] = None
+    city: Annotated[AddressLine | None, Field(description="For the documents.")] = None
+    line1: Annotated[AddressLine | None, Field(description="For the documents.")] = None
+    line2: Annotated[AddressLine | None, Field(description="For the documents.")] = None
+    name: Annotated[AddressLine | None, Field(description="Of a person or business, for the documents.")] = (
+        None
+    )
+    tax_id: Annotated[
+        Annotated[ShortText, Field(max_length=30)] | None, Field(description="The VAT number of a business.")
+    ] = None
 
 
 class CheckoutBody(Body):
@@ -46,12 +56,31 @@ class CheckoutBody(Body):
     Accept-Language, then the country decides.
     """
 
-    billing_address: BillingAddress
-    use_store_credit: Flag = False
-    expected_total: Money | None = None
-    expected_due: Money | None = None
-    return_url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None = None
-    locale: Locale | None = None
+    billing_address: Annotated[BillingAddress, Field(description="Where the buyer is: decides the tax.")]
+    use_store_credit: Annotated[
+        Flag, Field(description="Whether the caller's store credit pays as far as it goes.")
+    ] = False
+    expected_total: Annotated[
+        Money | None,
+        Field(description="The total that the buyer has seen; with another one nothing is bought."),
+    ] = None
+    expected_due: Annotated[
+        Money | None,
+        Field(
+            description="What the buyer has seen to be left for the card; with another sum nothing is bought."
+        ),
+    ] = None
+    return_url: Annotated[
+        Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None,
+        Field(description="Kept with the order; the front end itself gives it to the processor's library."),
+    ] = None
+    locale: Annotated[
+        Locale | None,
+        Field(
+            description="The language of invoice, receipt and credit notes, such as `de` or `de-AT`; else "
+            "the request's Accept-Language, then the country decides."
+        ),
+    ] = None
     channel: (
         Annotated[Channel, Field(description="Where the sale is made; split rules may differ by it.")] | None
     ) = None
@@ -65,16 +94,18 @@ class CancelBody(Body):
 class OrderLine(Output):
     """One course of an order; a bundle stands here as its parts."""
 
-    id: str
-    item_id: str
-    bundle_id: str | None
-    title: str
-    lms_course_id: str
-    quantity: int = 1
-    unit_price: Money
-    discount: Money
-    tax: Money
-    total: Money
+    id: Annotated[str, Field(description="The line's id: refunds and resolutions name it.")]
+    item_id: Annotated[str, Field(description="The item that was bought.")]
+    bundle_id: Annotated[
+        str | None, Field(description="The bundle that it was bought in; null when by itself.")
+    ]
+    title: Annotated[str, Field(description="As it was when it was bought.")]
+    lms_course_id: Annotated[str, Field(description="The LMS's id of the course.")]
+    quantity: Annotated[int, Field(description="1: a course is bought once.")]
+    unit_price: Annotated[Money, Field(description="The list price.")]
+    discount: Annotated[Money, Field(description="What promotions took off, without tax.")]
+    tax: Annotated[Money, Field(description="The tax on it.")]
+    total: Annotated[Money, Field(description="What it cost, tax included.")]
 
 
 class PaymentSummary(Output):
@@ -82,13 +113,13 @@ class PaymentSummary(Output):
 
     id: str
     order_id: str
-    payment_intent_id: str | None
+    payment_intent_id: Annotated[str | None, Field(description="The processor's id; null until it has one.")]
     status: str
-    amount: Money
-    failure_code: str | None
-    failure_message: str | None
+    amount: Annotated[Money, Field(description="What it is to take.")]
+    failure_code: Annotated[str | None, Field(description="The processor's code of the last failure.")]
+    failure_message: Annotated[str | None, Field(description="The same in words.")]
     created_at: datetime
-    succeeded_at: datetime | None
+    succeeded_at: Annotated[datetime | None, Field(description="When the money was there.")]
 
 
 RefundStatusName = Literal["pending", "succeeded", "failed"]
@@ -104,15 +135,17 @@ class RefundSummary(Output):
     order_id: str
     kind: Literal["order", "correction", "goodwill", "unapplied"]
     status: RefundStatusName
-    canceled: bool
-    attempts: int
-    amount: Money
-    store_credit: Money
-    reason: str
-    keep_access: bool
-    failure_reason: str | None
+    canceled: Annotated[
+        bool, Field(description="Whether it failed and was given up: nothing is owed any more.")
+    ]
+    attempts: Annotated[int, Field(description="How often it was issued.")]
+    amount: Annotated[Money, Field(description="The whole of it.")]
+    store_credit: Annotated[Money, Field(description="What of the amount goes back as store credit.")]
+    reason: Annotated[str, Field(description="Why, in words.")]
+    keep_access: Annotated[bool, Field(description="Whether the learner keeps the course.")]
+    failure_reason: Annotated[str | None, Field(description="Why the processor could not send it.")]
     created_at: datetime
-    settled_at: datetime | None
+    settled_at: Annotated[datetime | None, Field(description="When it succeeded first; null before that.")]
 
 
 class EntitlementView(Output):
@@ -142,46 +175,50 @@ class OrderView(Output):
     """
 
     id: str
-    number: str
-    user_id: str
+    number: Annotated[str, Field(description="As people read it, also on documents.")]
+    user_id: Annotated[str, Field(description="Whose order it is.")]
     status: str
     dispute: Literal["none", "open", "won", "lost"]
     created_at: datetime
-    expires_at: datetime
+    expires_at: Annotated[datetime, Field(description="Until when it may be paid.")]
     lines: list[OrderLine]
-    subtotal: Money
-    discount: Money
-    tax: Money
-    total: Money
-    store_credit: Money
-    amount_due: Money
+    subtotal: Annotated[Money, Field(description="The list prices, without tax.")]
+    discount: Annotated[Money, Field(description="What promotions took off.")]
+    tax: Annotated[Money, Field(description="All taxes.")]
+    total: Annotated[Money, Field(description="`store_credit + amount_due`.")]
+    store_credit: Annotated[Money, Field(description="What of the total store credit pays.")]
+    amount_due: Annotated[Money, Field(description="What is left for the card.")]
     amount_paid: Money
-    amount_refunded: Money
-    promo_code: str | None
-    promo_codes: list[str]
-    channel: str | None
-    affiliate: str | None
+    amount_refunded: Annotated[Money, Field(description="What went back.")]
+    promo_code: Annotated[str | None, Field(description="The first of `promo_codes`.")]
+    promo_codes: Annotated[list[str], Field(description="All codes that were on the cart.")]
+    channel: Annotated[str | None, Field(description="Where the sale was made, as checkout named it.")]
+    affiliate: Annotated[str | None, Field(description="The code of who brought the sale.")]
     payments: list[PaymentSummary]
     refunds: list[RefundSummary]
     entitlements: list[EntitlementView]
     resolutions: list[ResolutionSummary]
-    workflow_id: str
+    workflow_id: Annotated[str, Field(description="What runs it, for operators.")]
 
 
 class PaymentToMake(Output):
     """What the front end hands to the processor's library."""
 
     provider: Literal["stripe"]
-    payment_intent_id: str
-    client_secret: str
-    publishable_key: str
+    payment_intent_id: Annotated[str, Field(description="The processor's id.")]
+    client_secret: Annotated[
+        str, Field(description="What the processor's library confirms the payment with.")
+    ]
+    publishable_key: Annotated[str, Field(description="The key that the processor's library starts with.")]
 
 
 class CheckoutAnswer(Output):
     """The order, and the payment to make; null when nothing is due."""
 
     order: OrderView
-    payment: PaymentToMake | None
+    payment: Annotated[
+        PaymentToMake | None, Field(description="What is left to pay by card; null when nothing is.")
+    ]
 
 
 class TimelineEvent(Output):
@@ -234,17 +271,30 @@ class DocumentList(Output):
 class RefundLineBody(Body):
     """One line to refund, whole or by amount: money, or just minor units of the order's currency."""
 
-    line_id: Annotated[str, Field(max_length=64)]
-    amount: Annotated[int, Field(gt=0, le=10**12)] | Money | None = None
+    line_id: Annotated[Annotated[str, Field(max_length=64)], Field(description="The line of the order.")]
+    amount: Annotated[
+        Annotated[int, Field(gt=0, le=10**12)] | Money | None,
+        Field(description="How much of it, tax included; all that remains when left out."),
+    ] = None
 
 
 class RefundBody(Body):
     """Lines, or an amount over the whole order, or neither: all that remains."""
 
-    lines: Annotated[list[RefundLineBody], Field(min_length=1, max_length=100)] | None = None
-    amount: Money | None = None
-    reason: Annotated[ShortText, Field(min_length=1)]
-    keep_access: Flag = False
+    lines: Annotated[
+        Annotated[list[RefundLineBody], Field(min_length=1, max_length=100)] | None,
+        Field(description="Which lines; not together with `amount`."),
+    ] = None
+    amount: Annotated[
+        Money | None,
+        Field(description="How much over the whole order; without it and `lines` all that remains."),
+    ] = None
+    reason: Annotated[
+        Annotated[ShortText, Field(min_length=1)], Field(description="Why, in words; kept with the refund.")
+    ]
+    keep_access: Annotated[
+        Flag, Field(description="Whether the learner keeps the course though it is paid back.")
+    ] = False
 
     @model_validator(mode="after")
     def _one_way(self) -> "RefundBody":

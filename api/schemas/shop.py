@@ -206,30 +206,32 @@ class PromotionPatch(Body):
 class CartLineView(Output):
     """One item in the cart."""
 
-    id: str
-    item_id: str
+    id: Annotated[str, Field(description="The line: changes and removals name it.")]
+    item_id: Annotated[str, Field(description="The item.")]
     title: str
-    quantity: int
-    unit_price: Money
-    line_total: Money
+    quantity: Annotated[int, Field(description="1: a course is bought once.")]
+    unit_price: Annotated[Money, Field(description="The list price.")]
+    line_total: Annotated[Money, Field(description="The list price times the quantity.")]
 
 
 class Totals(Output):
     """`subtotal - discount + tax = total`."""
 
-    subtotal: Money
-    discount: Money
-    tax: Money
-    total: Money
+    subtotal: Annotated[Money, Field(description="The list prices, without tax.")]
+    discount: Annotated[Money, Field(description="What promotions take off.")]
+    tax: Annotated[Money, Field(description="All taxes.")]
+    total: Annotated[Money, Field(description="`subtotal - discount + tax`.")]
 
 
 class CartProblem(Output):
     """Why the cart can't be bought as it stands."""
 
-    code: str
-    detail: str
-    line_id: str | None
-    reason: str | None
+    code: Annotated[str, Field(description="Stable.")]
+    detail: Annotated[str, Field(description="The same in words.")]
+    line_id: Annotated[
+        str | None, Field(description="The line that it is about; null when it is the whole cart.")
+    ]
+    reason: Annotated[str | None, Field(description="Of `promo_invalid`: why the code can't be used.")]
 
 
 class CartView(Output):
@@ -239,39 +241,51 @@ class CartView(Output):
     """
 
     id: str
-    currency: str | None
+    currency: Annotated[str | None, Field(description="ISO 4217; null while the cart is empty.")]
     lines: list[CartLineView]
-    promo_code: str | None
-    promo_codes: list[str]
-    totals: Totals
-    problems: list[CartProblem]
+    promo_code: Annotated[str | None, Field(description="The first of `promo_codes`.")]
+    promo_codes: Annotated[list[str], Field(description="All codes on the cart.")]
+    totals: Annotated[Totals, Field(description="Without tax: the quote has it.")]
+    problems: Annotated[
+        list[CartProblem], Field(description="Why it can't be bought as it stands; none when it can.")
+    ]
 
 
 class CartItemBody(Body):
     """An item for the cart; a course is bought once, so the quantity is 1."""
 
-    item_id: IdText
-    quantity: Annotated[int, Field(ge=1, le=1)] = 1
-    currency: Currency | None = None
+    item_id: Annotated[IdText, Field(description="The item to buy.")]
+    quantity: Annotated[
+        Annotated[int, Field(ge=1, le=1)], Field(description="1: a course is bought once.")
+    ] = 1
+    currency: Annotated[
+        Currency | None,
+        Field(description="ISO 4217: which of the prices of the item; all lines of a cart have one."),
+    ] = None
 
 
 class CartLinePatch(Body):
     """A line's quantity; 0 takes it out."""
 
-    quantity: Annotated[int, Field(ge=0, le=1)]
+    quantity: Annotated[Annotated[int, Field(ge=0, le=1)], Field(description="0 takes the line out.")]
 
 
 class PromoBody(Body):
     """A promotion code as the learner types it."""
 
-    code: Annotated[ShortText, Field(min_length=1, max_length=50)]
+    code: Annotated[
+        Annotated[ShortText, Field(min_length=1, max_length=50)],
+        Field(description="As the learner types it."),
+    ]
 
 
 class QuoteBody(Body):
     """Where the buyer is, and whether store credit is to pay."""
 
-    billing_address: BillingAddress
-    use_store_credit: Flag = False
+    billing_address: Annotated[BillingAddress, Field(description="Where the buyer is: decides the tax.")]
+    use_store_credit: Annotated[
+        Flag, Field(description="Whether the caller's store credit is to pay as far as it goes.")
+    ] = False
 
 
 class TaxLine(Output):
@@ -302,8 +316,10 @@ class QuoteView(Output):
     """
 
     totals: Totals
-    store_credit: Money
-    due: Money
+    store_credit: Annotated[Money, Field(description="What store credit would pay.")]
+    due: Annotated[Money, Field(description="What is left for the card.")]
     lines: list[QuoteLine]
-    reverse_charge: bool
-    problems: list[CartProblem]
+    reverse_charge: Annotated[bool, Field(description="Whether the buyer owes the tax, by its VAT number.")]
+    problems: Annotated[
+        list[CartProblem], Field(description="Why the cart can't be bought as it stands; none when it can.")
+    ]

@@ -12,34 +12,49 @@ from domain.event_types import EventType
 class EndpointBody(Body):
     """Where events go, and which; none named means all."""
 
-    url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")]
-    event_types: Annotated[list[EventType], Field(max_length=50)] = []
-    description: ShortText = ""
+    url: Annotated[
+        Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")],
+        Field(description="Where events go: https, to a public address; redirects are not followed."),
+    ]
+    event_types: Annotated[
+        Annotated[list[EventType], Field(max_length=50)],
+        Field(description="Which events; none named means all."),
+    ] = []
+    description: Annotated[ShortText, Field(description="For people.")] = ""
 
 
 class EndpointPatch(Body):
     """Changes of an endpoint."""
 
-    url: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None = None
-    event_types: Annotated[list[EventType], Field(max_length=50)] | None = None
-    description: ShortText | None = None
-    active: Flag | None = None
+    url: Annotated[
+        Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s\x00]+$")] | None,
+        Field(description="Where events go from now on."),
+    ] = None
+    event_types: Annotated[
+        Annotated[list[EventType], Field(max_length=50)] | None,
+        Field(description="Which events; none named means all."),
+    ] = None
+    description: Annotated[ShortText | None, Field(description="For people.")] = None
+    active: Annotated[
+        Flag | None,
+        Field(description="Off: nothing is sent; what happens meanwhile waits and goes out in order later."),
+    ] = None
 
 
 class EndpointView(Output):
     """A receiver of events; its secret is shown once."""
 
     id: str
-    url: str
-    event_types: list[str]
-    description: str
-    active: bool
-    disabled_at: datetime | None
+    url: Annotated[str, Field(description="Where events go.")]
+    event_types: Annotated[list[str], Field(description="Which events; none named means all.")]
+    description: Annotated[str, Field(description="For people.")]
+    active: Annotated[bool, Field(description="Whether anything is sent.")]
+    disabled_at: Annotated[datetime | None, Field(description="Since when it is off.")]
     disabled_by: Annotated[
         Literal["operator", "receiver", "commerce"] | None,
         Field(description="The receiver itself (410), or commerce, because nothing was taken any more."),
     ]
-    disabled_reason: str | None
+    disabled_reason: Annotated[str | None, Field(description="Why it is off, in words.")]
     last_disabled_at: Annotated[
         datetime | None,
         Field(description="Since when it was off the last time, when it is on again: where a replay begins."),
@@ -50,7 +65,9 @@ class EndpointView(Output):
 class EndpointWithSecret(EndpointView):
     """The one answer that holds the secret."""
 
-    secret: str
+    secret: Annotated[
+        str, Field(description="What signs events, by Standard Webhooks; it is not shown again.")
+    ]
 
 
 class EndpointList(Output):
@@ -68,16 +85,20 @@ class DeliveryView(Output):
 
     id: str
     endpoint_id: str
-    event_id: str
-    type: str
-    stream: str
-    stream_seq: int
+    event_id: Annotated[str, Field(description="The event's id, as in `webhook-id`.")]
+    type: Annotated[str, Field(description="What the event tells.")]
+    stream: Annotated[str, Field(description="What the event is about.")]
+    stream_seq: Annotated[
+        int, Field(description="Grows within the stream; types that were not asked for leave gaps.")
+    ]
     status: DeliveryStatus
-    attempts: int
-    last_status_code: int | None
-    last_error: str | None
+    attempts: Annotated[int, Field(description="How often it was sent.")]
+    last_status_code: Annotated[
+        int | None, Field(description="What the receiver answered last; null when nothing came back.")
+    ]
+    last_error: Annotated[str | None, Field(description="Why the last attempt failed.")]
     last_response: str | None
-    next_attempt_at: datetime | None
+    next_attempt_at: Annotated[datetime | None, Field(description="When it is sent again.")]
     created_at: datetime
     delivered_at: datetime | None
 
@@ -126,13 +147,16 @@ class DeliveryWithLog(DeliveryView):
 class RotationBody(Body):
     """How long the secrets of before sign beside the new one; 0 when one has leaked."""
 
-    overlap_hours: Annotated[int, Field(ge=0, le=168)] = 24
+    overlap_hours: Annotated[
+        Annotated[int, Field(ge=0, le=168)],
+        Field(description="How long the secrets of before sign beside the new one; 0: not at all."),
+    ] = 24
 
 
 class ReplayBody(Body):
     """Which events to send again."""
 
-    since: Moment
+    since: Annotated[Moment, Field(description="What was published since then is sent again.")]
     only_undelivered: Annotated[bool, Field(description="Leave out what the endpoint has taken already.")] = (
         False
     )

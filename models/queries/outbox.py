@@ -1,9 +1,8 @@
 """The outbox: events are written in the transaction of the fact, numbered without gap in their stream."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import text
 
@@ -20,7 +19,7 @@ class Publication:
     event_key: str
     type: str
     stream: str
-    data: dict[str, Any] = field(default_factory=dict)
+    data: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # A type that no endpoint can ask for would reach those only that want everything.

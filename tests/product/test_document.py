@@ -11,6 +11,8 @@ from pydantic import TypeAdapter
 from api.error_codes import ERROR_CODES
 from api.openapi import product_routes
 from api.operation_errors import OWN_CODES
+from domain.event_types import EventType
+from tests.harness.event_schemas import whole
 
 Operation = dict[str, Any]
 
@@ -82,6 +84,19 @@ def test_examples_are_good_bodies_and_answers(document: dict[str, Any]) -> None:
                 f"{name}: {e.json_path}: {e.message[:200]}" for e in validator.iter_errors(media["example"])
             ]
     assert count > 100
+    assert wrong == []
+
+
+def test_every_event_is_documented_with_an_example_that_fits(document: dict[str, Any]) -> None:
+    assert list(document["webhooks"]) == [kind.value for kind in EventType]
+    wrong: list[str] = []
+    for name, methods in document["webhooks"].items():
+        media = methods["post"]["requestBody"]["content"]["application/json"]
+        schema = whole(media["schema"], document)
+        validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        wrong += [f"{name}: {e.json_path}: {e.message}" for e in validator.iter_errors(media["example"])]
+        members = {**schema["properties"], **schema["properties"]["data"]["properties"]}
+        wrong += [f"{name}: {field} has no words" for field in members if not members[field]["description"]]
     assert wrong == []
 
 

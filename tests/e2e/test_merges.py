@@ -176,7 +176,7 @@ async def test_money_by_name_is_left_to_operators(shop: Shop) -> None:
         },
     )
     await merged(shop, ended, survivor)
-    for kind, said in (("merged_store_credit", "700 USD"), ("merged_payee", ended.user["lms_user_id"])):
+    for kind, said in (("merged_store_credit", "7.00 USD"), ("merged_payee", ended.user["lms_user_id"])):
         found = (await operator.call("GET", f"/v1/tasks?status=open&kind={kind}&limit=100"))["data"]
         (task,) = [task for task in found if task["user_id"] == survivor.user["id"]]
         assert said in task["what"]

@@ -1,7 +1,6 @@
 """Rows of the database as the API shows them."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from api.schemas.orders import (
     EntitlementView,
@@ -61,8 +60,6 @@ def refund_view(row: RefundRow) -> RefundSummary:
 def entitlement_view(row: EntitlementRow, course_url: Callable[[str], str]) -> EntitlementView:
     """One access; the deep link only when access is there."""
     granted = row.status is EntitlementStatus.GRANTED
-    to_come = row.next_try_at is not None and row.next_try_at > datetime.now(UTC)
-    next_try_at = row.next_try_at if to_come else None
     return EntitlementView(
         id=row.id,
         user_id=row.user_id,
@@ -74,10 +71,10 @@ def entitlement_view(row: EntitlementRow, course_url: Callable[[str], str]) -> E
             justified=row.justified,
             failed_action=row.failed_action,
             waits_for=row.waits_for,
-            next_try_at=next_try_at,
+            next_try_at=row.next_try_at,
         ),
         attempts=row.attempts,
-        next_try_at=next_try_at,
+        next_try_at=row.next_try_at,
         failure_detail=row.failure_detail,
         version=row.version,
         created_at=row.created_at,

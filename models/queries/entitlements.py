@@ -13,7 +13,8 @@ from models.database import Session
 @dataclass(frozen=True, slots=True)
 class EntitlementRow:
     """The access of one user to one course. `justified`: an active order line gives a right to it; `moved`:
-    the account was merged into another, which has the right now."""
+    the account was merged into another, which has the right now; `next_try_at`: None once it is past, by the
+    transaction's clock, so that all reads of one answer agree."""
 
     id: str
     user_id: str
@@ -50,6 +51,7 @@ class EntitlementRow:
 
 _SELECT = (
     "SELECT e.*, u.lms_user_id, u.merged_into IS NOT NULL AS moved, "
+    "CASE WHEN e.next_try_at > now() THEN e.next_try_at END AS next_try_to_come, "
     "EXISTS (SELECT FROM justification j WHERE j.entitlement_id = e.id AND j.active) AS justified "
     "FROM entitlement e JOIN commerce_user u ON u.id = e.user_id "
 )
@@ -68,7 +70,7 @@ def _entitlement(row: Row[Any]) -> EntitlementRow:
         failed_action=row.failed_action,
         retry_asked=row.retry_asked,
         attempts=row.attempts,
-        next_try_at=row.next_try_at,
+        next_try_at=row.next_try_to_come,
         waits_for=row.waits_for,
         grant_may_land_until=row.grant_may_land_until,
         revoke_may_land_until=row.revoke_may_land_until,

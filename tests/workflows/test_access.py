@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+from sqlalchemy import text
+
 from domain import ids
 from models.queries import entitlements, invariants, lms_calls, recovery
 from tests.workflows.bench import Bench, Buyer, Placed, until
@@ -286,3 +288,17 @@ async def test_the_success_of_a_worker_that_was_taken_for_dead_takes_no_mark_awa
             await lms_calls.succeeded(session, call, again_at=None)
     access = await bench.access(buyer, COURSE)
     assert (access.grant_may_land_until is not None, access.revoke_may_land_until) == (True, None)
+
+
+async def test_all_reads_of_one_answer_agree_on_the_next_try(bench: Bench) -> None:
+    """An answer shows an access twice, alone and within its order; the time of the next try may pass between."""
+    buyer = (await bench.bought(COURSE)).buyer
+    await bench.query("UPDATE entitlement SET next_try_at = clock_timestamp() + interval '1 second'")
+    async with bench.resources.database.transaction() as session:
+        seen = [await entitlements.of_user_course(session, buyer.user_id, COURSE)]
+        await session.execute(text("SELECT pg_sleep(1)"))
+        seen.append(await entitlements.of_user_course(session, buyer.user_id, COURSE))
+    assert seen[0] == seen[1]
+    assert seen[0] is not None
+    assert seen[0].next_try_at is not None
+    assert (await bench.access(buyer, COURSE)).next_try_at is None

@@ -38,6 +38,7 @@ from activities.disputes import DisputeActivities
 from activities.entitlements import EntitlementActivities
 from activities.erasures import ErasureActivities
 from activities.foreign_refunds import ForeignRefundActivities
+from activities.fulfilment import FulfilmentActivities
 from activities.heartbeats import Heartbeats
 from activities.identity import EarningsIdentityActivities
 from activities.inbox import InboxActivities
@@ -49,6 +50,7 @@ from activities.merges import MergeActivities
 from activities.orders import OrderActivities
 from activities.payees import PayeeActivities
 from activities.payments import PaymentActivities
+from activities.placement import PlacementActivities
 from activities.reconciliation import ReconciliationActivities, RunReport
 from activities.refunds import RefundActivities
 from activities.repairs import RepairActivities
@@ -185,13 +187,14 @@ def make_activities(settings: Settings, resources: WorkerResources) -> list[obje
     last_look_after_seconds = settings.access_token_minutes * 60 + _CLOCKS_DIFFER_SECONDS
     gate, paced = resources.lms_gate, resources.paced_lms
     return [
-        OrderActivities(
+        PlacementActivities(
             transactions,
-            capture,
             payment_window_seconds=settings.payment_window_minutes * 60,
             refund_window_days=settings.refund_window_days,
             hold_seconds=round(settings.earnings_hold_days * 86400),
         ),
+        OrderActivities(transactions, capture),
+        FulfilmentActivities(transactions),
         PaymentActivities(
             transactions,
             resources.payments,

@@ -7,9 +7,9 @@ from typing import Literal
 from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
+from activities.fulfilment import FulfilmentPlan
 from activities.lms_calls import LmsCalls
 from activities.lms_gate import pause_seconds, waits_for
-from activities.orders import FulfilmentPlan
 from activities.resolutions import wake_questions
 from domain.errors import LmsUnavailable
 from domain.event_data import CourseCompleted, EntitlementData

@@ -7,8 +7,8 @@ from temporalio import activity
 from activities import refund_books
 from activities.boundary import Transaction, Transactions, translated
 from activities.earnings import ledger_of, post_outcome
-from activities.orders import refusal_of
 from activities.refunds import Reservation
+from activities.refusals import refusal_of
 from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.ledger import initiate_refund, plan_refund, refund_unapplied
 from domain.messages import RefundInput

@@ -8,7 +8,7 @@ from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
 from activities.earnings import ledger_of, post_outcome
-from activities.orders import Refusal, refusal_of
+from activities.refusals import Refusal, refusal_of
 from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.event_data import PayeeWrittenOff
 from domain.ids import payee_stream

@@ -6,9 +6,9 @@ from temporalio import activity
 
 from activities import refund_books, refund_reservation
 from activities.boundary import Transaction, Transactions, translated
-from activities.orders import Refusal, refusal_of
 from activities.parked_refunds import wake_parked
 from activities.refund_books import RefundState
+from activities.refusals import Refusal, refusal_of
 from activities.resolutions import wake_questions
 from activities.run_changes import wake_changes
 from domain import ids

@@ -9,8 +9,8 @@ from temporalio import activity
 from activities import line_moves, refund_reservation
 from activities.boundary import Transaction, Transactions, translated
 from activities.earnings import ledger_of
-from activities.orders import Refusal, refusal_of
 from activities.refund_books import require_order
+from activities.refusals import Refusal, refusal_of
 from activities.run_changes import wake_changes
 from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.event_data import ResolutionAsked, ResolutionData, ResolutionDecided, ResolutionWithdrawn

@@ -7,7 +7,7 @@ from temporalio import activity
 
 from activities.boundary import Transaction, Transactions, translated
 from activities.earnings import ledger_of
-from activities.orders import Refusal, refusal_of
+from activities.refusals import Refusal, refusal_of
 from domain.errors import CommerceError, Conflict, InvalidInput
 from domain.ledger import NothingLeft, grant_goodwill
 from domain.messages import StoreCreditInput

@@ -10,14 +10,12 @@ from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.entitlements import EntitlementActivities
-    from activities.orders import (
-        CloseInput,
-        OrderActivities,
-        OrderState,
-        PaymentEventInput,
-        Refusal,
-    )
+    from activities.fulfilment import FulfilmentActivities
+    from activities.order_state import OrderState
+    from activities.orders import CloseInput, OrderActivities, PaymentEventInput
     from activities.payments import CancelIntentInput, PaymentActivities
+    from activities.placement import PlacementActivities
+    from activities.refusals import Refusal
     from domain import ids, messages
     from domain.messages import CancelRequest, CheckoutAnswer, LineInput, OrderInput, PaymentEvent
     from domain.money import as_read
@@ -131,7 +129,7 @@ class CheckoutWorkflow:
 
     async def _place(self) -> None:
         placement = await workflow.execute_local_activity_method(
-            OrderActivities.place_order, self._order, **options.DATABASE
+            PlacementActivities.place_order, self._order, **options.DATABASE
         )
         self._refusal = placement.refusal
         # A run before this one may have been lost with what it was told; the inbox still has it.
@@ -273,7 +271,7 @@ class CheckoutWorkflow:
     async def _fulfil(self) -> None:
         """Start the revenue splits, ask for access, and wait until every access is decided."""
         plan = await workflow.execute_local_activity_method(
-            OrderActivities.begin_fulfilment, self._order, **options.DATABASE
+            FulfilmentActivities.begin_fulfilment, self._order, **options.DATABASE
         )
         for line_id in plan.line_ids:
             await self._start_split(line_id)
@@ -286,7 +284,7 @@ class CheckoutWorkflow:
         while True:
             self._entitlement_changed = False
             state = await workflow.execute_local_activity_method(
-                OrderActivities.review_fulfilment, self._order, **options.DATABASE
+                FulfilmentActivities.review_fulfilment, self._order, **options.DATABASE
             )
             self._follow(state)
             if state.fulfilment is FulfilmentState.FULFILLED:

@@ -8,9 +8,9 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from activities.foreign_refunds import ForeignRefundActivities
-    from activities.orders import Refusal
     from activities.refund_books import RefundState
     from activities.refunds import RefundActivities, RefundFailure, Reservation
+    from activities.refusals import Refusal
     from domain import messages
     from domain.messages import RefundEvent, RefundInput
     from domain.money import as_read

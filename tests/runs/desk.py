@@ -78,13 +78,7 @@ class Desk(Till):
         self._changes = RunChangeActivities(self.transactions, self.holes)
         self._questions = ResolutionActivities(self.transactions, self.holes, days=7)
         self._refunds = RefundActivities(self.transactions, api, self.holes, seller=SELLER)
-        self._orders = OrderActivities(
-            self.transactions,
-            self.capture,
-            payment_window_seconds=1800,
-            refund_window_days=14,
-            hold_seconds=0,
-        )
+        self._orders = OrderActivities(self.transactions, self.capture)
         self._rng = random.Random(seed)
         self._gate = asyncio.Semaphore(8)
 

@@ -6,8 +6,7 @@ import pytest
 from temporalio.client import Client
 
 from activities.boundary import Transactions
-from activities.capture import Capture
-from activities.orders import OrderActivities
+from activities.placement import PlacementActivities
 from devstack.seed import seed
 from domain.messages import OrderInput
 from domain.tax import TaxAmount
@@ -45,9 +44,8 @@ async def place(store: Database, name: str, taxable: int, tax: int) -> tuple[str
         )
         body = {"cart_id": cart.id, "billing_address": ADDRESS, "tax": decision.to_dict()}
         await recorded_commands.record(session, order_id, "checkout", user.id, body)
-    activities = OrderActivities(
+    activities = PlacementActivities(
         Transactions(store, Dispatcher(cast(Client, None), "none")),  # nobody is woken here
-        Capture({"name": "S", "address": "A", "vat_id": "", "country": "GB"}),
         payment_window_seconds=60,
         refund_window_days=14,
         hold_seconds=0,

@@ -5,27 +5,10 @@ import logging
 import math
 import os
 import signal
-import uuid
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from pathlib import Path
 
-from temporalio.client import (
-    Client,
-    Schedule,
-    ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
-    ScheduleCalendarSpec,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleRange,
-    ScheduleSpec,
-    ScheduleUpdate,
-    ScheduleUpdateInput,
-)
-from temporalio.exceptions import ApplicationError
+from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.accounts import AccountActivities
@@ -51,22 +34,18 @@ from activities.orders import OrderActivities
 from activities.payees import PayeeActivities
 from activities.payments import PaymentActivities
 from activities.placement import PlacementActivities
-from activities.reconciliation import ReconciliationActivities, RunReport
+from activities.reconciliation import ReconciliationActivities
 from activities.refunds import RefundActivities
 from activities.repairs import RepairActivities
 from activities.resolutions import ResolutionActivities
 from activities.retention import Periods, RetentionActivities
 from activities.run_changes import RunChangeActivities
-from activities.seals import Anchor, SealActivities
+from activities.seals import SealActivities
 from activities.splits import SplitActivities
 from activities.store_credit import StoreCreditActivities
 from activities.taxes import TaxActivities
-from activities.verification import Report, Verifier
 from config import Settings
-from domain import ids
-from domain.errors import NotFound, Unavailable
 from domain.limits import DECLINES
-from domain.messages import ReconciliationInput, ReplayInput
 from integrations.dispatch import Dispatcher
 from integrations.http import make_http_client
 from integrations.lms import LmsWatch, PollsCompletion, make_lms
@@ -77,8 +56,6 @@ from integrations.sealing import Sealer
 from integrations.stripe_tax import StripeTax
 from integrations.temporal import connect
 from models.database import Database
-from models.queries import differences, reconciliation, webhook_endpoints
-from models.queries.differences import DifferenceRow
 from workflows.account_change import AccountChangeWorkflow
 from workflows.checkout import CheckoutWorkflow
 from workflows.completion_polling import CompletionPollingWorkflow
@@ -100,6 +77,7 @@ from workflows.resolution import ResolutionWorkflow
 from workflows.retention import RetentionWorkflow
 from workflows.revenue_split import RevenueSplitWorkflow
 from workflows.run_change import RunChangeWorkflow
+from workflows.schedules import ensure_schedules
 from workflows.seals import LedgerSealWorkflow
 from workflows.store_credit import StoreCreditWorkflow
 from workflows.tax_report import TaxReportWorkflow
@@ -135,9 +113,6 @@ WORKFLOWS = [
     PersonMergeWorkflow,
     AccountChangeWorkflow,
 ]
-_RECOVERY_EVERY = timedelta(seconds=30)
-_SEAL_EVERY = timedelta(minutes=1)
-_PURGE_EVERY = timedelta(hours=1)
 # Gateways, workers and the database.
 _CLOCKS_DIFFER_SECONDS = 5
 _SHUTDOWN_GRACE = timedelta(seconds=3)
@@ -277,80 +252,6 @@ def make_worker(settings: Settings, resources: WorkerResources) -> Worker:
     )
 
 
-def _nightly(hour: int, minute: int) -> ScheduleSpec:
-    """Once a day, in UTC."""
-    at = ScheduleCalendarSpec(hour=[ScheduleRange(hour)], minute=[ScheduleRange(minute)])
-    return ScheduleSpec(calendars=[at])
-
-
-async def ensure_schedules(settings: Settings, client: Client, *, polls: bool) -> None:
-    """Have what recurs run on Schedules; one of each is enough, whoever makes it first.
-
-    With `polls` the LMS is asked for completions, because it sends no events.
-    """
-    queue = settings.temporal_task_queue
-    every = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_RECOVERY_EVERY)])
-    polling = ScheduleSpec(
-        intervals=[ScheduleIntervalSpec(every=timedelta(seconds=settings.lms_poll_seconds))]
-    )
-    schedules = [
-        (
-            "inbox-recovery",
-            every,
-            ScheduleActionStartWorkflow(InboxRecoveryWorkflow.run, id="inbox-recovery", task_queue=queue),
-        ),
-        (
-            "earnings-identity",
-            _nightly(2, 15),
-            ScheduleActionStartWorkflow(
-                EarningsIdentityWorkflow.run, id="earnings-identity", task_queue=queue
-            ),
-        ),
-        (
-            "ledger-seal",
-            ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_SEAL_EVERY)]),
-            ScheduleActionStartWorkflow(LedgerSealWorkflow.run, id="ledger-seal", task_queue=queue),
-        ),
-        (
-            "retention",
-            ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_PURGE_EVERY)]),
-            ScheduleActionStartWorkflow(RetentionWorkflow.run, id="retention", task_queue=queue),
-        ),
-        (
-            "reconciliation",
-            _nightly(3, 0),
-            ScheduleActionStartWorkflow(
-                ReconciliationWorkflow.run,
-                ReconciliationInput(whole_days=True),
-                id="reconciliation",
-                task_queue=queue,
-            ),
-        ),
-    ]
-    if polls:
-        run = ScheduleActionStartWorkflow(
-            CompletionPollingWorkflow.run, id="completion-polling", task_queue=queue
-        )
-        schedules.append(("completion-polling", polling, run))
-    for name, spec, action in schedules:
-        schedule = Schedule(
-            action=action, spec=spec, policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP)
-        )
-        try:
-            await client.create_schedule(name, schedule)
-        except ScheduleAlreadyRunningError:
-            await client.get_schedule_handle(name).update(partial(_with_spec, spec))
-    # What was posted before a stop is not to wait for the next minute.
-    await client.get_schedule_handle("ledger-seal").trigger()
-
-
-def _with_spec(spec: ScheduleSpec, given: ScheduleUpdateInput) -> ScheduleUpdate:
-    """The Schedule at the times that the settings say now; one that an operator paused stays so."""
-    schedule = given.description.schedule
-    schedule.spec = spec
-    return ScheduleUpdate(schedule=schedule)
-
-
 async def connect_to_temporal(settings: Settings) -> Client:
     """The connection that the settings name."""
     return await connect(
@@ -365,119 +266,18 @@ async def connect_to_temporal(settings: Settings) -> Client:
     )
 
 
-async def verify_with(
-    settings: Settings,
-    progress: Callable[[str], None] = lambda _: None,
-    *,
-    anchor: Anchor | None = None,
-) -> Report:
-    """Check every invariant with clients of its own: `commerce verify`."""
-    resources = WorkerResources(settings, await connect_to_temporal(settings))
-    try:
-        verifier = Verifier(
-            resources.database, resources.payments, resources.lms, resources.dispatcher, anchor=anchor
-        )
-        return await verifier.verify(progress)
-    finally:
-        await resources.aclose()
-
-
-async def replay_with(
-    settings: Settings,
-    endpoint_id: str,
-    since: datetime,
-    *,
-    only_undelivered: bool,
-    progress: Callable[[int], None] = lambda _: None,
-) -> int:
-    """Send events again: `commerce events replay`. Returns how many; their deliveries send them."""
-    client = await connect_to_temporal(settings)
-    resources = WorkerResources(settings, client)
-    try:
-        async with resources.transactions.begin() as tx:
-            endpoint = await webhook_endpoints.get(tx.session, endpoint_id)
-        if endpoint is None or not endpoint.active:
-            raise NotFound(f"no endpoint {endpoint_id} that is switched on")
-        asked = ReplayInput(endpoint_id, since.astimezone(UTC).isoformat(), only_undelivered)
-        workflow_id = await resources.dispatcher.start_replay(str(uuid.uuid4()), asked)
-        handle = client.get_workflow_handle(workflow_id)
-        result = asyncio.ensure_future(handle.result())
-        while not (await asyncio.wait([result], timeout=1))[0]:
-            progress(await handle.query(WebhookReplayWorkflow.events))
-        return int(await result)
-    finally:
-        await resources.aclose()
-
-
-async def reconcile_with(
-    settings: Settings,
-    *,
-    since: datetime | None,
-    until: datetime | None,
-    progress: Callable[[str], None] = lambda _: None,
-) -> tuple[RunReport, list[DifferenceRow]]:
-    """Have processor and books compared by the workers: `commerce reconcile`.
-
-    Returns what the run found, and all differences that are open then. It goes on when this is stopped.
-    """
-    resources = WorkerResources(settings, await connect_to_temporal(settings))
-    run_id = str(uuid.uuid4())
-    given = ReconciliationInput(
-        period_from=None if since is None else since.isoformat(),
-        period_to=None if until is None else until.isoformat(),
-        run_id=run_id,
-    )
-    try:
-        handle = await resources.client.start_workflow(
-            ReconciliationWorkflow.run,
-            given,
-            id=ids.reconciliation_workflow_id(run_id),
-            task_queue=settings.temporal_task_queue,
-        )
-        progress(f"{handle.id} waits for a worker")
-        result = asyncio.create_task(handle.result())
-        while not (await asyncio.wait({result}, timeout=0.5))[0]:
-            async with resources.database.transaction() as session:
-                run = await reconciliation.run(session, run_id)
-            if run is not None:
-                progress(f"{run.period_from} to {run.period_to}: {run.transactions} transactions compared")
-        async with resources.database.transaction() as session:
-            return result.result(), await differences.open_ones(session)
-    finally:
-        await resources.aclose()
-
-
-async def recover_with(settings: Settings) -> tuple[str, bool]:
-    """Do now what the Schedule does: `commerce recover`. Returns what was found, and whether every step could
-    be done; one that can't does not keep the others waiting."""
-    resources = WorkerResources(settings, await connect_to_temporal(settings))
-    inbox = InboxActivities(resources.transactions, resources.dispatcher, resources.payments)
-    steps: list[tuple[str, Callable[[], Awaitable[int]]]] = [
-        ("missed", inbox.fetch_missed_events),
-        ("dispatched", inbox.dispatch_leftovers),
-        ("deliveries woken", inbox.wake_deliveries),
-        ("resumed", partial(inbox.resume_lost, None)),
-    ]
-    found, all_done = [], True
-    try:
-        for name, step in steps:
-            try:
-                found.append(f"{await step()} {name}")
-            except (ApplicationError, Unavailable) as error:
-                found.append(f"{name}: failed ({error})")
-                all_done = False
-    finally:
-        await resources.aclose()
-    return ", ".join(found), all_done
-
-
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Run until `stop` is set."""
     client = await connect_to_temporal(settings)
     resources = WorkerResources(settings, client)
     try:
         async with make_worker(settings, resources), LmsWatch(resources.lms):
-            await ensure_schedules(settings, client, polls=isinstance(resources.lms, PollsCompletion))
+            polls = isinstance(resources.lms, PollsCompletion)
+            await ensure_schedules(
+                client,
+                settings.temporal_task_queue,
+                poll_every=timedelta(seconds=settings.lms_poll_seconds) if polls else None,
+            )
             log.info("worker started on task queue %s", settings.temporal_task_queue)
             ready_file = os.environ.get("WORKER_READY_FILE")
             if ready_file:

@@ -23,7 +23,7 @@ def verify(
 ) -> None:
     """Check the invariants on the live database against the processor, the LMS and Temporal."""
     from activities.verification import NOT_CHECKED_YET
-    from worker import verify_with
+    from commands.live_system import verify_with
 
     settings = product_settings()
     remembered = None if anchor is None else _anchor(anchor)
@@ -65,7 +65,7 @@ def reconcile(
 
     What only a lost message explains is repaired. Exit code 1 while any difference is open.
     """
-    from worker import reconcile_with
+    from commands.live_system import reconcile_with
 
     settings = product_settings()
     period = {
@@ -92,7 +92,7 @@ def reconcile(
 
 def recover() -> None:
     """Start what is missing: a workflow for every row that is not at its end."""
-    from worker import recover_with
+    from commands.live_system import recover_with
 
     found, all_done = done(recover_with(product_settings()))
     console.print(found)

@@ -22,7 +22,7 @@ def replay_events(
     as_json: JsonOption = False,
 ) -> None:
     """Send an endpoint all events since a moment again, each stream in its order."""
-    from worker import replay_with
+    from commands.live_system import replay_with
 
     settings = product_settings()
     asked = {"since": since.isoformat(), "only_undelivered": only_undelivered}

@@ -10,13 +10,13 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
+from commands.live_system import verify_with
 from commands.terminal import new_console
 from config import Settings
 from devstack.logs import LogSink
 from devstack.shopper import ApiProblem, Shopper
 from devstack.stack import Stack, StackSettings
 from devstack.stripe_standin.control import StripeControl
-from worker import verify_with
 
 PARTS = ("worker", "gateway", "postgres", "temporal", "stripe", "lms")
 # A killed part is started again after a moment; a double crash kills a second one meanwhile.

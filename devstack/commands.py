@@ -71,7 +71,7 @@ async def run_demo(*, once: bool) -> int:
 
 
 async def _verify(stack: Stack, console: Console) -> bool:
-    from worker import verify_with  # noqa: PLC0415 - takes a second; the stack starts meanwhile
+    from commands.live_system import verify_with  # noqa: PLC0415 - takes a second; the stack starts meanwhile
 
     report = await verify_with(Settings.model_validate(_as_fields(stack.env)))
     for finding in report.findings:

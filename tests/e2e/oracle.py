@@ -2,9 +2,9 @@
 
 import asyncio
 
+from commands.live_system import verify_with
 from config import Settings
 from devstack.stack import Stack
-from worker import verify_with
 
 
 def settings_of(stack: Stack) -> Settings:

@@ -3,10 +3,10 @@
 from temporalio.client import Client
 
 from activities.seals import Anchor
+from commands.live_system import verify_with
 from devstack.shopper import wait_for
 from tests.e2e.conftest import Shop
 from tests.e2e.oracle import settings_of
-from worker import verify_with
 
 
 async def test_what_is_sold_is_sealed_by_the_schedule_and_verified(shop: Shop) -> None:

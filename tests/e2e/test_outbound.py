@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from commands.live_system import replay_with
 from devstack.shopper import Shopper, wait_for
 from tests.e2e.conftest import Shop
 from tests.e2e.oracle import settings_of
 from tests.lms.processes import Recorded, Recorder
-from worker import replay_with
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import psutil
 import pytest
 import stripe
 
+from commands.live_system import recover_with
 from devstack.inbound_load import send_events
 from devstack.shopper import wait_for
 from tests.e2e.conftest import Shop
 from tests.e2e.oracle import settings_of
 from tests.e2e.processor import pay_behind_our_back
-from worker import recover_with
 
 
 def signed(shop: Shop, payload: bytes, *, at: int | None = None, secret: str | None = None) -> dict[str, str]:

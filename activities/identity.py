@@ -5,7 +5,8 @@ import logging
 from temporalio import activity
 
 from activities.boundary import Transactions, translated
-from models.queries import invariants
+from models.queries.invariants import violations
+from models.queries.invariants.earnings import EARNINGS_IDENTITY
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ class EarningsIdentityActivities:
     async def check_earnings_identity(self) -> list[str]:
         """The payees and currencies that are off, in words."""
         async with self._transactions.begin() as tx:
-            off = await invariants.violations(tx.session, invariants.EARNINGS_IDENTITY)
+            off = await violations(tx.session, EARNINGS_IDENTITY)
         for one in off:
             log.error("earnings identity: %s", one)
         return off

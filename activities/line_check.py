@@ -8,7 +8,7 @@ from domain.errors import CommerceError
 from domain.ledger import LineLedger, Outcome, split_rows
 from domain.ledger import settled as payees_settled
 from models.database import Database
-from models.queries import invariants
+from models.queries import order_lines
 
 
 async def lines_off(database: Database) -> list[str]:
@@ -16,7 +16,7 @@ async def lines_off(database: Database) -> list[str]:
     async with database.transaction() as session:
         return [
             f"line {line.line_id} of order {line.order_number}: {told}"
-            async for line in invariants.line_states(session)
+            async for line in order_lines.line_states(session)
             for told in _off(line.ledger, line.deferred)
         ]
 

@@ -14,7 +14,17 @@ from integrations.lms.port import Lms
 from integrations.payments import StripePayments
 from integrations.processor_objects import Dispute
 from models.database import Database
-from models.queries import differences, disputes, documents, invariants, recovery
+from models.queries import (
+    balances,
+    differences,
+    disputes,
+    documents,
+    entitlements,
+    invariants,
+    orders,
+    payments,
+    recovery,
+)
 
 # Named in every report, so that nobody takes silence for proof.
 NOT_CHECKED_YET = {
@@ -143,16 +153,16 @@ class Verifier:
 
     async def _payments_agree(self) -> list[str]:
         async with self._database.transaction() as session:
-            ours = await invariants.succeeded_intents(session)
-            returned = await invariants.returned_intents(session)
-            orders = await invariants.known_orders(session)
+            ours = await payments.succeeded_intents(session)
+            returned = await payments.returned_intents(session)
+            known = await orders.known_orders(session)
         theirs: dict[str, tuple[int, str]] = {}
         now = datetime.now(UTC).timestamp()
         async for intent in self._payments.list_intents(created_gte=0):
             if intent.id in returned:
                 continue
             young = now - intent.created < _SETTLE_SECONDS and intent.id not in ours
-            if intent.status == "succeeded" and intent.metadata.get("order_id") in orders and not young:
+            if intent.status == "succeeded" and intent.metadata.get("order_id") in known and not young:
                 theirs[intent.id] = (intent.amount_received, intent.currency)
         return [
             f"intent {intent_id}: processor {theirs.get(intent_id)}, here {ours.get(intent_id)}"
@@ -162,7 +172,7 @@ class Verifier:
 
     async def _disputes_agree(self) -> list[str]:
         async with self._database.transaction() as session:
-            intents = await invariants.our_intents(session)
+            intents = await payments.our_intents(session)
             ours = await disputes.states(session)
         theirs = {
             one.id: one
@@ -186,7 +196,7 @@ class Verifier:
     async def _cash_agrees(self) -> list[str]:
         theirs, listed = await self._listed_cash()
         async with self._database.transaction() as session:
-            ours = await invariants.cash(session)
+            ours = await balances.cash(session)
             accepted = await differences.accepted_cash(session)
         off = [
             f"{currency}: ledger {ours.get(currency, 0)}, processor {theirs.get(currency, 0)}"
@@ -218,7 +228,7 @@ class Verifier:
 
     async def _access_agrees(self) -> list[str]:
         async with self._database.transaction() as session:
-            settled = await invariants.settled_access(session)
+            settled = await entitlements.settled_access(session)
         wrong = []
         for user_id, course_id, granted in settled:
             enrolled = await self._enrolled(user_id, course_id)

@@ -90,3 +90,11 @@ async def before(session: Session, moment: datetime) -> list[Balance]:
         {"moment": moment},
     )
     return [Balance(row.account, row.sub, row.currency, int(row.amount)) for row in rows]
+
+
+async def cash(session: Session) -> dict[str, int]:
+    """The balance of processor clearing per currency, in minor units."""
+    rows = await session.execute(
+        text("SELECT currency, sum(amount) AS amount FROM posting WHERE account = '1010' GROUP BY currency")
+    )
+    return {row.currency: int(row.amount) for row in rows}

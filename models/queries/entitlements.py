@@ -8,6 +8,7 @@ from sqlalchemy import Row, text
 
 from domain.orders import EntitlementStatus
 from models.database import Session
+from models.queries import lms_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,3 +321,15 @@ async def owns(session: Session, user_id: str, course_ids: list[str]) -> list[st
         {"user_id": user_id, "courses": course_ids},
     )
     return [row.lms_course_id for row in rows]
+
+
+async def settled_access(session: Session) -> list[tuple[str, str, bool]]:
+    """(LMS user, course, granted?) of every entitlement that is at rest, with nothing owed to the LMS."""
+    rows = await session.execute(
+        text(
+            "SELECT u.lms_user_id, e.lms_course_id, e.status = 'granted' AS granted FROM entitlement e "
+            "JOIN commerce_user u ON u.id = e.user_id "
+            f"WHERE e.status IN ('granted', 'revoked') AND NOT {lms_calls.OWED_SQL} ORDER BY e.id"
+        )
+    )
+    return [(row.lms_user_id, row.lms_course_id, row.granted) for row in rows]

@@ -1,6 +1,7 @@
 """Lines of orders: what was sold, with its snapshots, its seat and its state in the ledger."""
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -214,3 +215,27 @@ async def release_seats_of(session: Session, line_ids: list[str]) -> list[str]:
         {"ids": line_ids},
     )
     return sorted(str(row.item_id) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """What a line says of itself, and what is deferred for it in the ledger (debit > 0)."""
+
+    line_id: str
+    order_number: str
+    ledger: dict[str, Any]
+    deferred: int
+
+
+async def line_states(session: Session) -> AsyncIterator[LineState]:
+    """Every line of which something was posted."""
+    rows = await session.stream(
+        text(
+            "SELECT l.id, o.number, l.ledger, coalesce(p.amount, 0) AS deferred FROM order_line l "
+            "JOIN orders o ON o.id = l.order_id LEFT JOIN (SELECT sub, sum(amount) AS amount FROM posting "
+            "WHERE account = '2110' GROUP BY sub) p ON p.sub = l.id::text WHERE l.ledger IS NOT NULL "
+            "ORDER BY l.id"
+        )
+    )
+    async for row in rows:
+        yield LineState(str(row.id), row.number, row.ledger, int(row.deferred))

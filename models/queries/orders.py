@@ -279,3 +279,9 @@ async def timeline(session: Session, order_id: str) -> list[dict[str, Any]]:
 async def new_id(session: Session) -> str:
     """A fresh UUIDv7."""
     return str((await session.execute(text("SELECT uuidv7()"))).scalar_one())
+
+
+async def known_orders(session: Session) -> set[str]:
+    """Ids of all orders, to tell our intents from foreign ones in a shared account."""
+    rows = await session.execute(text("SELECT id FROM orders"))
+    return {str(row.id) for row in rows}

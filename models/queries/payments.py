@@ -192,3 +192,23 @@ async def page(session: Session, *, user_id: str | None, before: str | None, lim
         {"user_id": user_id, "before": before, "limit": limit},
     )
     return [_payment(row) for row in rows]
+
+
+async def succeeded_intents(session: Session) -> dict[str, tuple[int, str]]:
+    """Intents that we hold to have succeeded, with amount and currency."""
+    rows = await session.execute(
+        text("SELECT intent_id, amount, currency FROM payment WHERE status = 'succeeded'")
+    )
+    return {row.intent_id: (row.amount, row.currency) for row in rows}
+
+
+async def returned_intents(session: Session) -> set[str]:
+    """Intents whose money the bank took back: the cash tells of them, whatever the processor calls them."""
+    rows = await session.execute(text("SELECT intent_id FROM payment WHERE status = 'failed'"))
+    return {row.intent_id for row in rows}
+
+
+async def our_intents(session: Session) -> set[str]:
+    """Ids of all our intents at the processor."""
+    rows = await session.execute(text("SELECT intent_id FROM payment"))
+    return {row.intent_id for row in rows}

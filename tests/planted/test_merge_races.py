@@ -20,7 +20,7 @@ from domain.messages import MergeInput
 from integrations.dispatch import Dispatcher
 from models.database import Database, Session
 from models.queries import carts, identity, invariants, orders, people
-from models.queries.invariants import MERGED_PERSONS
+from models.queries.invariants.access import MERGED_PERSONS
 from models.queries.orders import NewOrder
 from tests.harness.servers import Servers
 

@@ -28,7 +28,7 @@ from devstack.payout_receiver.control import PayoutControl
 from devstack.stripe_standin.control import StripeControl
 from domain import ids
 from domain.messages import CheckoutAnswer, OrderInput, RefundInput
-from models.queries import carts, catalog, entitlements, inbox, invariants, orders, people, recorded_commands
+from models.queries import carts, catalog, entitlements, inbox, orders, people, recorded_commands
 from tests.lms.processes import StandinProcess
 from worker import WorkerResources
 from workflows.checkout import CheckoutWorkflow
@@ -185,7 +185,7 @@ class Bench:
             found += newer[::-1]
             self.newest_event = newer[0]["id"]
         async with self.resources.database.transaction() as session:
-            known_orders = await invariants.known_orders(session)
+            known_orders = await orders.known_orders(session)
         return await self.take_these_in(found, known_orders)
 
     async def skip_events(self) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from domain import ids
-from models.queries import entitlements, invariants, lms_calls, recovery
+from models.queries import entitlements, lms_calls, recovery
 from tests.workflows.bench import Bench, Buyer, Placed, until
 
 COURSE = "python-101"
@@ -204,7 +204,7 @@ async def test_a_revoke_after_a_grant_of_unknown_outcome_is_repeated_when_that_c
 
 async def settled(bench: Bench) -> list[tuple[str, str, bool]]:
     async with bench.resources.database.transaction() as session:
-        return await invariants.settled_access(session)
+        return await entitlements.settled_access(session)
 
 
 async def test_a_grant_after_a_revoke_of_unknown_outcome_is_repeated(bench: Bench) -> None:

@@ -291,7 +291,7 @@ async def test_the_success_of_a_worker_that_was_taken_for_dead_takes_no_mark_awa
 
 
 async def test_all_reads_of_one_answer_agree_on_the_next_try(bench: Bench) -> None:
-    """An answer shows an access twice, alone and within its order; the time of the next try may pass between."""
+    """An answer shows an access twice, alone and within its order; the next try may fall between the two."""
     buyer = (await bench.bought(COURSE)).buyer
     await bench.query("UPDATE entitlement SET next_try_at = clock_timestamp() + interval '1 second'")
     async with bench.resources.database.transaction() as session:

@@ -9,13 +9,11 @@ from fastapi import APIRouter, Query
 from api.dependencies import Operator, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor
-from api.schemas.common import Output
+from api.schemas.common import Newest, NextCursor, Output
 from models.queries import audit
 from models.queries.audit import AuditFilter
 
 router = APIRouter(route_class=CommerceRoute, tags=["operations"])
-
-Wanted = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
 class AuditView(Output):
@@ -37,8 +35,8 @@ class AuditView(Output):
 class AuditList(Output):
     """A page of actions."""
 
-    data: list[AuditView]
-    next_cursor: str | None
+    data: Newest[AuditView]
+    next_cursor: NextCursor
 
 
 _ACTION = AuditView.model_fields.keys() - {"id", "at"}
@@ -49,10 +47,38 @@ async def list_audit_entries(
     caller: Operator,
     session: SessionDep,
     cursor: Cursor,
-    actor_id: Wanted = None,
-    action: Wanted = None,
-    object_id: Wanted = None,
-    request_id: Wanted = None,
+    actor_id: Annotated[
+        str | None,
+        Query(
+            max_length=200,
+            pattern=r"^[^\x00]*$",
+            description="Only what this user, API key or machine's user did, as `actor_id` has it.",
+        ),
+    ] = None,
+    action: Annotated[
+        str | None,
+        Query(
+            max_length=200,
+            pattern=r"^[^\x00]*$",
+            description="Only this action: an operation's id, such as `create_refund`, or a command.",
+        ),
+    ] = None,
+    object_id: Annotated[
+        str | None,
+        Query(
+            max_length=200,
+            pattern=r"^[^\x00]*$",
+            description="Only what was done to it: an id that `objects` hold.",
+        ),
+    ] = None,
+    request_id: Annotated[
+        str | None,
+        Query(
+            max_length=200,
+            pattern=r"^[^\x00]*$",
+            description="Only what this request did, by its `X-Request-Id`.",
+        ),
+    ] = None,
     limit: Limit = 20,
 ) -> AuditList:
     """What operators, machines and commands did, newest first; `action` is an operation's id."""

@@ -10,8 +10,9 @@ from api.commands import Commands, CommandsDep
 from api.dependencies import NewObjectId, Operator, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import UserPath
 from api.schemas.common import Body as RequestBody
-from api.schemas.common import Output, ShortText
+from api.schemas.common import Newest, NextCursor, Output, ShortText
 from domain.erasure import ErasureSource
 from domain.errors import NotFound
 from domain.ids import erasure_workflow_id
@@ -48,8 +49,8 @@ class ErasureView(Output):
 class ErasureList(Output):
     """Newest first."""
 
-    data: list[ErasureView]
-    next_cursor: str | None = None
+    data: Newest[ErasureView]
+    next_cursor: NextCursor = None
 
 
 @router.post("/v1/me/erasure", status_code=202, operation_id="erase_me")
@@ -77,7 +78,7 @@ async def get_my_erasure(caller: SignedIn, session: SessionDep) -> ErasureView:
 
 @router.post("/v1/users/{user_id}/erasure", status_code=202, operation_id="erase_person")
 async def erase_person(
-    user_id: str,
+    user_id: UserPath,
     body: Annotated[ErasureBody, Body()],
     caller: Operator,
     services: ServicesDep,
@@ -98,7 +99,7 @@ async def erase_person(
 
 
 @router.get("/v1/users/{user_id}/erasure", operation_id="get_erasure")
-async def get_erasure(user_id: str, caller: Operator, session: SessionDep) -> ErasureView:
+async def get_erasure(user_id: UserPath, caller: Operator, session: SessionDep) -> ErasureView:
     """The newest request about a person."""
     return await _found(session, parse_id(user_id, "user"))
 
@@ -109,7 +110,10 @@ async def list_erasures(
     session: SessionDep,
     cursor: Cursor,
     limit: Limit = 20,
-    open: Annotated[bool | None, Query(description="only those that are under way, or only others")] = None,  # noqa: A002
+    open: Annotated[  # noqa: A002 - says what it is
+        bool | None,
+        Query(description="True: only those that are under way; false: only those that have ended."),
+    ] = None,
 ) -> ErasureList:
     """Requests, newest first."""
     rows = await erasures.page(session, is_open=open, before=cursor, limit=limit + 1)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body
 from api.dependencies import Operator, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import parse_id
+from api.parameters import UserPath
 from api.schemas.auth import UserView
 from api.schemas.common import Body as RequestBody
 from api.schemas.common import Output, ShortText
@@ -70,7 +71,7 @@ async def export_me(caller: SignedIn, session: SessionDep) -> PersonExport:
 
 @router.post("/v1/users/{user_id}/export", operation_id="export_person")
 async def export_person(
-    user_id: str, body: Annotated[ExportBody, Body()], caller: Operator, session: SessionDep
+    user_id: UserPath, body: Annotated[ExportBody, Body()], caller: Operator, session: SessionDep
 ) -> PersonExport:
     """All that is held of a person; who took it out, and why, is in the audit log."""
     return await _export(session, parse_id(user_id, "user"))

@@ -3,14 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 from pydantic import Field
 
 from api.dependencies import Operator, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import TaskPath
 from api.schemas.common import Body as RequestBody
-from api.schemas.common import Output, ShortText
+from api.schemas.common import Newest, NextCursor, Output, ShortText
 from domain.errors import Conflict, NotFound
 from domain.tasks import TaskKind
 from models.queries import tasks
@@ -43,8 +44,8 @@ class TaskView(Output):
 class TaskList(Output):
     """Newest first."""
 
-    data: list[TaskView]
-    next_cursor: str | None = None
+    data: Newest[TaskView]
+    next_cursor: NextCursor = None
 
 
 @router.get("/v1/tasks", operation_id="list_tasks")
@@ -52,8 +53,13 @@ async def list_tasks(
     caller: Operator,
     session: SessionDep,
     cursor: Cursor,
-    status: Literal["open", "closed"] | None = None,
-    kind: TaskKind | None = None,
+    status: Annotated[
+        Literal["open", "closed"] | None,
+        Query(description="Only those that wait for a decision, or only those that have one."),
+    ] = None,
+    kind: Annotated[
+        TaskKind | None, Query(description="Only those that were opened for this reason.")
+    ] = None,
     limit: Limit = 20,
 ) -> TaskList:
     """What waits for a person, or was decided."""
@@ -70,7 +76,7 @@ async def list_tasks(
 
 
 @router.get("/v1/tasks/{task_id}", operation_id="get_task")
-async def get_task(task_id: str, caller: Operator, session: SessionDep) -> TaskView:
+async def get_task(task_id: TaskPath, caller: Operator, session: SessionDep) -> TaskView:
     """One task."""
     row = await tasks.get(session, parse_id(task_id, "task"))
     if row is None:
@@ -80,7 +86,7 @@ async def get_task(task_id: str, caller: Operator, session: SessionDep) -> TaskV
 
 @router.post("/v1/tasks/{task_id}/close", operation_id="close_task")
 async def close_task(
-    task_id: str, body: Annotated[CloseTaskBody, Body()], caller: Operator, session: SessionDep
+    task_id: TaskPath, body: Annotated[CloseTaskBody, Body()], caller: Operator, session: SessionDep
 ) -> TaskView:
     """Say what was decided; nothing else follows from it."""
     row = await tasks.close(session, parse_id(task_id, "task"), by=caller.user_id, note=body.note)

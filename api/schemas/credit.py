@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from api.schemas.common import Body, Money, Output, ShortText
+from api.schemas.common import Body, Money, Newest, NextCursor, Output, ShortText
 
 # Far above any gift, and what somebody has stays within what an amount can be.
 _MOST = 10**9
@@ -84,8 +84,8 @@ class CreditChange(Output):
 class CreditChanges(Output):
     """A page of changes."""
 
-    data: list[CreditChange]
-    next_cursor: str | None
+    data: Newest[CreditChange]
+    next_cursor: NextCursor
 
 
 class CreditGrantBody(Body):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from api.schemas.common import Body, Money, Output
+from api.schemas.common import Body, Money, Newest, NextCursor, Output
 
 DisputeStateName = Literal["inquiry", "open", "won", "lost", "closed"]
 
@@ -39,8 +39,8 @@ class DisputeSummary(Output):
 class DisputeList(Output):
     """A page of disputes."""
 
-    data: list[DisputeSummary]
-    next_cursor: str | None
+    data: Newest[DisputeSummary]
+    next_cursor: NextCursor
 
 
 class DisputeAnswer(Output):

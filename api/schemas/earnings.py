@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from api.schemas.common import Body, MinorUnits, Moment, Money, Output, Payee, ShortText
+from api.schemas.common import Body, MinorUnits, Moment, Money, Newest, NextCursor, Output, Payee, ShortText
 
 
 class CourseEarnings(Output):
@@ -76,8 +76,8 @@ class EarningEntryView(Output):
 class EarningEntryList(Output):
     """A page of events."""
 
-    data: list[EarningEntryView]
-    next_cursor: str | None
+    data: Newest[EarningEntryView]
+    next_cursor: NextCursor
 
 
 class PayoutView(Output):
@@ -95,8 +95,8 @@ class PayoutView(Output):
 class PayoutList(Output):
     """A page of payouts."""
 
-    data: list[PayoutView]
-    next_cursor: str | None
+    data: Newest[PayoutView]
+    next_cursor: NextCursor
 
 
 class PositiveMoney(Money):
@@ -152,5 +152,5 @@ class CorrectionView(Output):
 class CorrectionList(Output):
     """A page of corrections."""
 
-    data: list[CorrectionView]
-    next_cursor: str | None
+    data: Newest[CorrectionView]
+    next_cursor: NextCursor

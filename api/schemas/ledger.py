@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from api.schemas.common import Body, Output, ShortText
+from api.schemas.common import Body, Newest, NextCursor, Output, ShortText
 
 
 class PostingView(Output):
@@ -38,8 +38,8 @@ class JournalEntryView(Output):
 class JournalList(Output):
     """A page of entries."""
 
-    data: list[JournalEntryView]
-    next_cursor: str | None
+    data: Newest[JournalEntryView]
+    next_cursor: NextCursor
 
 
 class AccountBalance(Output):
@@ -61,7 +61,7 @@ class Accounts(Output):
     """A page of balances by account, sub and currency, in this order."""
 
     data: list[SubBalance]
-    next_cursor: str | None
+    next_cursor: NextCursor
 
 
 class TrialBalance(Output):
@@ -92,8 +92,8 @@ class PeriodView(Output):
 class PeriodList(Output):
     """A page of months."""
 
-    data: list[PeriodView]
-    next_cursor: str | None
+    data: Newest[PeriodView]
+    next_cursor: NextCursor
 
 
 Reason = Annotated[ShortText, Field(min_length=1, max_length=500)]

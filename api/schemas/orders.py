@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from api.schemas.common import AffiliateCode, Body, Channel, Flag, Money, Output, ShortText
+from api.schemas.common import (
+    AffiliateCode,
+    Body,
+    Channel,
+    Flag,
+    Money,
+    Newest,
+    NextCursor,
+    Output,
+    ShortText,
+)
 from api.schemas.resolutions import ResolutionSummary
 from integrations.documents.locales import is_locale
 
@@ -309,8 +319,8 @@ class RefundBody(Body):
 class RefundList(Output):
     """A page of refunds."""
 
-    data: list[RefundSummary]
-    next_cursor: str | None
+    data: Newest[RefundSummary]
+    next_cursor: NextCursor
 
 
 class RefundAnswer(Output):
@@ -336,22 +346,22 @@ class DashboardOrder(OrderView):
 class OrderList(Output):
     """A page of orders."""
 
-    data: list[OrderView]
-    next_cursor: str | None
+    data: Newest[OrderView]
+    next_cursor: NextCursor
 
 
 class PaymentList(Output):
     """A page of payments."""
 
-    data: list[PaymentSummary]
-    next_cursor: str | None
+    data: Newest[PaymentSummary]
+    next_cursor: NextCursor
 
 
 class EntitlementList(Output):
     """A page of entitlements."""
 
-    data: list[EntitlementView]
-    next_cursor: str | None
+    data: Newest[EntitlementView]
+    next_cursor: NextCursor
 
 
 def money(amount: int, currency: str) -> Money:

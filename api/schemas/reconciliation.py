@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from api.schemas.common import Body, Output, ShortText
+from api.schemas.common import Body, Newest, NextCursor, Output, ShortText
 
 DifferenceState = Literal["open", "repaired", "accepted"]
 Kind = Literal[
@@ -55,8 +55,8 @@ class RunView(Output):
 class RunList(Output):
     """A page of runs."""
 
-    data: list[RunView]
-    next_cursor: str | None
+    data: Newest[RunView]
+    next_cursor: NextCursor
 
 
 class DifferenceView(Output):
@@ -88,8 +88,8 @@ class DifferenceView(Output):
 class DifferenceList(Output):
     """A page of differences."""
 
-    data: list[DifferenceView]
-    next_cursor: str | None
+    data: Newest[DifferenceView]
+    next_cursor: NextCursor
 
 
 class RepairBody(Body):

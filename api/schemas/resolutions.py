@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from api.schemas.common import Body, Moment, Output, ShortText
+from api.schemas.common import Body, Moment, Newest, NextCursor, Output, ShortText
 
 ChoiceName = Literal["other_run", "store_credit", "refund", "keep"]
 CauseName = Literal["lms_refused", "run_cancelled", "run_rescheduled", "bought_twice"]
@@ -72,8 +72,8 @@ class ResolutionView(Output):
 class ResolutionList(Output):
     """A page of questions."""
 
-    data: list[ResolutionSummary]
-    next_cursor: str | None
+    data: Newest[ResolutionSummary]
+    next_cursor: NextCursor
 
 
 class CancelRunBody(Body):
@@ -121,5 +121,5 @@ class RunChangeView(Output):
 class RunChangeList(Output):
     """A page of changes."""
 
-    data: list[RunChangeView]
-    next_cursor: str | None
+    data: Newest[RunChangeView]
+    next_cursor: NextCursor

@@ -13,6 +13,8 @@ from api.schemas.common import (
     Flag,
     MinorUnits,
     Moment,
+    Newest,
+    NextCursor,
     Output,
     Payee,
 )
@@ -162,12 +164,12 @@ class AffiliateView(Output):
 class AffiliateList(Output):
     """A page of affiliates."""
 
-    data: list[AffiliateView]
-    next_cursor: str | None
+    data: Newest[AffiliateView]
+    next_cursor: NextCursor
 
 
 class SplitRuleList(Output):
     """A page of rules."""
 
-    data: list[SplitRuleView]
-    next_cursor: str | None
+    data: Newest[SplitRuleView]
+    next_cursor: NextCursor

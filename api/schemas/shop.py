@@ -13,6 +13,8 @@ from api.schemas.common import (
     MinorUnits,
     Moment,
     Money,
+    Newest,
+    NextCursor,
     Output,
     Payee,
     ShortText,
@@ -57,8 +59,8 @@ class ItemView(Output):
 class ItemList(Output):
     """A page of items."""
 
-    data: list[ItemView]
-    next_cursor: str | None
+    data: Newest[ItemView]
+    next_cursor: NextCursor
 
 
 class _ItemFields(Body):
@@ -150,8 +152,8 @@ class PromotionView(Output):
 class PromotionList(Output):
     """A page of promotions."""
 
-    data: list[PromotionView]
-    next_cursor: str | None
+    data: Newest[PromotionView]
+    next_cursor: NextCursor
 
 
 class PromotionBody(Body):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from api.schemas.common import Body, Day, Output
+from api.schemas.common import Body, Day, Newest, NextCursor, Output
 from domain.tax import PPM_WHOLE, REVERSE_CHARGE_SUFFIX
 
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")]
@@ -73,5 +73,5 @@ class TaxRateView(Output):
 class TaxRateList(Output):
     """A page of versions, newest first."""
 
-    data: list[TaxRateView]
-    next_cursor: str | None
+    data: Newest[TaxRateView]
+    next_cursor: NextCursor

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from api.schemas.common import Body, Flag, Moment, Output, ShortText
+from api.schemas.common import Body, Flag, Moment, Newest, NextCursor, Output, ShortText
 from domain.event_types import EventType
 
 
@@ -73,8 +73,8 @@ class EndpointWithSecret(EndpointView):
 class EndpointList(Output):
     """A page of endpoints."""
 
-    data: list[EndpointView]
-    next_cursor: str | None
+    data: Newest[EndpointView]
+    next_cursor: NextCursor
 
 
 DeliveryStatus = Literal["pending", "delivered", "failed"]
@@ -106,8 +106,8 @@ class DeliveryView(Output):
 class DeliveryList(Output):
     """A page of deliveries."""
 
-    data: list[DeliveryView]
-    next_cursor: str | None
+    data: Newest[DeliveryView]
+    next_cursor: NextCursor
 
 
 class RequestView(Output):

@@ -12,7 +12,7 @@ from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
 from api.parameters import UserPath
 from api.schemas.common import Body as RequestBody
-from api.schemas.common import Newest, NextCursor, Output, ShortText
+from api.schemas.common import Newest, NextCursor, Output, OwnId, ShortText, UserId, WorkflowId
 from domain.erasure import ErasureSource
 from domain.errors import NotFound
 from domain.ids import erasure_workflow_id
@@ -26,24 +26,41 @@ router = APIRouter(route_class=CommerceRoute, tags=["people"])
 class ErasureBody(RequestBody):
     """Why an operator has a person erased; kept in the audit log."""
 
-    reason: Annotated[ShortText, Field(min_length=1, max_length=500)]
+    reason: Annotated[
+        ShortText,
+        Field(min_length=1, max_length=500, description="Why the person is erased; kept in the audit log."),
+    ]
 
 
 class ErasureView(Output):
     """Where an erasure stands. `waits_for` says what of the person's money and access is still open;
     `done_at` is after a last look, when no access token of theirs is good any more."""
 
-    id: str
-    user_id: str
+    id: OwnId
+    user_id: UserId
     source: Annotated[str, Field(description="`person`, `operator` or `lms`")]
     status: Annotated[
         str, Field(description="`waiting`, `erased`, `done`; `withdrawn`: the LMS let them in again")
     ]
-    waits_for: Annotated[list[str], Field(examples=[["a refund of order C-2026-000123 is under way"]])]
-    created_at: datetime
-    erased_at: datetime | None
-    done_at: datetime | None
-    workflow_id: str
+    waits_for: Annotated[
+        list[str],
+        Field(
+            examples=[["a refund of order C-2026-000123 is under way"]],
+            description="What of their money and access is still open, in words; empty when nothing is.",
+        ),
+    ]
+    created_at: Annotated[datetime, Field(description="When it was asked for: their sign-ins ended then.")]
+    erased_at: Annotated[
+        datetime | None, Field(description="When what is held of them was wiped; null as long as it was not.")
+    ]
+    done_at: Annotated[
+        datetime | None,
+        Field(
+            description="When a last look found nothing more, or the request was withdrawn; null while it is "
+            "under way."
+        ),
+    ]
+    workflow_id: WorkflowId
 
 
 class ErasureList(Output):

@@ -12,7 +12,7 @@ from api.idempotency import CommerceRoute
 from api.paging import parse_id
 from api.parameters import UserPath
 from api.schemas.common import Body as RequestBody
-from api.schemas.common import NextCursor, Output, ShortText
+from api.schemas.common import NextCursor, Output, ShortText, UserId
 from domain.errors import NotFound
 from models.queries import people
 from models.queries.people import UserRow
@@ -28,23 +28,31 @@ RolePath = Annotated[
 class RoleBody(RequestBody):
     """Why; it stands in the audit log."""
 
-    reason: Annotated[ShortText, Field(min_length=1, max_length=500)]
+    reason: Annotated[
+        ShortText,
+        Field(min_length=1, max_length=500, description="Why the role is given; kept in the audit log."),
+    ]
 
 
 class RolesView(Output):
     """A user's roles: what the LMS said at the last login, and what operators gave."""
 
-    user_id: str
-    lms_user_id: str
-    from_lms: Sequence[str]
-    given: Sequence[str]
+    user_id: UserId
+    lms_user_id: Annotated[str, Field(description="The LMS's id of the user.")]
+    from_lms: Annotated[
+        Sequence[str], Field(description="What the LMS said last, at a login or by an event.")
+    ]
+    given: Annotated[
+        Sequence[str],
+        Field(description="What operators gave, whatever the LMS says: `instructor`, `operator`."),
+    ]
 
 
 class RolesList(Output):
     """At most one: an id of the LMS is one person's."""
 
-    data: list[RolesView]
-    next_cursor: NextCursor = None
+    data: Annotated[list[RolesView], Field(description="The one user, or nobody.")]
+    next_cursor: Annotated[NextCursor, Field(description="Always null: there is no second page.")] = None
 
 
 def _view(row: UserRow | None) -> RolesView:

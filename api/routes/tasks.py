@@ -11,7 +11,7 @@ from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
 from api.parameters import TaskPath
 from api.schemas.common import Body as RequestBody
-from api.schemas.common import Newest, NextCursor, Output, ShortText
+from api.schemas.common import CreatedAt, Newest, NextCursor, Output, OwnId, ShortText
 from domain.errors import Conflict, NotFound
 from domain.tasks import TaskKind
 from models.queries import tasks
@@ -23,22 +23,37 @@ router = APIRouter(route_class=CommerceRoute, tags=["operations"])
 class CloseTaskBody(RequestBody):
     """What was decided."""
 
-    note: Annotated[ShortText, Field(min_length=1, max_length=500)]
+    note: Annotated[
+        ShortText,
+        Field(min_length=1, max_length=500, description="What was decided, in words; kept with the task."),
+    ]
 
 
 class TaskView(Output):
     """A task: `what` says what happened and what can be done about it."""
 
-    id: str
-    kind: str
+    id: OwnId
+    kind: Annotated[
+        str,
+        Field(
+            description="Why somebody is asked: `completion_taken_back`, `account_not_found`, "
+            "`merged_store_credit`, `merged_payee` or `event_not_stored`."
+        ),
+    ]
     status: Annotated[str, Field(description="`open` or `closed`")]
-    user_id: str | None
-    order_id: str | None
-    what: str
-    note: str | None
-    created_at: datetime
-    closed_at: datetime | None
-    closed_by: str | None
+    user_id: Annotated[
+        str | None, Field(description="Our id of the user whom it is about; null when it is about nobody.")
+    ]
+    order_id: Annotated[
+        str | None, Field(description="The order that it is about; null when it is about none.")
+    ]
+    what: Annotated[str, Field(description="What happened, and what can be done about it, in words.")]
+    note: Annotated[str | None, Field(description="What was decided, in words; null while it is open.")]
+    created_at: CreatedAt
+    closed_at: Annotated[datetime | None, Field(description="When it was decided; null while it is open.")]
+    closed_by: Annotated[
+        str | None, Field(description="Our id of the operator who decided it; null while it is open.")
+    ]
 
 
 class TaskList(Output):

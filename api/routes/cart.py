@@ -12,7 +12,7 @@ from api.paging import parse_id
 from api.parameters import CartLinePath
 from api.rate_limits import limited
 from api.routes.cart_view import cart_view
-from api.schemas.shop import CartItemBody, CartLinePatch, CartView, PromoBody
+from api.schemas.cart import CartItemBody, CartLinePatch, CartView, PromoBody
 from domain.errors import Conflict, NotFound, PromoInvalid
 from domain.limits import PROMOTION
 from models.database import Session

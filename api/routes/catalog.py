@@ -10,9 +10,9 @@ from api.etags import etag_of, expected_version
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
 from api.parameters import ItemOrSlugPath, ItemPath
+from api.schemas.catalog import ItemBody, ItemList, ItemPatch, ItemView
 from api.schemas.common import Money
 from api.schemas.orders import money
-from api.schemas.shop import ItemBody, ItemList, ItemPatch, ItemView
 from domain.currencies import currency_of
 from domain.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 from domain.orders import ItemType

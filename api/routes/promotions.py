@@ -10,7 +10,7 @@ from api.etags import etag_of, expected_version
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
 from api.parameters import PromotionPath
-from api.schemas.shop import PromotionBody, PromotionList, PromotionPatch, PromotionView
+from api.schemas.promotions import PromotionBody, PromotionList, PromotionPatch, PromotionView
 from domain.errors import InvalidInput, NotFound
 from models.database import Session
 from models.queries import catalog, promotions

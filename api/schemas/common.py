@@ -64,6 +64,8 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["USD"]), AfterV
 Payee = Annotated[ShortText, Field(min_length=1, max_length=100, examples=["lms:102"])]
 Channel = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,49}$", examples=["web"])]
 AffiliateCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$", examples=["partner-7"])]
+IdText = Annotated[str, Field(max_length=64)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
 # Above any price, below what a 64-bit integer holds after sums and percentages.
 MinorUnits = Annotated[int, Field(ge=0, le=10**12, strict=True)]
 

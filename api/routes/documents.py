@@ -12,7 +12,8 @@ from api.paging import parse_id
 from api.parameters import DocumentPath, OrderPath, RefundPath
 from api.rate_limits import limited
 from api.routes.orders import own_order
-from api.schemas.orders import DocumentKind, DocumentList, DocumentView, money
+from api.schemas.documents import DocumentKind, DocumentList, DocumentView
+from api.schemas.orders import money
 from domain.errors import Conflict, NotFound
 from domain.limits import DOCUMENT
 from integrations.documents.receipt import RENDERING, ReceiptDocument, render_receipt_pdf

@@ -15,7 +15,7 @@ from api.refund_right import check_learners_right
 from api.routes.orders import own_order
 from api.routes.views import refund_view
 from api.schemas.common import Money
-from api.schemas.orders import RefundAnswer, RefundBody, RefundList, RefundStatusName
+from api.schemas.refunds import RefundAnswer, RefundBody, RefundList, RefundStatusName
 from api.workflow_calls import ask_refund
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.limits import REFUND

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from api.schemas.checkout import BillingAddress
 from api.schemas.common import Body, Currency, Flag, IdText, ItemId, Money, Output, ShortText
-from api.schemas.orders import BillingAddress
 
 
 class CartLineView(Output):

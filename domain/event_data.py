@@ -30,7 +30,7 @@ class Event(TypedDict):
     stream: Annotated[str, "What it is about: events of one stream arrive in order."]
     stream_seq: Annotated[int, "Grows within the stream; types that you did not ask for leave gaps."]
     request_id: Annotated[str | None, "The request that it comes of; null when none is known."]
-    data: Annotated[Mapping[str, Any], "As the type has it."]
+    data: Annotated[Mapping[str, Any], "What happened, in the members that its type has."]
 
 
 class OrderPaid(TypedDict):

@@ -19,6 +19,7 @@ from api.schemas.common import (
     ShortText,
     UserId,
 )
+from domain.money import as_read
 
 # Far above any gift, and what somebody has stays within what an amount can be.
 _MOST = 10**9
@@ -26,7 +27,8 @@ _MOST = 10**9
 
 def _sensible(amount: Money) -> None:
     if not 0 < amount.amount <= _MOST:
-        raise ValueError(f"an amount to give is from 1 to {_MOST} minor units")
+        least, most = (as_read(one, amount.currency) for one in (1, _MOST))
+        raise ValueError(f"an amount to give is from {least} to {most}")
 
 
 class AdjustmentBody(Body):

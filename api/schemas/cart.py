@@ -36,7 +36,9 @@ class CartProblem(Output):
     line_id: Annotated[
         str | None, Field(description="The line that it is about; null when it is the whole cart.")
     ]
-    reason: Annotated[str | None, Field(description="Of `promo_invalid`: why the code can't be used.")]
+    reason: Annotated[
+        str | None, Field(description="Of `promo_invalid`: why the code can't be used; null for other codes.")
+    ]
 
 
 class CartView(Output):
@@ -48,7 +50,9 @@ class CartView(Output):
     id: Annotated[str, Field(description="Its id: checkout closes the cart, and the next one has another.")]
     currency: Annotated[str | None, Field(description="ISO 4217; null while the cart is empty.")]
     lines: Annotated[list[CartLineView], Field(description="What lies in it, oldest first.")]
-    promo_code: Annotated[str | None, Field(description="The first of `promo_codes`.")]
+    promo_code: Annotated[
+        str | None, Field(description="The first of `promo_codes`; null when there is none.")
+    ]
     promo_codes: Annotated[list[str], Field(description="All codes on the cart.")]
     totals: Annotated[Totals, Field(description="Without tax: the quote has it.")]
     problems: Annotated[

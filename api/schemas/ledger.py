@@ -128,7 +128,9 @@ class PeriodView(Output):
     starts_at: Annotated[datetime, Field(description="Included.")]
     ends_at: Annotated[datetime, Field(description="Excluded.")]
     entries: Annotated[int, Field(description="How many entries are effective in it.")]
-    changed_by: Annotated[str | None, Field(description="Who closed or opened this very month last.")]
+    changed_by: Annotated[
+        str | None, Field(description="Who closed or opened this very month last; null when nobody did.")
+    ]
     changed_at: Annotated[
         datetime | None,
         Field(description="When this very month was closed or opened last; null when it never was."),

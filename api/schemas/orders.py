@@ -57,10 +57,14 @@ class PaymentSummary(Output):
         ),
     ]
     amount: Annotated[Money, Field(description="What it is to take.")]
-    failure_code: Annotated[str | None, Field(description="The processor's code of the last failure.")]
-    failure_message: Annotated[str | None, Field(description="The same in words.")]
+    failure_code: Annotated[
+        str | None, Field(description="The processor's code of the last failure; null when none stands.")
+    ]
+    failure_message: Annotated[str | None, Field(description="The same in words, or null.")]
     created_at: CreatedAt
-    succeeded_at: Annotated[datetime | None, Field(description="When the money was there.")]
+    succeeded_at: Annotated[
+        datetime | None, Field(description="When the money was there; null as long as it was not.")
+    ]
 
 
 class EntitlementView(Output):
@@ -80,10 +84,13 @@ class EntitlementView(Output):
         str | None, Field(description="Where a browser finds the course; null unless access is there.")
     ]
     reason: Annotated[
-        str | None, Field(description="For the learner: why access is not there (yet), in words.")
+        str | None,
+        Field(description="For the learner: why access is not there (yet), in words; null when it is."),
     ]
     attempts: Annotated[int, Field(description="How often the LMS was asked in vain for the present wish.")]
-    next_try_at: Annotated[datetime | None, Field(description="When the LMS is asked again.")]
+    next_try_at: Annotated[
+        datetime | None, Field(description="When the LMS is asked again; null when no try is to come.")
+    ]
     failure_detail: Annotated[
         str | None,
         Field(
@@ -135,15 +142,21 @@ class OrderView(Output):
     amount_paid: Annotated[
         Money,
         Field(
-            description="What was paid, by card and store credit; refunds leave it, and it is 0 again when "
-            "the bank returned the payment."
+            description="What was paid, by card and store credit; refunds do not lower it, but it is 0 "
+            "again when the bank returned the payment."
         ),
     ]
     amount_refunded: Annotated[Money, Field(description="What went back.")]
-    promo_code: Annotated[str | None, Field(description="The first of `promo_codes`.")]
+    promo_code: Annotated[
+        str | None, Field(description="The first of `promo_codes`; null when there was none.")
+    ]
     promo_codes: Annotated[list[str], Field(description="All codes that were on the cart.")]
-    channel: Annotated[str | None, Field(description="Where the sale was made, as checkout named it.")]
-    affiliate: Annotated[str | None, Field(description="The code of who brought the sale.")]
+    channel: Annotated[
+        str | None, Field(description="Where the sale was made, as checkout named it; null when it did not.")
+    ]
+    affiliate: Annotated[
+        str | None, Field(description="The code of who brought the sale; null when nobody did.")
+    ]
     payments: Annotated[list[PaymentSummary], Field(description="All payment intents, oldest first.")]
     refunds: Annotated[list[RefundSummary], Field(description="All refunds, oldest first.")]
     entitlements: Annotated[

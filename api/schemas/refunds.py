@@ -51,7 +51,9 @@ class RefundSummary(Output):
     store_credit: Annotated[Money, Field(description="What of the amount goes back as store credit.")]
     reason: Annotated[str, Field(description="Why, in words.")]
     keep_access: Annotated[bool, Field(description="Whether the learner keeps the course.")]
-    failure_reason: Annotated[str | None, Field(description="Why the processor could not send it.")]
+    failure_reason: Annotated[
+        str | None, Field(description="Why the processor could not send it; null unless it has failed.")
+    ]
     created_at: CreatedAt
     settled_at: Annotated[datetime | None, Field(description="When it succeeded first; null before that.")]
 

@@ -60,15 +60,21 @@ class EndpointView(Output):
     event_types: Annotated[list[str], Field(description="Which events; none named means all.")]
     description: Annotated[str, Field(description="For people.")]
     active: Annotated[bool, Field(description="Whether anything is sent.")]
-    disabled_at: Annotated[datetime | None, Field(description="Since when it is off.")]
+    disabled_at: Annotated[datetime | None, Field(description="Since when it is off; null while it is on.")]
     disabled_by: Annotated[
         Literal["operator", "receiver", "commerce"] | None,
-        Field(description="The receiver itself (410), or commerce, because nothing was taken any more."),
+        Field(
+            description="An operator, the receiver itself (410), or commerce, as nothing was taken any more; "
+            "null while it is on."
+        ),
     ]
-    disabled_reason: Annotated[str | None, Field(description="Why it is off, in words.")]
+    disabled_reason: Annotated[str | None, Field(description="Why it is off, in words; null while it is on.")]
     last_disabled_at: Annotated[
         datetime | None,
-        Field(description="Since when it was off the last time, when it is on again: where a replay begins."),
+        Field(
+            description="Since when it was off the last time, once it is on again: where a replay begins. "
+            "Null: it never was."
+        ),
     ]
     created_at: CreatedAt
 
@@ -121,7 +127,10 @@ class DeliveryView(Output):
         str | None,
         Field(description="How the body of the last answer begins; null before the first attempt."),
     ]
-    next_attempt_at: Annotated[datetime | None, Field(description="When it is sent again.")]
+    next_attempt_at: Annotated[
+        datetime | None,
+        Field(description="When it is sent again; null when it is sent as soon as can be, or not any more."),
+    ]
     created_at: Annotated[datetime, Field(description="When the event was set down for this receiver.")]
     delivered_at: Annotated[
         datetime | None, Field(description="When the receiver took it; null as long as it did not.")

@@ -19,6 +19,7 @@ from domain.event_keys import (
     unapplied_key,
 )
 from domain.messages import BalanceTransactionInput
+from domain.money import as_read
 from domain.postings import EntryKind
 from domain.reconciliation import (
     BalanceTransaction,
@@ -105,13 +106,12 @@ async def keep(tx: Transaction, seen: list[Observation], run_id: str | None) -> 
 
 async def _alert(tx: Transaction, one: Observation, difference_id: str) -> None:
     log.error(
-        "difference %s: %s: %s, processor %s, books %s (minor units of %s)",
+        "difference %s: %s: %s, processor %s, books %s",
         difference_id,
         one.kind,
         one.detail,
-        one.expected,
-        one.found,
-        one.currency,
+        as_read(one.expected, one.currency),
+        as_read(one.found, one.currency),
     )
     if one.order_id is not None and one.kind is not DifferenceKind.UNKNOWN_ORDER:
         key = f"difference/{difference_id}"

@@ -79,12 +79,11 @@ class PayeeActivities:
                 )
         if excess:
             log.error(
-                "payout %s paid %s %s (minor units) to %s, %s more than was released",
+                "payout %s paid %s to %s, %s more than was released",
                 settled.payout_id,
-                settled.amount,
-                settled.currency,
+                as_read(settled.amount, settled.currency),
                 settled.payee,
-                excess,
+                as_read(excess, settled.currency),
             )
         return SettledPayout(settled.payout_id, settled.payee, settled.currency, settled.amount, excess)
 
@@ -98,15 +97,16 @@ class PayeeActivities:
                 if command is None:
                     raise Conflict("nothing was asked under this id")
                 body = command.body
+                amount = as_read(body["amount"], body["currency"])
                 known = await payees.correction(tx.session, command.id) is not None
                 if command.kind == WRITE_OFF:
                     if not known:
                         await _write_off(tx, command)
-                    return Corrected(f"{body['amount']} {body['currency']} of {body['payee']} written off")
+                    return Corrected(f"{amount} of {body['payee']} written off")
                 if not known:
                     await _reassign(tx, command)
                 return Corrected(
-                    f"{body['amount']} {body['currency']} went from {body['payee']} to {body['to_payee']}",
+                    f"{amount} went from {body['payee']} to {body['to_payee']}",
                     line_id=body["line_id"],
                 )
         except (Conflict, InvalidInput) as error:
@@ -130,7 +130,7 @@ async def _write_off(tx: Transaction, command: CommandRow) -> None:
         await payees.owed_at(tx.session, payee, currency, effective_at),
     )
     if amount > owed:
-        raise Conflict(f"{payee} owes {owed} {currency} (minor units)", code="write_off_exceeds_debt")
+        raise Conflict(f"{payee} owes {as_read(owed, currency)}", code="write_off_exceeds_debt")
     outcome = write_off_payee(command.id, payee, amount=amount, currency=currency)
     (entry,) = await ledger.post(
         tx.session,

@@ -217,7 +217,8 @@ def _refuse_other_price(quote: quotes.CartQuote, credit: int, body: dict[str, An
     else:
         return
     raise PriceChanged(
-        f"the total is {quote.total} {quote.currency} now, of which {due} are due",
+        f"the total is {as_read(quote.total, quote.currency)} now, "
+        f"of which {as_read(due, quote.currency)} are due",
         quote=_totals(quote, credit),
     )
 

@@ -212,7 +212,7 @@ async def _unexplained(tx: Transaction, since: datetime, until: datetime) -> lis
         Observation(
             DifferenceKind.CASH_DIFFERS,
             f"{one.currency}/{since.isoformat()}/{until.isoformat()}",
-            f"cash in {one.currency} is off by {one.unexplained} that no difference explains",
+            f"cash is off by {as_read(one.unexplained, one.currency)} that no difference explains",
             one.currency,
             one.processor,
             one.ledger + one.explained,
@@ -231,8 +231,8 @@ async def aged(tx: Transaction) -> list[Observation]:
                 Observation(
                     DifferenceKind.AMOUNT_AGED,
                     f"{account}/{one.currency}/{one.order_id or 'no order'}",
-                    f"{account} {account.title} holds {one.amount} {one.currency} (minor units) for more "
-                    f"than {age.days} days",
+                    f"{account} {account.title} holds {as_read(one.amount, one.currency)} for more than "
+                    f"{age.days} days",
                     one.currency,
                     0,
                     one.amount,

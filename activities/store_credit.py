@@ -93,4 +93,4 @@ async def _check_order(tx: Transaction, order_id: str, amount: int) -> None:
     given = sum(grant.amount for grant in await store_credit.grants_of_order(tx.session, order_id))
     left = sum(line.refundable_gross for line in lines) - given
     if amount > left:
-        raise NothingLeft(f"{amount} asked, {left} left (minor units)")
+        raise NothingLeft(f"{as_read(amount, row.currency)} asked, {as_read(left, row.currency)} left")

@@ -9,6 +9,7 @@ from activities.boundary import Transactions, translated
 from activities.credit_notes import CREDIT_NOTE
 from domain.errors import CommerceError, ProcessorRejected, ProcessorUnavailable
 from domain.messages import TaxReportInput
+from domain.money import as_read
 from integrations.stripe_tax import (
     RecordedLine,
     RecordedSale,
@@ -131,7 +132,8 @@ class TaxActivities:
         taxes = [sum(tax.amount for tax in line.taxes) for line in found.stated]
         if taxes != [line["tax"] for line in lines]:
             raise ProcessorRejected(
-                f"its tax would be {sum(taxes)} now, {document.body['tax']} stands on it: record it by hand"
+                f"its tax would be {as_read(sum(taxes), order.currency)} now, "
+                f"{as_read(document.body['tax'], order.currency)} stands on it: record it by hand"
             )
         recorded = await self._calculator.record_sale(
             found.id, order.id, canceled_refund_id=document.refund_id

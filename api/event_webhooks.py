@@ -148,7 +148,8 @@ def _envelope(kind: EventType, data: str) -> dict[str, Any]:
     schema = data_schema(Event)
     schema["properties"]["type"]["const"] = kind.value
     schema["properties"]["created_at"]["format"] = "date-time"
-    schema["properties"]["data"] = {"$ref": f"#/components/schemas/{data}"}
+    said = schema["properties"]["data"]["description"]
+    schema["properties"]["data"] = {"$ref": f"#/components/schemas/{data}", "description": said}
     return schema
 
 

@@ -56,7 +56,7 @@ _TEXTS = {
     "note": "asked the learner, all is well",
     "action": "create_item",
     "status": "open",
-    "event_key": f"order:{_ID}:capture",
+    "event_key": f"order:{_ID}:captured",
     "run_of": "python-101",
     "detail": "the course is not on sale any more",
 }
@@ -95,9 +95,9 @@ _FIELDS = {
     ("CartProblem", "code"): "item_unavailable",
     ("AffiliateView", "code"): "partner-7",
     ("NewAffiliateBody", "code"): "partner-7",
-    ("TimelineEvent", "kind"): "payment_succeeded",
+    ("TimelineEvent", "kind"): "order_paid",
     ("TaskView", "kind"): "completion_taken_back",
-    ("JournalEntryView", "kind"): "capture",
+    ("JournalEntryView", "kind"): "payment_captured",
 }
 # Bodies that have rules between their fields.
 _BODIES: dict[str, Any] = {

@@ -19,17 +19,31 @@ _PROBLEM: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "code", "request_id"],
     "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string"},
-        "request_id": {"type": "string"},
+        "type": {
+            "type": "string",
+            "format": "uri",
+            "description": "The page that says what to do about `code`.",
+        },
+        "title": {"type": "string", "description": "The code in words, the same each time."},
+        "status": {"type": "integer", "description": "The HTTP status, once more."},
+        "detail": {"type": "string", "description": "What is wrong this time, for people: decide by `code`."},
+        "code": {"type": "string", "description": "Stable, in snake_case; new ones may come at any time."},
+        "request_id": {
+            "type": "string",
+            "description": "As in `X-Request-Id`: it finds the request in the logs.",
+        },
         "errors": {
             "type": "array",
+            "description": "What of the request has not its form, part by part; left out where all has.",
             "items": {
                 "type": "object",
-                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+                "properties": {
+                    "pointer": {
+                        "type": "string",
+                        "description": "Where it is, as a JSON Pointer such as `/body/lines/0/amount`.",
+                    },
+                    "detail": {"type": "string", "description": "What is wrong there, for people."},
+                },
             },
         },
     },

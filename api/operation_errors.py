@@ -134,6 +134,6 @@ def _needs_reason(operation: dict[str, Any]) -> bool:
 def _has_chosen_path(operation: dict[str, Any]) -> bool:
     """Whether a part of the path is more than any text: one of some words, say."""
     return any(
-        parameter["in"] == "path" and parameter["schema"].keys() - {"type", "title"}
+        parameter["in"] == "path" and parameter["schema"].keys() - {"type", "title", "description"}
         for parameter in operation.get("parameters", ())
     )

@@ -13,7 +13,8 @@ from domain.errors import InvalidInput, NotFound
 
 _USE_NEXT = "use the `next_cursor` of the answer before"
 
-Limit = Annotated[int, Query(ge=1, le=100)]
+Limit = Annotated[int, Query(ge=1, le=100, description="How many rows a page has at most.")]
+CURSOR_SAYS = "The `next_cursor` of the page before; without it, the first page."
 
 
 def parse_id(value: str, kind: str) -> str:
@@ -24,7 +25,9 @@ def parse_id(value: str, kind: str) -> str:
         raise NotFound(f"no such {kind}") from error
 
 
-def _before(cursor: Annotated[str | None, Query(max_length=100)] = None) -> str | None:
+def _before(
+    cursor: Annotated[str | None, Query(max_length=100, description=CURSOR_SAYS)] = None,
+) -> str | None:
     if cursor is None:
         return None
     try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from api.dependencies import Services
-from api.schemas.orders import RefundBody
+from api.schemas.refunds import RefundBody
 from domain.errors import Conflict, ExternalError, Forbidden
 from domain.orders import PaymentState
 from models.database import Session

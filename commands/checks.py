@@ -66,6 +66,7 @@ def reconcile(
     What only a lost message explains is repaired. Exit code 1 while any difference is open.
     """
     from commands.live_system import reconcile_with
+    from domain.money import as_read
 
     settings = product_settings()
     period = {
@@ -83,8 +84,8 @@ def reconcile(
         console.print(f"  {number:>6}  {category}")
     for one in still_open:
         console.print(
-            f"[red]{one.kind}[/] {one.detail}: processor {one.expected}, books {one.found} "
-            f"(minor units of {one.currency}); difference {one.id}",
+            f"[red]{one.kind}[/] {one.detail}: processor {as_read(one.expected, one.currency)}, "
+            f"books {as_read(one.found, one.currency)}; difference {one.id}",
             soft_wrap=True,
         )
     raise typer.Exit(1 if still_open else 0)

@@ -36,10 +36,17 @@ class Currency:
         """The least that a card can pay, minor units; one major unit where the processor states none."""
         return _LEAST_CHARGES.get(self.code, _power_of_ten(self.exponent))
 
+    def written(self, amount: int) -> str:
+        """Minor units as people read them, with the code: `-10.50 EUR`, `300 JPY`."""
+        sign = "-" if amount < 0 else ""
+        whole, part = divmod(abs(amount), 10**self.exponent)
+        fraction = f".{part:0{self.exponent}d}" if self.exponent else ""
+        return f"{sign}{whole}{fraction} {self.code}"
+
     def require_chargeable(self, amount: int) -> int:
         """Return `amount` (minor units); raises NotChargeable when the quantum does not divide it."""
         if amount % self.quantum:
-            raise NotChargeable(f"{amount} is not a multiple of {self.quantum} ({self.code} minor units)")
+            raise NotChargeable(f"{self.written(amount)} is not a multiple of {self.written(self.quantum)}")
         return amount
 
     def to_processor(self, amount: int) -> int:
@@ -49,7 +56,7 @@ class Currency:
             return amount * _power_of_ten(shift)
         whole, rest = divmod(amount, _power_of_ten(-shift))
         if rest:
-            raise NotChargeable(f"{amount} {self.code} has a part that the processor can't express")
+            raise NotChargeable(f"{self.written(amount)} has a part that the processor can't express")
         return whole
 
     def from_processor(self, amount: int) -> int:

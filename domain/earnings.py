@@ -9,6 +9,7 @@ from domain.errors import Conflict, InvalidInput, LedgerError
 from domain.event_keys import accrued_key, reassigned_key, released_key
 from domain.line_ledger import LineLedger
 from domain.line_parts import PayeeEarning, Presentation, SplitRow
+from domain.money import as_read
 from domain.outcomes import Outcome
 from domain.postings import AccountKey, Bucket, Earning, EarningType, EntryKind, drafted
 from domain.splits import ShareKind, allocate, basis_of
@@ -159,7 +160,10 @@ def reassign(correction_id: str, line: LineLedger, *, amount: int, from_payee: s
             holders += [(name, part) for name, part in ((payee, kept), (to_payee, given)) if part]
         rows.append(replace(row, holders=tuple(holders)))
     if left:
-        raise Conflict(f"{from_payee} has less than {amount} of this line", code="share_too_small")
+        raise Conflict(
+            f"{from_payee} has less than {as_read(amount, line.currency)} of this line",
+            code="share_too_small",
+        )
     moved = replace(line, rows=tuple(rows), corrections=(*line.corrections, correction_id))
     reversal = take_back(moved, reassigned_key(line.line, correction_id, "reversed"))
     key = reassigned_key(line.line, correction_id, "accrued")

@@ -30,7 +30,7 @@ class Event(TypedDict):
     stream: Annotated[str, "What it is about: events of one stream arrive in order."]
     stream_seq: Annotated[int, "Grows within the stream; types that you did not ask for leave gaps."]
     request_id: Annotated[str | None, "The request that it comes of; null when none is known."]
-    data: Annotated[Mapping[str, Any], "As the type has it."]
+    data: Annotated[Mapping[str, Any], "What happened, in the members that its type has."]
 
 
 class OrderPaid(TypedDict):
@@ -157,7 +157,7 @@ class ResolutionData(TypedDict):
     lms_user_id: _LmsUserId
     course_id: _CourseId
     cause: Annotated[ResolutionCause, "Why the buyer is asked."]
-    run_change_id: Annotated[str | None, "The change of the run, where one is the cause."]
+    run_change_id: Annotated[str | None, "The change of the run; null for other causes."]
 
 
 class ResolutionAsked(ResolutionData):
@@ -174,7 +174,7 @@ class ResolutionDecided(ResolutionData):
 
     choice: Annotated[ResolutionChoice, "What was chosen."]
     by: Annotated[str, "Who chose, in words."]
-    item_id: Annotated[str | None, "The item that was chosen, of `other_run`."]
+    item_id: Annotated[str | None, "The item that was chosen; null unless it is `other_run`."]
 
 
 class ResolutionWithdrawn(ResolutionData):

@@ -69,11 +69,7 @@ class Money:
 
     def __str__(self) -> str:
         """Plain digits with the code, for logs and timelines: `-10.50 EUR`, `300 JPY`."""
-        exponent = self.unit.exponent
-        sign = "-" if self.amount < 0 else ""
-        whole, part = divmod(abs(self.amount), 10**exponent)
-        fraction = f".{part:0{exponent}d}" if exponent else ""
-        return f"{sign}{whole}{fraction} {self.currency}"
+        return self.unit.written(self.amount)
 
     def _same(self, other: "Money") -> int:
         if other.currency != self.currency:

@@ -9,6 +9,7 @@ from domain.errors import Conflict, CurrencyMismatch, InvalidInput
 from domain.event_keys import taken_key
 from domain.line_ledger import LineLedger
 from domain.line_parts import Taking, TakingReason
+from domain.money import as_read
 from domain.outcomes import Outcome, chained, change, one_entry
 from domain.postings import Balances, EntryKind, merged
 
@@ -45,13 +46,13 @@ def plan_taking(
     if amount is not None and by_line is not None:
         raise InvalidInput("give an amount or lines, not both")
     if by_line is not None:
-        plan = {line: _asked_of(line, asked, left) for line, asked in by_line.items()}
+        plan = {line: _asked_of(line, asked, left, lines) for line, asked in by_line.items()}
     elif amount is None:
         plan = left
     elif amount <= 0:
         raise InvalidInput("an amount to give back is positive")
     elif amount > sum(left.values()):
-        raise NothingLeft(f"{amount} asked, {sum(left.values())} left (minor units)")
+        raise _too_much(amount, sum(left.values()), lines)
     else:
         plan = dict(zip(left, largest_remainder(amount, list(left.values())), strict=True))
     plan = {line: gross for line, gross in plan.items() if gross}
@@ -60,7 +61,12 @@ def plan_taking(
     return plan
 
 
-def _asked_of(line: str, asked: int | None, left: Mapping[str, int]) -> int:
+def _too_much(asked: int, left: int, lines: Sequence[LineLedger]) -> NothingLeft:
+    code = currency_shared(lines)
+    return NothingLeft(f"{as_read(asked, code)} asked, {as_read(left, code)} left")
+
+
+def _asked_of(line: str, asked: int | None, left: Mapping[str, int], lines: Sequence[LineLedger]) -> int:
     if line not in left:
         raise InvalidInput(f"no line {line!r} in this order")
     if asked is None:
@@ -68,7 +74,7 @@ def _asked_of(line: str, asked: int | None, left: Mapping[str, int]) -> int:
     elif asked <= 0:
         raise InvalidInput("an amount to give back is positive")
     if asked > left[line] or asked == 0:
-        raise NothingLeft(f"{asked} asked of line {line}, {left[line]} left (minor units)")
+        raise _too_much(asked, left[line], lines)
     return asked
 
 

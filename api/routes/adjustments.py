@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body
 from api.commands import CommandsDep
 from api.dependencies import NewObjectId, Operator, ServicesDep, SessionDep
 from api.idempotency import CommerceRoute
+from api.parameters import OrderPath
 from api.routes.orders import own_order
 from api.schemas.credit import AdjustmentAnswer, AdjustmentBody, AdjustmentView
 from api.schemas.orders import money
@@ -22,7 +23,7 @@ router = APIRouter(route_class=CommerceRoute, tags=["refunds"])
 
 @router.post("/v1/orders/{order_id}/adjustments", status_code=202, operation_id="create_adjustment")
 async def create_adjustment(
-    order_id: str,
+    order_id: OrderPath,
     body: Annotated[AdjustmentBody, Body()],
     caller: Operator,
     services: ServicesDep,

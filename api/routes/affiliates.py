@@ -8,6 +8,7 @@ from api.dependencies import NewObjectId, Operator, SessionDep
 from api.etags import check_match
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import AffiliatePath
 from api.schemas.revenue import AffiliateList, AffiliatePatch, AffiliateView, NewAffiliateBody
 from domain.errors import NotFound
 from models.database import Session
@@ -67,7 +68,7 @@ async def list_affiliates(
 
 @router.get("/v1/affiliates/{affiliate_id}", operation_id="get_affiliate")
 async def get_affiliate(
-    affiliate_id: str, caller: Operator, session: SessionDep, response: Response
+    affiliate_id: AffiliatePath, caller: Operator, session: SessionDep, response: Response
 ) -> AffiliateView:
     """One affiliate."""
     return await _answer(session, parse_id(affiliate_id, "affiliate"), response)
@@ -75,7 +76,7 @@ async def get_affiliate(
 
 @router.patch("/v1/affiliates/{affiliate_id}", operation_id="change_affiliate")
 async def change_affiliate(
-    affiliate_id: str,
+    affiliate_id: AffiliatePath,
     body: Annotated[AffiliatePatch, Body()],
     request: Request,
     caller: Operator,

@@ -9,9 +9,10 @@ from api.dependencies import NewObjectId, Principal, SessionDep, SignedIn
 from api.etags import check_match
 from api.idempotency import CommerceRoute
 from api.paging import parse_id
+from api.parameters import CartLinePath
 from api.rate_limits import limited
 from api.routes.cart_view import cart_view
-from api.schemas.shop import CartItemBody, CartLinePatch, CartView, PromoBody
+from api.schemas.cart import CartItemBody, CartLinePatch, CartView, PromoBody
 from domain.errors import Conflict, NotFound, PromoInvalid
 from domain.limits import PROMOTION
 from models.database import Session
@@ -84,7 +85,7 @@ async def add_cart_item(
 
 @router.patch("/v1/cart/items/{line_id}", operation_id="change_cart_item")
 async def change_cart_item(
-    line_id: str,
+    line_id: CartLinePath,
     body: Annotated[CartLinePatch, Body()],
     request: Request,
     caller: SignedIn,
@@ -103,7 +104,7 @@ async def change_cart_item(
 
 @router.delete("/v1/cart/items/{line_id}", operation_id="remove_cart_item")
 async def remove_cart_item(
-    line_id: str,
+    line_id: CartLinePath,
     request: Request,
     caller: SignedIn,
     session: SessionDep,
@@ -155,7 +156,14 @@ async def clear_promo(
     caller: SignedIn,
     session: SessionDep,
     response: Response,
-    code: Annotated[str | None, Query(max_length=50, pattern=r"^[^\x00]*$")] = None,
+    code: Annotated[
+        str | None,
+        Query(
+            max_length=50,
+            pattern=r"^[^\x00]*$",
+            description="The code to take off, in any case; left out: all of them.",
+        ),
+    ] = None,
 ) -> CartView:
     """Take one promotion code off, or all of them."""
     cart = await _locked(session, caller, request)

@@ -1,7 +1,7 @@
 """A priced cart as the API shows it."""
 
+from api.schemas.cart import CartLineView, CartProblem, CartView, Totals
 from api.schemas.orders import money
-from api.schemas.shop import CartLineView, CartProblem, CartView, Totals
 from models.queries.carts import CartRow
 from models.queries.quotes import CartQuote
 

@@ -9,9 +9,10 @@ from api.dependencies import CatalogWriter, NewObjectId, SessionDep, authenticat
 from api.etags import etag_of, expected_version
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import ItemOrSlugPath, ItemPath
+from api.schemas.catalog import ItemBody, ItemList, ItemPatch, ItemView
 from api.schemas.common import Money
 from api.schemas.orders import money
-from api.schemas.shop import ItemBody, ItemList, ItemPatch, ItemView
 from domain.currencies import currency_of
 from domain.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 from domain.orders import ItemType
@@ -75,9 +76,18 @@ async def list_items(
     request: Request,
     session: SessionDep,
     cursor: Cursor,
-    type: Annotated[ItemType | None, Query()] = None,  # noqa: A002 - the contract's name
-    q: Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$")] = None,
-    currency: Annotated[str | None, Query(pattern=r"^[A-Z]{3}$")] = None,
+    type: Annotated[ItemType | None, Query(description="Only items of this type.")] = None,  # noqa: A002 - the contract's name
+    q: Annotated[
+        str | None,
+        Query(
+            max_length=100,
+            pattern=r"^[^\x00]*$",
+            description="A text that title or description hold, in any case.",
+        ),
+    ] = None,
+    currency: Annotated[
+        str | None, Query(pattern=r"^[A-Z]{3}$", description="ISO 4217: only items with a price in it.")
+    ] = None,
     limit: Limit = 20,
 ) -> ItemList:
     """Items, newest first; `q` looks into title and description. Operators also see what is not for sale."""
@@ -98,7 +108,9 @@ async def list_items(
 
 
 @router.get("/v1/catalog/items/{id_or_slug}", operation_id="get_item")
-async def get_item(id_or_slug: str, request: Request, session: SessionDep, response: Response) -> ItemView:
+async def get_item(
+    id_or_slug: ItemOrSlugPath, request: Request, session: SessionDep, response: Response
+) -> ItemView:
     """One item by id or slug."""
     item = None if "\x00" in id_or_slug else await catalog.find(session, id_or_slug)
     if item is None:
@@ -126,7 +138,7 @@ async def create_item(
 
 @router.patch("/v1/catalog/items/{item_id}", operation_id="change_item")
 async def change_item(
-    item_id: str,
+    item_id: ItemPath,
     body: Annotated[ItemPatch, Body()],
     request: Request,
     caller: CatalogWriter,

@@ -9,7 +9,7 @@ from api.dependencies import NewObjectId, Principal, Services, ServicesDep, Sess
 from api.idempotency import CommerceRoute
 from api.rate_limits import limited, refuse_who_does_not_pay
 from api.routes.orders import order_answer
-from api.schemas.orders import CheckoutAnswer, CheckoutBody, PaymentToMake
+from api.schemas.checkout import CheckoutAnswer, CheckoutBody, PaymentToMake
 from api.taxation import decide_tax, with_plain_tax_id
 from api.workflow_calls import ask_checkout
 from domain.errors import Conflict, InvalidInput

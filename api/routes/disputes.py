@@ -1,12 +1,15 @@
 """Disputes, for operators: what banks ask back, what speaks for us, and what to do."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from api.audit import AuditReason
 from api.commands import Commands, CommandsDep
 from api.dependencies import NewObjectId, Operator, Services, ServicesDep, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import DisputePath
 from api.schemas.common import Money
 from api.schemas.disputes import (
     DisputeAnswer,
@@ -28,7 +31,7 @@ async def list_disputes(
     caller: Operator,
     session: SessionDep,
     cursor: Cursor,
-    state: DisputeStateName | None = None,
+    state: Annotated[DisputeStateName | None, Query(description="Only disputes in this state.")] = None,
     limit: Limit = 20,
 ) -> DisputeList:
     """Disputes and inquiries, newest first."""
@@ -40,7 +43,7 @@ async def list_disputes(
 
 
 @router.get("/v1/disputes/{dispute_id}", operation_id="get_dispute")
-async def get_dispute(dispute_id: str, caller: Operator, session: SessionDep) -> DisputeAnswer:
+async def get_dispute(dispute_id: DisputePath, caller: Operator, session: SessionDep) -> DisputeAnswer:
     """One dispute, with the evidence as it would be submitted."""
     row = await disputes.get(session, parse_id(dispute_id, "dispute"))
     if row is None:
@@ -52,7 +55,7 @@ async def get_dispute(dispute_id: str, caller: Operator, session: SessionDep) ->
     "/v1/disputes/{dispute_id}/submit-evidence", status_code=202, operation_id="submit_dispute_evidence"
 )
 async def submit_evidence(
-    dispute_id: str,
+    dispute_id: DisputePath,
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
@@ -71,7 +74,7 @@ async def submit_evidence(
 
 @router.post("/v1/disputes/{dispute_id}/accept", status_code=202, operation_id="accept_dispute")
 async def accept_dispute(
-    dispute_id: str,
+    dispute_id: DisputePath,
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,

@@ -9,9 +9,11 @@ from api.dependencies import OrdersReader, Services, ServicesDep, SessionDep
 from api.etags import is_current
 from api.idempotency import CommerceRoute
 from api.paging import parse_id
+from api.parameters import DocumentPath, OrderPath, RefundPath
 from api.rate_limits import limited
 from api.routes.orders import own_order
-from api.schemas.orders import DocumentKind, DocumentList, DocumentView, money
+from api.schemas.documents import DocumentKind, DocumentList, DocumentView
+from api.schemas.orders import money
 from domain.errors import Conflict, NotFound
 from domain.limits import DOCUMENT
 from integrations.documents.receipt import RENDERING, ReceiptDocument, render_receipt_pdf
@@ -48,7 +50,7 @@ def document_view(row: DocumentRow) -> DocumentView:
 
 
 @router.get("/v1/orders/{order_id}/documents", operation_id="list_documents")
-async def list_documents(order_id: str, caller: OrdersReader, session: SessionDep) -> DocumentList:
+async def list_documents(order_id: OrderPath, caller: OrdersReader, session: SessionDep) -> DocumentList:
     """The order's invoice or receipt and its credit notes, oldest first."""
     row = await own_order(session, caller, order_id)
     return DocumentList(
@@ -64,7 +66,11 @@ async def list_documents(order_id: str, caller: OrdersReader, session: SessionDe
 )
 @limited(DOCUMENT)
 async def get_document(
-    document_id: str, request: Request, caller: OrdersReader, services: ServicesDep, session: SessionDep
+    document_id: DocumentPath,
+    request: Request,
+    caller: OrdersReader,
+    services: ServicesDep,
+    session: SessionDep,
 ) -> Response:
     """One document as a PDF; the same bytes every time."""
     document = await documents.get(session, parse_id(document_id, "document"))
@@ -78,7 +84,7 @@ async def get_document(
 )
 @limited(DOCUMENT)
 async def get_receipt(
-    order_id: str, request: Request, caller: OrdersReader, services: ServicesDep, session: SessionDep
+    order_id: OrderPath, request: Request, caller: OrdersReader, services: ServicesDep, session: SessionDep
 ) -> Response:
     """The order's receipt, or its invoice where invoices are issued, as a PDF."""
     row = await own_order(session, caller, order_id)
@@ -96,8 +102,8 @@ async def get_receipt(
 )
 @limited(DOCUMENT)
 async def get_credit_note(
-    order_id: str,
-    refund_id: str,
+    order_id: OrderPath,
+    refund_id: RefundPath,
     request: Request,
     caller: OrdersReader,
     services: ServicesDep,

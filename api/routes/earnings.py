@@ -25,7 +25,16 @@ from models.queries import earnings, payees, people
 
 router = APIRouter(route_class=CommerceRoute, tags=["earnings"])
 
-PayeeFilter = Annotated[str | None, Query(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+PayeeFilter = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[^\x00]*$",
+        description="Whose, such as `lms:102`. Operators and machines name a payee, where all are not "
+        "listed; an instructor has only their own.",
+    ),
+]
 
 
 async def _payee(session: Session, caller: Principal, asked: str | None) -> str:
@@ -81,8 +90,13 @@ async def list_earning_entries(
     session: SessionDep,
     cursor: Cursor,
     payee: PayeeFilter = None,
-    course_id: Annotated[str | None, Query(max_length=255, pattern=r"^[^\x00]*$")] = None,
-    currency: Annotated[str | None, Query(pattern=r"^[A-Z]{3}$")] = None,
+    course_id: Annotated[
+        str | None,
+        Query(max_length=255, pattern=r"^[^\x00]*$", description="Only of this course, by the LMS's id."),
+    ] = None,
+    currency: Annotated[
+        str | None, Query(pattern=r"^[A-Z]{3}$", description="ISO 4217: only of sales in it.")
+    ] = None,
     limit: Limit = 20,
 ) -> EarningEntryList:
     """Every event of a payee's earnings, newest first, as the payout system is told."""

@@ -10,8 +10,9 @@ from api.commands import Commands, CommandsDep
 from api.dependencies import NewObjectId, Operator, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import UserPath
 from api.schemas.common import Body as RequestBody
-from api.schemas.common import Output, ShortText
+from api.schemas.common import Newest, NextCursor, Output, OwnId, ShortText, UserId, WorkflowId
 from domain.erasure import ErasureSource
 from domain.errors import NotFound
 from domain.ids import erasure_workflow_id
@@ -25,31 +26,48 @@ router = APIRouter(route_class=CommerceRoute, tags=["people"])
 class ErasureBody(RequestBody):
     """Why an operator has a person erased; kept in the audit log."""
 
-    reason: Annotated[ShortText, Field(min_length=1, max_length=500)]
+    reason: Annotated[
+        ShortText,
+        Field(min_length=1, max_length=500, description="Why the person is erased; kept in the audit log."),
+    ]
 
 
 class ErasureView(Output):
     """Where an erasure stands. `waits_for` says what of the person's money and access is still open;
     `done_at` is after a last look, when no access token of theirs is good any more."""
 
-    id: str
-    user_id: str
+    id: OwnId
+    user_id: UserId
     source: Annotated[str, Field(description="`person`, `operator` or `lms`")]
     status: Annotated[
         str, Field(description="`waiting`, `erased`, `done`; `withdrawn`: the LMS let them in again")
     ]
-    waits_for: Annotated[list[str], Field(examples=[["a refund of order C-2026-000123 is under way"]])]
-    created_at: datetime
-    erased_at: datetime | None
-    done_at: datetime | None
-    workflow_id: str
+    waits_for: Annotated[
+        list[str],
+        Field(
+            examples=[["a refund of order C-2026-000123 is under way"]],
+            description="What of their money and access is still open, in words; empty when nothing is.",
+        ),
+    ]
+    created_at: Annotated[datetime, Field(description="When it was asked for: their sign-ins ended then.")]
+    erased_at: Annotated[
+        datetime | None, Field(description="When what is held of them was wiped; null as long as it was not.")
+    ]
+    done_at: Annotated[
+        datetime | None,
+        Field(
+            description="When a last look found nothing more, or the request was withdrawn; null while it is "
+            "under way."
+        ),
+    ]
+    workflow_id: WorkflowId
 
 
 class ErasureList(Output):
     """Newest first."""
 
-    data: list[ErasureView]
-    next_cursor: str | None = None
+    data: Newest[ErasureView]
+    next_cursor: NextCursor = None
 
 
 @router.post("/v1/me/erasure", status_code=202, operation_id="erase_me")
@@ -77,7 +95,7 @@ async def get_my_erasure(caller: SignedIn, session: SessionDep) -> ErasureView:
 
 @router.post("/v1/users/{user_id}/erasure", status_code=202, operation_id="erase_person")
 async def erase_person(
-    user_id: str,
+    user_id: UserPath,
     body: Annotated[ErasureBody, Body()],
     caller: Operator,
     services: ServicesDep,
@@ -98,7 +116,7 @@ async def erase_person(
 
 
 @router.get("/v1/users/{user_id}/erasure", operation_id="get_erasure")
-async def get_erasure(user_id: str, caller: Operator, session: SessionDep) -> ErasureView:
+async def get_erasure(user_id: UserPath, caller: Operator, session: SessionDep) -> ErasureView:
     """The newest request about a person."""
     return await _found(session, parse_id(user_id, "user"))
 
@@ -109,7 +127,10 @@ async def list_erasures(
     session: SessionDep,
     cursor: Cursor,
     limit: Limit = 20,
-    open: Annotated[bool | None, Query(description="only those that are under way, or only others")] = None,  # noqa: A002
+    open: Annotated[  # noqa: A002 - says what it is
+        bool | None,
+        Query(description="True: only those that are under way; false: only those that have ended."),
+    ] = None,
 ) -> ErasureList:
     """Requests, newest first."""
     rows = await erasures.page(session, is_open=open, before=cursor, limit=limit + 1)

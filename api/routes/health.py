@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable
+from typing import Annotated
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.dependencies import Services, ServicesDep
@@ -22,8 +24,14 @@ router = APIRouter(tags=["operations"])
 class Health(Output):
     """Each part: `ok`, or what is wrong with it."""
 
-    status: str
-    parts: dict[str, str] = {}
+    status: Annotated[str, Field(description="`ok`, or `unavailable` when a part is not `ok`.")]
+    parts: Annotated[
+        dict[str, str],
+        Field(
+            description="`database`, `temporal`, `lms` and `payments`: `ok`, or what is wrong with it. Empty "
+            "for `/healthz`."
+        ),
+    ] = {}
 
 
 @router.get("/healthz", operation_id="healthz")

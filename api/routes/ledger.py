@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from api.dependencies import LedgerReader, ServicesDep, SessionDep
 from api.idempotency import CommerceRoute
 from api.ledger_export import export_ledger
-from api.paging import Cursor, Limit, key_cursor, next_cursor, parse_id, parse_key
+from api.paging import CURSOR_SAYS, Cursor, Limit, key_cursor, next_cursor, parse_id, parse_key
 from api.schemas.common import Moment
 from api.schemas.ledger import (
     AccountBalance,
@@ -28,7 +28,11 @@ router = APIRouter(route_class=CommerceRoute, tags=["ledger"])
 
 
 _TEXT = {"type": "string"}
-AccountCode = Annotated[str | None, Query(pattern=r"^\d{4}$")]
+AccountCode = Annotated[
+    str | None, Query(pattern=r"^\d{4}$", description="The four digits of an account, such as `2210`.")
+]
+SINCE_SAYS = "Only what counts from then on, by `effective_at`."
+UNTIL_SAYS = "Only what counts before then, by `effective_at`."
 
 
 def _name(code: str) -> str:
@@ -40,10 +44,12 @@ async def list_journals(
     caller: LedgerReader,
     session: SessionDep,
     cursor: Cursor,
-    order_id: Annotated[str | None, Query(max_length=64)] = None,
+    order_id: Annotated[
+        str | None, Query(max_length=64, description="Only entries about this order.")
+    ] = None,
     account: AccountCode = None,
-    since: Annotated[Moment | None, Query(alias="from")] = None,
-    until: Annotated[Moment | None, Query(alias="to")] = None,
+    since: Annotated[Moment | None, Query(alias="from", description=SINCE_SAYS)] = None,
+    until: Annotated[Moment | None, Query(alias="to", description=UNTIL_SAYS)] = None,
     limit: Limit = 20,
 ) -> JournalList:
     """Journal entries, newest first, by order, account and effective time (`to` excluded)."""
@@ -86,7 +92,7 @@ async def list_accounts(
         str | None,
         Query(max_length=200, pattern=r"^[^\x00]*$", description="An order line, jurisdiction or payee."),
     ] = None,
-    cursor: Annotated[str | None, Query(max_length=400)] = None,
+    cursor: Annotated[str | None, Query(max_length=400, description=CURSOR_SAYS)] = None,
     limit: Limit = 20,
 ) -> Accounts:
     """The balance of every account and sub-account that is not zero, by account, sub and currency."""
@@ -155,9 +161,15 @@ async def get_trial_balance(
 async def get_export(
     caller: LedgerReader,
     services: ServicesDep,
-    export_format: Annotated[ExportFormat, Query(alias="format")] = ExportFormat.CSV,
-    since: Annotated[Moment | None, Query(alias="from")] = None,
-    until: Annotated[Moment | None, Query(alias="to")] = None,
+    export_format: Annotated[
+        ExportFormat,
+        Query(
+            alias="format",
+            description="`csv`: one line a posting; `beancount`; `ledger`: for ledger-cli and hledger.",
+        ),
+    ] = ExportFormat.CSV,
+    since: Annotated[Moment | None, Query(alias="from", description=SINCE_SAYS)] = None,
+    until: Annotated[Moment | None, Query(alias="to", description=UNTIL_SAYS)] = None,
 ) -> StreamingResponse:
     """Journal entries by effective time (`to` excluded) for an accountant's own tools, as a stream.
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from api.dependencies import SessionDep, SignedIn
 from api.idempotency import CommerceRoute
+from api.parameters import OrderPath
 from api.routes.adjustments import adjustment_of_grant, adjustment_of_refund
 from api.routes.disputes import dispute_view
 from api.routes.documents import document_view
@@ -35,7 +36,7 @@ _ADJUSTMENTS = (RefundKind.GOODWILL, RefundKind.CORRECTION)
 
 
 @router.get("/v1/orders/{order_id}/money", operation_id="get_order_money")
-async def get_order_money(order_id: str, caller: SignedIn, session: SessionDep) -> OrderMoneyView:
+async def get_order_money(order_id: OrderPath, caller: SignedIn, session: SessionDep) -> OrderMoneyView:
     """Amounts, payments, refunds, adjustments and documents; for operators also the books."""
     await see_one_moment(session)
     row = await own_order(session, caller, order_id)

@@ -1,6 +1,8 @@
 """Orders: reads, cancel, timeline."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from api.commands import CommandsDep
 from api.dependencies import (
@@ -15,6 +17,7 @@ from api.dependencies import (
 )
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import OrderPath, UserFilter
 from api.routes.views import entitlement_view, order_view
 from api.schemas.orders import OrderList, OrderView, Timeline, TimelineEvent
 from api.workflow_calls import ask_cancel
@@ -61,8 +64,8 @@ async def list_orders(
     services: ServicesDep,
     session: SessionDep,
     cursor: Cursor,
-    status: OrderStatus | None = None,
-    user_id: str | None = None,
+    status: Annotated[OrderStatus | None, Query(description="Only orders with this status now.")] = None,
+    user_id: UserFilter = None,
     limit: Limit = 20,
 ) -> OrderList:
     """The caller's orders, newest first; an operator sees all, or one user's."""
@@ -77,7 +80,7 @@ async def list_orders(
 
 @router.get("/v1/orders/{order_id}", operation_id="get_order")
 async def get_order(
-    order_id: str, caller: OrdersReader, services: ServicesDep, session: SessionDep
+    order_id: OrderPath, caller: OrdersReader, services: ServicesDep, session: SessionDep
 ) -> OrderView:
     """One order."""
     await see_one_moment(session)
@@ -86,7 +89,7 @@ async def get_order(
 
 @router.post("/v1/orders/{order_id}/cancel", operation_id="cancel_order")
 async def cancel_order(
-    order_id: str,
+    order_id: OrderPath,
     caller: SignedIn,
     services: ServicesDep,
     session: SessionDep,
@@ -107,7 +110,7 @@ async def cancel_order(
 
 
 @router.get("/v1/orders/{order_id}/timeline", operation_id="get_order_timeline")
-async def get_timeline(order_id: str, caller: OrdersReader, session: SessionDep) -> Timeline:
+async def get_timeline(order_id: OrderPath, caller: OrdersReader, session: SessionDep) -> Timeline:
     """What happened to the order, oldest first."""
     row = await own_order(session, caller, order_id)
     return Timeline(data=[TimelineEvent(**event) for event in await orders.timeline(session, row.id)])

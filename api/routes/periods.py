@@ -8,7 +8,8 @@ from fastapi import APIRouter, Body, Query
 
 from api.dependencies import LedgerReader, Operator, SessionDep
 from api.idempotency import CommerceRoute
-from api.paging import Limit, key_cursor, parse_key
+from api.paging import CURSOR_SAYS, Limit, key_cursor, parse_key
+from api.parameters import PeriodPath
 from api.schemas.ledger import CloseBody, PeriodList, PeriodView, ReopenBody
 from domain.errors import InvalidInput, NotFound
 from models.database import Session
@@ -56,7 +57,7 @@ async def _existing(session: Session, month: date) -> PeriodRow:
 async def list_periods(
     caller: LedgerReader,
     session: SessionDep,
-    cursor: Annotated[str | None, Query(max_length=100)] = None,
+    cursor: Annotated[str | None, Query(max_length=100, description=CURSOR_SAYS)] = None,
     limit: Limit = 20,
 ) -> PeriodList:
     """Months from the present one back to the first that has an entry."""
@@ -73,7 +74,7 @@ async def list_periods(
 
 @router.post("/v1/ledger/periods/{period_id}/close", operation_id="close_period")
 async def close_period(
-    period_id: str, body: Annotated[CloseBody, Body()], caller: Operator, session: SessionDep
+    period_id: PeriodPath, body: Annotated[CloseBody, Body()], caller: Operator, session: SessionDep
 ) -> PeriodView:
     """Close a month that is over, and all before it: `soft`, or `hard` for good.
 
@@ -88,7 +89,7 @@ async def close_period(
 
 @router.post("/v1/ledger/periods/{period_id}/reopen", operation_id="reopen_period")
 async def reopen_period(
-    period_id: str, body: Annotated[ReopenBody, Body()], caller: Operator, session: SessionDep
+    period_id: PeriodPath, body: Annotated[ReopenBody, Body()], caller: Operator, session: SessionDep
 ) -> PeriodView:
     """Open a soft-closed month again, and the soft-closed ones after it; 409 `period_closed`."""
     row = await _existing(session, _month(period_id))

@@ -9,7 +9,8 @@ from api.dependencies import NewObjectId, PromotionsReader, PromotionsWriter, Se
 from api.etags import etag_of, expected_version
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
-from api.schemas.shop import PromotionBody, PromotionList, PromotionPatch, PromotionView
+from api.parameters import PromotionPath
+from api.schemas.promotions import PromotionBody, PromotionList, PromotionPatch, PromotionView
 from domain.errors import InvalidInput, NotFound
 from models.database import Session
 from models.queries import catalog, promotions
@@ -84,7 +85,7 @@ async def list_promotions(
 
 @router.get("/v1/promotions/{promotion_id}", operation_id="get_promotion")
 async def get_promotion(
-    promotion_id: str, caller: PromotionsReader, session: SessionDep, response: Response
+    promotion_id: PromotionPath, caller: PromotionsReader, session: SessionDep, response: Response
 ) -> PromotionView:
     """One promotion."""
     return await _answer(session, promotion_id, response)
@@ -109,7 +110,7 @@ async def create_promotion(
 
 @router.patch("/v1/promotions/{promotion_id}", operation_id="change_promotion")
 async def change_promotion(
-    promotion_id: str,
+    promotion_id: PromotionPath,
     body: Annotated[PromotionPatch, Body()],
     request: Request,
     caller: PromotionsWriter,

@@ -9,8 +9,8 @@ from api.dependencies import ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute, without_key
 from api.rate_limits import limited
 from api.routes.cart_view import problems_view, totals_view
+from api.schemas.cart import QuoteBody, QuoteLine, QuoteView, TaxLine
 from api.schemas.orders import money
-from api.schemas.shop import QuoteBody, QuoteLine, QuoteView, TaxLine
 from api.taxation import decide_tax
 from domain.limits import QUOTE
 from domain.store_credit import credit_to_use

@@ -6,6 +6,7 @@ from api.commands import CommandsDep
 from api.dependencies import NewObjectId, Operator, OrdersReader, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import EntitlementPath, PaymentPath, UserFilter
 from api.routes.orders import view_of
 from api.routes.views import entitlement_view, payment_view
 from api.schemas.orders import (
@@ -31,7 +32,7 @@ async def list_payments(
     caller: OrdersReader,
     session: SessionDep,
     cursor: Cursor,
-    user_id: str | None = None,
+    user_id: UserFilter = None,
     limit: Limit = 20,
 ) -> PaymentList:
     """The caller's payments, newest first; an operator sees all, or one user's."""
@@ -44,7 +45,7 @@ async def list_payments(
 
 
 @router.get("/v1/payments/{payment_id}", operation_id="get_payment", tags=["payments"])
-async def get_payment(payment_id: str, caller: OrdersReader, session: SessionDep) -> PaymentSummary:
+async def get_payment(payment_id: PaymentPath, caller: OrdersReader, session: SessionDep) -> PaymentSummary:
     """One payment."""
     row = await payments.get(session, parse_id(payment_id, "payment"))
     if row is None or not (caller.sees_all or row.user_id == caller.user_id):
@@ -58,7 +59,7 @@ async def list_entitlements(
     services: ServicesDep,
     session: SessionDep,
     cursor: Cursor,
-    user_id: str | None = None,
+    user_id: UserFilter = None,
     limit: Limit = 20,
 ) -> EntitlementList:
     """The caller's accesses, newest first; an operator sees all, or one user's."""
@@ -72,7 +73,7 @@ async def list_entitlements(
 
 @router.get("/v1/entitlements/{entitlement_id}", operation_id="get_entitlement", tags=["entitlements"])
 async def get_entitlement(
-    entitlement_id: str, caller: OrdersReader, services: ServicesDep, session: SessionDep
+    entitlement_id: EntitlementPath, caller: OrdersReader, services: ServicesDep, session: SessionDep
 ) -> EntitlementView:
     """One access."""
     row = await entitlements.get(session, parse_id(entitlement_id, "entitlement"))
@@ -85,7 +86,7 @@ async def get_entitlement(
     "/v1/entitlements/{entitlement_id}/retry", operation_id="retry_entitlement", tags=["entitlements"]
 )
 async def retry_entitlement(
-    entitlement_id: str,
+    entitlement_id: EntitlementPath,
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,

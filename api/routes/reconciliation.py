@@ -8,6 +8,7 @@ from api.commands import CommandsDep
 from api.dependencies import Operator, ServicesDep, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import DifferencePath
 from api.schemas.reconciliation import (
     AcceptBody,
     CashView,
@@ -28,9 +29,11 @@ from models.queries.reconciliation import RunRow
 
 router = APIRouter(route_class=CommerceRoute, tags=["reconciliation"])
 
-StateFilter = Annotated[DifferenceState | None, Query()]
-KindFilter = Annotated[Kind | None, Query()]
-RunFilter = Annotated[str | None, Query(max_length=64)]
+StateFilter = Annotated[DifferenceState | None, Query(description="Only differences in this state.")]
+KindFilter = Annotated[Kind | None, Query(description="Only differences of this kind.")]
+RunFilter = Annotated[
+    str | None, Query(max_length=64, description="Only those that this run was the first to see.")
+]
 
 
 def _run(row: RunRow) -> RunView:
@@ -112,7 +115,9 @@ async def list_differences(
 
 
 @router.get("/v1/reconciliation/differences/{difference_id}", operation_id="get_reconciliation_difference")
-async def get_difference(difference_id: str, caller: Operator, session: SessionDep) -> DifferenceView:
+async def get_difference(
+    difference_id: DifferencePath, caller: Operator, session: SessionDep
+) -> DifferenceView:
     """One difference."""
     return _difference(await _found(session, difference_id))
 
@@ -123,7 +128,7 @@ async def get_difference(difference_id: str, caller: Operator, session: SessionD
     operation_id="repair_reconciliation_difference",
 )
 async def repair_difference(
-    difference_id: str,
+    difference_id: DifferencePath,
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
@@ -141,7 +146,7 @@ async def repair_difference(
     "/v1/reconciliation/differences/{difference_id}/accept", operation_id="accept_reconciliation_difference"
 )
 async def accept_difference(
-    difference_id: str, body: Annotated[AcceptBody, Body()], caller: Operator, session: SessionDep
+    difference_id: DifferencePath, body: Annotated[AcceptBody, Body()], caller: Operator, session: SessionDep
 ) -> DifferenceView:
     """Take a difference as it is, for a reason; with other figures it opens again."""
     row = await _still_open(session, difference_id)

@@ -2,19 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 
 from api.audit import AuditReason
 from api.commands import Commands, CommandsDep
 from api.dependencies import NewObjectId, Operator, Services, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import OrderPath, RefundPath
 from api.rate_limits import limited
 from api.refund_right import check_learners_right
 from api.routes.orders import own_order
 from api.routes.views import refund_view
 from api.schemas.common import Money
-from api.schemas.orders import RefundAnswer, RefundBody, RefundList, RefundStatusName
+from api.schemas.refunds import RefundAnswer, RefundBody, RefundList, RefundStatusName
 from api.workflow_calls import ask_refund
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.limits import REFUND
@@ -29,7 +30,7 @@ router = APIRouter(route_class=CommerceRoute, tags=["refunds"])
 @router.post("/v1/orders/{order_id}/refunds", status_code=202, operation_id="create_refund")
 @limited(REFUND)
 async def create_refund(
-    order_id: str,
+    order_id: OrderPath,
     body: Annotated[RefundBody, Body()],
     caller: SignedIn,
     services: ServicesDep,
@@ -74,7 +75,10 @@ async def list_refunds(
     caller: Operator,
     session: SessionDep,
     cursor: Cursor,
-    status: RefundStatusName | None = None,
+    status: Annotated[
+        RefundStatusName | None,
+        Query(description="Only refunds with this status; those that were given up are among the failed."),
+    ] = None,
     limit: Limit = 20,
 ) -> RefundList:
     """All refunds, newest first. The failed ones are still owed, unless they were canceled."""
@@ -88,7 +92,7 @@ async def list_refunds(
 
 
 @router.get("/v1/refunds/{refund_id}", operation_id="get_refund")
-async def get_refund(refund_id: str, caller: SignedIn, session: SessionDep) -> RefundAnswer:
+async def get_refund(refund_id: RefundPath, caller: SignedIn, session: SessionDep) -> RefundAnswer:
     """One refund, for operators and the learner whose order it is of."""
     row = await refunds.get(session, parse_id(refund_id, "refund"))
     if row is None or not (caller.is_operator or row.user_id == caller.user_id):
@@ -98,7 +102,7 @@ async def get_refund(refund_id: str, caller: SignedIn, session: SessionDep) -> R
 
 @router.post("/v1/refunds/{refund_id}/reissue", status_code=202, operation_id="reissue_refund")
 async def reissue_refund(
-    refund_id: str,
+    refund_id: RefundPath,
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,
@@ -113,7 +117,7 @@ async def reissue_refund(
 
 @router.post("/v1/refunds/{refund_id}/cancel", status_code=202, operation_id="cancel_refund")
 async def cancel_refund(
-    refund_id: str,
+    refund_id: RefundPath,
     caller: Operator,
     services: ServicesDep,
     session: SessionDep,

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 
 from api.commands import CommandsDep
 from api.dependencies import NewObjectId, OrdersReader, Principal, ServicesDep, SessionDep, SignedIn
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import LinePath, OrderPath, UserFilter
 from api.routes.orders import own_order
 from api.routes.views import resolution_view
 from api.schemas.resolutions import (
@@ -32,9 +33,11 @@ async def list_resolutions(
     caller: OrdersReader,
     session: SessionDep,
     cursor: Cursor,
-    state: ResolutionStateName | None = None,
-    run_change_id: str | None = None,
-    user_id: str | None = None,
+    state: Annotated[ResolutionStateName | None, Query(description="Only questions in this state.")] = None,
+    run_change_id: Annotated[
+        str | None, Query(description="Only those that this change of a run led to.")
+    ] = None,
+    user_id: UserFilter = None,
     limit: Limit = 20,
 ) -> ResolutionList:
     """Questions to the caller about what was bought, newest first; an operator sees all, or one user's."""
@@ -55,7 +58,7 @@ async def list_resolutions(
 
 @router.get("/v1/orders/{order_id}/lines/{line_id}/resolution", operation_id="get_line_resolution")
 async def get_line_resolution(
-    order_id: str, line_id: str, caller: OrdersReader, session: SessionDep
+    order_id: OrderPath, line_id: LinePath, caller: OrdersReader, session: SessionDep
 ) -> ResolutionView:
     """The last question about a line, and the other runs that it may move to while it is open."""
     return await _view(session, await _question(session, caller, order_id, line_id))
@@ -63,8 +66,8 @@ async def get_line_resolution(
 
 @router.post("/v1/orders/{order_id}/lines/{line_id}/resolution", operation_id="resolve_line")
 async def resolve_line(
-    order_id: str,
-    line_id: str,
+    order_id: OrderPath,
+    line_id: LinePath,
     body: Annotated[ResolutionBody, Body()],
     caller: SignedIn,
     services: ServicesDep,

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
 
 from api.audit import AuditReason
 from api.dependencies import Operator, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import parse_id
+from api.parameters import UserPath
 from api.schemas.common import Body as RequestBody
-from api.schemas.common import Output, ShortText
+from api.schemas.common import NextCursor, Output, ShortText, UserId
 from domain.errors import NotFound
 from models.queries import people
 from models.queries.people import UserRow
@@ -19,28 +20,39 @@ from models.queries.people import UserRow
 router = APIRouter(route_class=CommerceRoute, tags=["auth"])
 
 Given = Literal["instructor", "operator"]
+RolePath = Annotated[
+    Given, Path(description="`instructor`: reads their own earnings; `operator`: everything but settings.")
+]
 
 
 class RoleBody(RequestBody):
     """Why; it stands in the audit log."""
 
-    reason: Annotated[ShortText, Field(min_length=1, max_length=500)]
+    reason: Annotated[
+        ShortText,
+        Field(min_length=1, max_length=500, description="Why the role is given; kept in the audit log."),
+    ]
 
 
 class RolesView(Output):
     """A user's roles: what the LMS said at the last login, and what operators gave."""
 
-    user_id: str
-    lms_user_id: str
-    from_lms: Sequence[str]
-    given: Sequence[str]
+    user_id: UserId
+    lms_user_id: Annotated[str, Field(description="The LMS's id of the user.")]
+    from_lms: Annotated[
+        Sequence[str], Field(description="What the LMS said last, at a login or by an event.")
+    ]
+    given: Annotated[
+        Sequence[str],
+        Field(description="What operators gave, whatever the LMS says: `instructor`, `operator`."),
+    ]
 
 
 class RolesList(Output):
     """At most one: an id of the LMS is one person's."""
 
-    data: list[RolesView]
-    next_cursor: str | None = None
+    data: Annotated[list[RolesView], Field(description="The one user, or nobody.")]
+    next_cursor: Annotated[NextCursor, Field(description="Always null: there is no second page.")] = None
 
 
 def _view(row: UserRow | None) -> RolesView:
@@ -55,7 +67,10 @@ def _view(row: UserRow | None) -> RolesView:
 async def find_users(
     caller: Operator,
     session: SessionDep,
-    lms_user_id: Annotated[str, Query(min_length=1, max_length=100, pattern=r"^[^\x00]+$")],
+    lms_user_id: Annotated[
+        str,
+        Query(min_length=1, max_length=100, pattern=r"^[^\x00]+$", description="The LMS's id of the user."),
+    ],
 ) -> RolesList:
     """The user whom the LMS knows under this id, if they were ever here."""
     row = await people.by_lms_id(session, lms_user_id)
@@ -63,14 +78,18 @@ async def find_users(
 
 
 @router.get("/v1/users/{user_id}/roles", operation_id="get_roles")
-async def get_roles(user_id: str, caller: Operator, session: SessionDep) -> RolesView:
+async def get_roles(user_id: UserPath, caller: Operator, session: SessionDep) -> RolesView:
     """One user's roles."""
     return _view(await people.get(session, parse_id(user_id, "user")))
 
 
 @router.put("/v1/users/{user_id}/roles/{role}", operation_id="give_role")
 async def give_role(
-    user_id: str, role: Given, body: Annotated[RoleBody, Body()], caller: Operator, session: SessionDep
+    user_id: UserPath,
+    role: RolePath,
+    body: Annotated[RoleBody, Body()],
+    caller: Operator,
+    session: SessionDep,
 ) -> RolesView:
     """Give a role. It counts from the user's next access token, and stays whatever the LMS says."""
     return _view(await people.give_role(session, parse_id(user_id, "user"), role))
@@ -78,7 +97,7 @@ async def give_role(
 
 @router.delete("/v1/users/{user_id}/roles/{role}", operation_id="take_role")
 async def take_role(
-    user_id: str, role: Given, caller: Operator, session: SessionDep, reason: AuditReason
+    user_id: UserPath, role: RolePath, caller: Operator, session: SessionDep, reason: AuditReason
 ) -> RolesView:
     """Take a role that was given; one of the LMS is taken there. Access tokens keep it until they end."""
     return _view(await people.take_role(session, parse_id(user_id, "user"), role))

@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 
 from api.commands import Commands, CommandsDep
 from api.dependencies import NewObjectId, Operator, Principal, Services, ServicesDep, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import ItemPath, RunChangePath
 from api.schemas.resolutions import (
     CancelRunBody,
     RescheduleRunBody,
@@ -29,7 +30,7 @@ router = APIRouter(route_class=CommerceRoute, tags=["runs"])
 
 @router.post("/v1/catalog/items/{item_id}/cancel-run", status_code=202, operation_id="cancel_run")
 async def cancel_run(
-    item_id: str,
+    item_id: ItemPath,
     body: Annotated[CancelRunBody, Body()],
     caller: Operator,
     services: ServicesDep,
@@ -44,7 +45,7 @@ async def cancel_run(
 
 @router.post("/v1/catalog/items/{item_id}/reschedule-run", status_code=202, operation_id="reschedule_run")
 async def reschedule_run(
-    item_id: str,
+    item_id: ItemPath,
     body: Annotated[RescheduleRunBody, Body()],
     caller: Operator,
     services: ServicesDep,
@@ -59,7 +60,11 @@ async def reschedule_run(
 
 @router.get("/v1/run-changes", operation_id="list_run_changes")
 async def list_run_changes(
-    caller: Operator, session: SessionDep, cursor: Cursor, item_id: str | None = None, limit: Limit = 20
+    caller: Operator,
+    session: SessionDep,
+    cursor: Cursor,
+    item_id: Annotated[str | None, Query(description="Only changes of this run, by the item's `id`.")] = None,
+    limit: Limit = 20,
 ) -> RunChangeList:
     """Changes of runs, newest first, with how their buyers answered."""
     rows = await run_changes.page(
@@ -72,7 +77,7 @@ async def list_run_changes(
 
 
 @router.get("/v1/run-changes/{change_id}", operation_id="get_run_change")
-async def get_run_change(change_id: str, caller: Operator, session: SessionDep) -> RunChangeView:
+async def get_run_change(change_id: RunChangePath, caller: Operator, session: SessionDep) -> RunChangeView:
     """One change of a run."""
     row = await run_changes.get(session, parse_id(change_id, "change"))
     if row is None:

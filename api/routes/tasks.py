@@ -3,14 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 from pydantic import Field
 
 from api.dependencies import Operator, SessionDep
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import TaskPath
 from api.schemas.common import Body as RequestBody
-from api.schemas.common import Output, ShortText
+from api.schemas.common import CreatedAt, Newest, NextCursor, Output, OwnId, ShortText
 from domain.errors import Conflict, NotFound
 from domain.tasks import TaskKind
 from models.queries import tasks
@@ -22,29 +23,44 @@ router = APIRouter(route_class=CommerceRoute, tags=["operations"])
 class CloseTaskBody(RequestBody):
     """What was decided."""
 
-    note: Annotated[ShortText, Field(min_length=1, max_length=500)]
+    note: Annotated[
+        ShortText,
+        Field(min_length=1, max_length=500, description="What was decided, in words; kept with the task."),
+    ]
 
 
 class TaskView(Output):
     """A task: `what` says what happened and what can be done about it."""
 
-    id: str
-    kind: str
+    id: OwnId
+    kind: Annotated[
+        str,
+        Field(
+            description="Why somebody is asked: `completion_taken_back`, `account_not_found`, "
+            "`merged_store_credit`, `merged_payee` or `event_not_stored`."
+        ),
+    ]
     status: Annotated[str, Field(description="`open` or `closed`")]
-    user_id: str | None
-    order_id: str | None
-    what: str
-    note: str | None
-    created_at: datetime
-    closed_at: datetime | None
-    closed_by: str | None
+    user_id: Annotated[
+        str | None, Field(description="Our id of the user whom it is about; null when it is about nobody.")
+    ]
+    order_id: Annotated[
+        str | None, Field(description="The order that it is about; null when it is about none.")
+    ]
+    what: Annotated[str, Field(description="What happened, and what can be done about it, in words.")]
+    note: Annotated[str | None, Field(description="What was decided, in words; null while it is open.")]
+    created_at: CreatedAt
+    closed_at: Annotated[datetime | None, Field(description="When it was decided; null while it is open.")]
+    closed_by: Annotated[
+        str | None, Field(description="Our id of the operator who decided it; null while it is open.")
+    ]
 
 
 class TaskList(Output):
     """Newest first."""
 
-    data: list[TaskView]
-    next_cursor: str | None = None
+    data: Newest[TaskView]
+    next_cursor: NextCursor = None
 
 
 @router.get("/v1/tasks", operation_id="list_tasks")
@@ -52,8 +68,13 @@ async def list_tasks(
     caller: Operator,
     session: SessionDep,
     cursor: Cursor,
-    status: Literal["open", "closed"] | None = None,
-    kind: TaskKind | None = None,
+    status: Annotated[
+        Literal["open", "closed"] | None,
+        Query(description="Only those that wait for a decision, or only those that have one."),
+    ] = None,
+    kind: Annotated[
+        TaskKind | None, Query(description="Only those that were opened for this reason.")
+    ] = None,
     limit: Limit = 20,
 ) -> TaskList:
     """What waits for a person, or was decided."""
@@ -70,7 +91,7 @@ async def list_tasks(
 
 
 @router.get("/v1/tasks/{task_id}", operation_id="get_task")
-async def get_task(task_id: str, caller: Operator, session: SessionDep) -> TaskView:
+async def get_task(task_id: TaskPath, caller: Operator, session: SessionDep) -> TaskView:
     """One task."""
     row = await tasks.get(session, parse_id(task_id, "task"))
     if row is None:
@@ -80,7 +101,7 @@ async def get_task(task_id: str, caller: Operator, session: SessionDep) -> TaskV
 
 @router.post("/v1/tasks/{task_id}/close", operation_id="close_task")
 async def close_task(
-    task_id: str, body: Annotated[CloseTaskBody, Body()], caller: Operator, session: SessionDep
+    task_id: TaskPath, body: Annotated[CloseTaskBody, Body()], caller: Operator, session: SessionDep
 ) -> TaskView:
     """Say what was decided; nothing else follows from it."""
     row = await tasks.close(session, parse_id(task_id, "task"), by=caller.user_id, note=body.note)

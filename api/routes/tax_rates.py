@@ -62,7 +62,9 @@ async def list_tax_rates(
     caller: Operator,
     session: SessionDep,
     cursor: Cursor,
-    country: Country | None = None,
+    country: Annotated[
+        Country | None, Query(description="Only rates of this country: ISO 3166-1, two letters.")
+    ] = None,
     on: Annotated[Day | None, Query(description="Only those that count on this day.")] = None,
     limit: Limit = 20,
 ) -> TaxRateList:

@@ -2,14 +2,8 @@
 
 from collections.abc import Callable
 
-from api.schemas.orders import (
-    EntitlementView,
-    OrderLine,
-    OrderView,
-    PaymentSummary,
-    RefundSummary,
-    money,
-)
+from api.schemas.orders import EntitlementView, OrderLine, OrderView, PaymentSummary, money
+from api.schemas.refunds import RefundSummary
 from api.schemas.resolutions import ResolutionSummary
 from domain.access import reason_in_words
 from domain.ids import order_workflow_id

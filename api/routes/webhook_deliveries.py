@@ -10,6 +10,7 @@ from api.commands import CommandsDep
 from api.dependencies import NewObjectId, Services, ServicesDep, SessionDep, WebhooksReader, WebhooksWriter
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import DeliveryPath, EndpointPath
 from api.routes.webhook_endpoints import require_endpoint
 from api.schemas.webhooks import (
     AttemptView,
@@ -31,7 +32,9 @@ from models.queries.webhook_deliveries import Attempt, DeliveryRow
 log = logging.getLogger(__name__)
 router = APIRouter(route_class=CommerceRoute, tags=["webhook deliveries"])
 
-StatusFilter = Annotated[DeliveryStatus | None, Query(alias="status")]
+StatusFilter = Annotated[
+    DeliveryStatus | None, Query(alias="status", description="Only deliveries with this status.")
+]
 
 
 def _view(row: DeliveryRow) -> DeliveryView:
@@ -66,7 +69,7 @@ async def _require(session: Session, delivery_id: str) -> DeliveryRow:
 
 @router.get("/v1/webhook-endpoints/{endpoint_id}/deliveries", operation_id="list_webhook_deliveries")
 async def list_deliveries(
-    endpoint_id: str,
+    endpoint_id: EndpointPath,
     caller: WebhooksReader,
     session: SessionDep,
     cursor: Cursor,
@@ -82,7 +85,9 @@ async def list_deliveries(
 
 
 @router.get("/v1/webhook-deliveries/{delivery_id}", operation_id="get_webhook_delivery")
-async def get_delivery(delivery_id: str, caller: WebhooksReader, session: SessionDep) -> DeliveryWithLog:
+async def get_delivery(
+    delivery_id: DeliveryPath, caller: WebhooksReader, session: SessionDep
+) -> DeliveryWithLog:
     """One delivery, with the request and the answer of every attempt."""
     row = await _require(session, delivery_id)
     tried = await webhook_deliveries.attempts(session, row.id)
@@ -93,7 +98,7 @@ async def get_delivery(delivery_id: str, caller: WebhooksReader, session: Sessio
     "/v1/webhook-deliveries/{delivery_id}/redeliver", status_code=202, operation_id="redeliver_webhook"
 )
 async def redeliver(
-    delivery_id: str,
+    delivery_id: DeliveryPath,
     caller: WebhooksWriter,
     services: ServicesDep,
     session: SessionDep,
@@ -122,7 +127,7 @@ async def _retry(services: Services, endpoint_id: str, stream: str) -> None:
 
 @router.post("/v1/webhook-endpoints/{endpoint_id}/replay", status_code=202, operation_id="replay_webhooks")
 async def replay(
-    endpoint_id: str,
+    endpoint_id: EndpointPath,
     body: Annotated[ReplayBody, Body()],
     caller: WebhooksWriter,
     services: ServicesDep,

@@ -14,6 +14,7 @@ from api.dependencies import NewObjectId, Services, ServicesDep, SessionDep, Web
 from api.etags import check_match, etag_of
 from api.idempotency import CommerceRoute
 from api.paging import Cursor, Limit, next_cursor, parse_id
+from api.parameters import EndpointPath
 from api.schemas.webhooks import (
     EndpointBody,
     EndpointList,
@@ -115,7 +116,7 @@ async def list_endpoints(
 
 @router.get("/v1/webhook-endpoints/{endpoint_id}", operation_id="get_webhook_endpoint")
 async def get_endpoint(
-    endpoint_id: str, caller: WebhooksReader, session: SessionDep, response: Response
+    endpoint_id: EndpointPath, caller: WebhooksReader, session: SessionDep, response: Response
 ) -> EndpointView:
     """One receiver."""
     row = await require_endpoint(session, endpoint_id)
@@ -125,7 +126,7 @@ async def get_endpoint(
 
 @router.patch("/v1/webhook-endpoints/{endpoint_id}", operation_id="change_webhook_endpoint")
 async def change_endpoint(
-    endpoint_id: str,
+    endpoint_id: EndpointPath,
     body: Annotated[EndpointPatch, Body()],
     request: Request,
     caller: WebhooksWriter,
@@ -169,7 +170,7 @@ async def _send_what_waits(services: Services, endpoint_id: str, version: int) -
 
 @router.delete("/v1/webhook-endpoints/{endpoint_id}", status_code=204, operation_id="delete_webhook_endpoint")
 async def delete_endpoint(
-    endpoint_id: str, request: Request, caller: WebhooksWriter, session: SessionDep
+    endpoint_id: EndpointPath, request: Request, caller: WebhooksWriter, session: SessionDep
 ) -> Response:
     """Send nothing more there; the log stays. A stale If-Match is 412."""
     row = await require_endpoint(session, endpoint_id)
@@ -180,7 +181,7 @@ async def delete_endpoint(
 
 @router.post("/v1/webhook-endpoints/{endpoint_id}/rotate-secret", operation_id="rotate_webhook_secret")
 async def rotate_secret(
-    endpoint_id: str,
+    endpoint_id: EndpointPath,
     request: Request,
     caller: WebhooksWriter,
     services: ServicesDep,

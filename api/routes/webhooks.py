@@ -31,7 +31,10 @@ router = APIRouter(route_class=CommerceRoute, tags=["inbound webhooks"])
 class Stored(Output):
     """The event is safe."""
 
-    received: Annotated[bool, Field(examples=[True])] = True
+    received: Annotated[
+        bool,
+        Field(examples=[True], description="Always true: the event is stored, now or by an earlier sending."),
+    ] = True
 
 
 @router.post("/v1/webhooks/stripe", operation_id="receive_stripe_event")

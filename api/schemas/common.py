@@ -2,7 +2,7 @@
 
 import re
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -64,8 +64,35 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", examples=["USD"]), AfterV
 Payee = Annotated[ShortText, Field(min_length=1, max_length=100, examples=["lms:102"])]
 Channel = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,49}$", examples=["web"])]
 AffiliateCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$", examples=["partner-7"])]
+IdText = Annotated[str, Field(max_length=64)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
 # Above any price, below what a 64-bit integer holds after sums and percentages.
 MinorUnits = Annotated[int, Field(ge=0, le=10**12, strict=True)]
+
+# Members that many answers have, with what the document says of them.
+T = TypeVar("T")
+OwnId = Annotated[str, Field(description="Its id: opaque, and sortable by the time it was made.")]
+OrderId = Annotated[str, Field(description="The order's `id`, as its address has it.")]
+OrderNumber = Annotated[str, Field(description="The order's number, as people read it: `C-2026-000123`.")]
+LineId = Annotated[str, Field(description="The line's `id` in its order.")]
+UserId = Annotated[str, Field(description="Our id of the user, as `GET /v1/me` shows it; not the LMS's.")]
+OperatorId = Annotated[str, Field(description="Our id of the operator who asked for it.")]
+ItemId = Annotated[str, Field(description="The catalogue item's `id`.")]
+CourseId = Annotated[str, Field(description="The LMS's id of the course.")]
+PayeeRef = Annotated[
+    str,
+    Field(
+        description="Who earns, by the name that split rules and the payout system have for them: `lms:102` "
+        "is the LMS's user 102."
+    ),
+]
+CurrencyCode = Annotated[str, Field(description="ISO 4217.")]
+CreatedAt = Annotated[datetime, Field(description="When it was made; it never changes.")]
+WorkflowId = Annotated[str, Field(description="The id of the Temporal workflow that runs it, for operators.")]
+Newest = Annotated[list[T], Field(description="The page, newest first.")]
+NextCursor = Annotated[
+    str | None, Field(description="The `cursor` that asks for the page after this; null on the last.")
+]
 
 
 class Body(BaseModel):
@@ -85,5 +112,11 @@ class Money(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    amount: MinorUnits
-    currency: Currency
+    amount: Annotated[
+        MinorUnits,
+        Field(
+            description="Minor units by the decimals that ISO 4217 gives the currency: 4900 is 49.00 USD, "
+            "or 4900 JPY."
+        ),
+    ]
+    currency: Annotated[Currency, Field(description="ISO 4217, three capitals; one that we know.")]

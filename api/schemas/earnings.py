@@ -5,7 +5,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from api.schemas.common import Body, MinorUnits, Moment, Money, Output, Payee, ShortText
+from api.schemas.common import (
+    Body,
+    CourseId,
+    CreatedAt,
+    CurrencyCode,
+    MinorUnits,
+    Moment,
+    Money,
+    Newest,
+    NextCursor,
+    OperatorId,
+    Output,
+    OwnId,
+    Payee,
+    PayeeRef,
+    ShortText,
+)
 
 
 class CourseEarnings(Output):
@@ -15,13 +31,17 @@ class CourseEarnings(Output):
     standing against it.
     """
 
-    course_id: str
-    currency: str
-    accrued: Money
-    held: Money
-    releasable: Money
-    released: Money
-    reversed: Money
+    course_id: CourseId
+    currency: CurrencyCode
+    accrued: Annotated[Money, Field(description="All that ever accrued, before reversals.")]
+    held: Annotated[Money, Field(description="Earned, and not yet released.")]
+    releasable: Annotated[
+        Money, Field(description="What of `held` is past its hold, with no dispute or refund against it.")
+    ]
+    released: Annotated[
+        Money, Field(description="All that was ever handed to the payout system, before reversals.")
+    ]
+    reversed: Annotated[Money, Field(description="Taken back, before and after the release.")]
 
 
 class PayeeBalance(Output):
@@ -31,86 +51,134 @@ class PayeeBalance(Output):
     had been paid out: later earnings are netted with it, unless it is written off.
     """
 
-    currency: str
-    held: Money
-    payable: Money
-    receivable: Money
-    settled: Money
-    written_off: Money
+    currency: CurrencyCode
+    held: Annotated[Money, Field(description="Earned, and not yet released.")]
+    payable: Annotated[Money, Field(description="Released, and not yet paid out.")]
+    receivable: Annotated[
+        Money,
+        Field(
+            description="What the payee owes us: reversed after it had been paid out. Later earnings are "
+            "netted with it."
+        ),
+    ]
+    settled: Annotated[Money, Field(description="All that the payout system has paid them.")]
+    written_off: Annotated[Money, Field(description="All debts of theirs that were given up.")]
 
 
 class Earnings(Output):
     """A payee's earnings by course, and balances by currency."""
 
-    payee_ref: str
-    data: list[CourseEarnings]
-    balances: list[PayeeBalance]
+    payee_ref: PayeeRef
+    data: Annotated[list[CourseEarnings], Field(description="By course and currency.")]
+    balances: Annotated[list[PayeeBalance], Field(description="By currency.")]
 
 
 class ShareView(Output):
     """By which terms of the rule: `amount` is the whole share in minor units, before reversals."""
 
-    kind: str
-    bps: int | None
-    amount: int
+    kind: Annotated[
+        str,
+        Field(
+            description="`off_top`, `fixed` or `share`, as in the rule; `mixed` when several of its parts "
+            "name the payee."
+        ),
+    ]
+    bps: Annotated[
+        int | None, Field(description="Basis points; null where the share is not one of basis points.")
+    ]
+    amount: Annotated[int, Field(description="The whole share before reversals, in minor units.")]
 
 
 class EarningEntryView(Output):
     """One event of a payee's earnings; the type gives the direction of the amount."""
 
-    id: str
-    type: str
-    at: datetime
-    amount: Money
-    course_id: str | None
-    order_id: str | None
-    order_line_id: str | None
-    bucket: Literal["held", "released"] | None
-    share: ShareView | None
-    rule_version: str | None
-    reason: str | None
-    hold_until: datetime | None
-    journal_entry_id: str | None
+    id: Annotated[str, Field(description="The id of the event that told it.")]
+    type: Annotated[
+        str,
+        Field(
+            description="As in the event: `earning.accrued`, `.released`, `.reversed`, `.frozen`, "
+            "`.unfrozen`, or `payee.written_off`."
+        ),
+    ]
+    at: Annotated[datetime, Field(description="When it was published, with the fact.")]
+    amount: Annotated[Money, Field(description="How much it is about; never negative.")]
+    course_id: Annotated[
+        str | None, Field(description="The LMS's id of the course; null for a debt written off.")
+    ]
+    order_id: Annotated[str | None, Field(description="The order; null for a debt written off.")]
+    order_line_id: Annotated[
+        str | None, Field(description="The line of the order; null for a debt written off.")
+    ]
+    bucket: Annotated[
+        Literal["held", "released"] | None,
+        Field(
+            description="Where what was reversed lay: `held`, or `released` to the payout system; null for "
+            "other types."
+        ),
+    ]
+    share: Annotated[
+        ShareView | None,
+        Field(description="By which terms the payee has a part of the line; null for a debt written off."),
+    ]
+    rule_version: Annotated[str | None, Field(description="The `id` of the split rule; null when none was.")]
+    reason: Annotated[str | None, Field(description="What it comes of, in words.")]
+    hold_until: Annotated[
+        datetime | None,
+        Field(description="Until when the line's earnings are held; null for a debt written off."),
+    ]
+    journal_entry_id: Annotated[
+        str | None, Field(description="The journal entry behind it; null when nothing was posted.")
+    ]
 
 
 class EarningEntryList(Output):
     """A page of events."""
 
-    data: list[EarningEntryView]
-    next_cursor: str | None
+    data: Newest[EarningEntryView]
+    next_cursor: NextCursor
 
 
 class PayoutView(Output):
     """A payout that the payout system told of; `excess` went beyond what had been released by then."""
 
-    id: str
-    payout_id: str
-    payee_ref: str
-    amount: Money
-    excess: Money
-    journal_entry_id: str
-    created_at: datetime
+    id: OwnId
+    payout_id: Annotated[str, Field(description="The payout system's id.")]
+    payee_ref: PayeeRef
+    amount: Annotated[Money, Field(description="What was paid.")]
+    excess: Annotated[
+        Money, Field(description="What of it went beyond the earnings that were released by then.")
+    ]
+    journal_entry_id: Annotated[str, Field(description="The journal entry that it was posted with.")]
+    created_at: Annotated[datetime, Field(description="When it was posted.")]
 
 
 class PayoutList(Output):
     """A page of payouts."""
 
-    data: list[PayoutView]
-    next_cursor: str | None
+    data: Newest[PayoutView]
+    next_cursor: NextCursor
 
 
 class PositiveMoney(Money):
     """Integer minor units, more than none."""
 
-    amount: Annotated[MinorUnits, Field(gt=0)]
+    amount: Annotated[
+        MinorUnits,
+        Field(
+            gt=0,
+            description="Minor units by the decimals that ISO 4217 gives the currency; more than nothing.",
+        ),
+    ]
 
 
 class WriteOffBody(Body):
     """A payee's debt to give up: at most what is owed."""
 
-    payee_ref: Payee
-    amount: PositiveMoney
-    reason: Annotated[ShortText, Field(min_length=1)]
+    payee_ref: Annotated[Payee, Field(description="Who owes it, such as `lms:102`.")]
+    amount: Annotated[PositiveMoney, Field(description="How much of it is given up: at most what they owe.")]
+    reason: Annotated[
+        ShortText, Field(min_length=1, description="Why, in words; kept with it and in the audit log.")
+    ]
     effective_at: Annotated[
         Moment | None,
         Field(description="When it counts in the ledger, if not now; its month may be soft-closed."),
@@ -120,11 +188,13 @@ class WriteOffBody(Body):
 class ReassignmentBody(Body):
     """Earnings of an order line that were booked to the wrong payee."""
 
-    order_line_id: Annotated[str, Field(max_length=64)]
-    from_payee: Payee
-    to_payee: Payee
-    amount: PositiveMoney
-    reason: Annotated[ShortText, Field(min_length=1)]
+    order_line_id: Annotated[str, Field(max_length=64, description="The line of the order, by id.")]
+    from_payee: Annotated[Payee, Field(description="Who has the earnings now.")]
+    to_payee: Annotated[Payee, Field(description="Whose they are; never `platform`.")]
+    amount: Annotated[PositiveMoney, Field(description="How much of them, in the order's currency.")]
+    reason: Annotated[
+        ShortText, Field(min_length=1, description="Why, in words; kept with it and in the audit log.")
+    ]
 
     @model_validator(mode="after")
     def _two_payees(self) -> "ReassignmentBody":
@@ -138,19 +208,22 @@ class ReassignmentBody(Body):
 class CorrectionView(Output):
     """What an operator put right; a write-off has no line and no other payee."""
 
-    id: str
-    kind: Literal["write_off", "reassignment"]
-    payee_ref: str
-    to_payee: str | None
-    order_line_id: str | None
-    amount: Money
-    reason: str
-    requested_by: str
-    created_at: datetime
+    id: OwnId
+    kind: Annotated[
+        Literal["write_off", "reassignment"],
+        Field(description="`write_off`: a debt given up; `reassignment`: earnings moved to another payee."),
+    ]
+    payee_ref: Annotated[str, Field(description="Whose debt or earnings it was.")]
+    to_payee: Annotated[str | None, Field(description="Who has the earnings now; null for a write-off.")]
+    order_line_id: Annotated[str | None, Field(description="The line of the order; null for a write-off.")]
+    amount: Annotated[Money, Field(description="How much was given up or moved.")]
+    reason: Annotated[str, Field(description="Why, in words.")]
+    requested_by: OperatorId
+    created_at: CreatedAt
 
 
 class CorrectionList(Output):
     """A page of corrections."""
 
-    data: list[CorrectionView]
-    next_cursor: str | None
+    data: Newest[CorrectionView]
+    next_cursor: NextCursor

@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from api.schemas.common import Body, Channel, Moment, Money, Output, Payee
+from api.schemas.common import (
+    Body,
+    Channel,
+    CourseId,
+    LineId,
+    Moment,
+    Money,
+    OrderId,
+    OrderNumber,
+    Output,
+    Payee,
+)
 from api.schemas.revenue import RuleTerms
 
 
@@ -18,15 +29,31 @@ class SimulationBody(Body):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     amount: Annotated[Money | None, Field(description="A line net of tax and discount.")] = None
-    order_ids: (
-        Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=100)] | None
-    ) = None
-    since: Annotated[Moment | None, Field(alias="from")] = None
-    until: Annotated[Moment | None, Field(alias="to")] = None
-    rule: RuleTerms | None = None
-    item_id: Annotated[str, Field(max_length=64)] | None = None
-    channel: Channel | None = None
-    affiliate: Payee | None = None
+    order_ids: Annotated[
+        Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=100)] | None,
+        Field(description="Past orders to divide anew, by id."),
+    ] = None
+    since: Annotated[
+        Moment | None, Field(alias="from", description="Lines whose earnings accrued from then on.")
+    ] = None
+    until: Annotated[
+        Moment | None, Field(alias="to", description="Lines whose earnings accrued before then.")
+    ] = None
+    rule: Annotated[
+        RuleTerms | None, Field(description="The terms to try; left out: those in force at `at`.")
+    ] = None
+    item_id: Annotated[
+        Annotated[str, Field(max_length=64)] | None,
+        Field(description="Of an amount, whose rules apply; of past orders, only lines of this item."),
+    ] = None
+    channel: Annotated[
+        Channel | None,
+        Field(description="Of an amount, whose rules apply; of past orders, only those of this channel."),
+    ] = None
+    affiliate: Annotated[
+        Payee | None,
+        Field(description="The payee who brought the sale of the amount; past orders know theirs."),
+    ] = None
     at: Annotated[Moment | None, Field(description="The moment whose rules apply; now.")] = None
 
     @model_validator(mode="after")
@@ -44,28 +71,39 @@ class SimulationBody(Body):
 class SimulatedShare(Output):
     """One row of the allocation; the platform's is the last."""
 
-    kind: Literal["off_top", "fixed", "share", "platform"]
-    payee: str
-    amount: Money
+    kind: Annotated[
+        Literal["off_top", "fixed", "share", "platform"],
+        Field(
+            description="`off_top`: affiliates; `fixed`; `share`: basis points of what is left; `platform`: "
+            "the rest."
+        ),
+    ]
+    payee: Annotated[str, Field(description="Who gets it; `platform` in the last row.")]
+    amount: Annotated[Money, Field(description="What they get.")]
 
 
 class PayeeComparison(Output):
     """What a payee has, next to what the rule would have paid; both after refunds and chargebacks."""
 
-    payee: str
-    paid: Money
-    would_pay: Money
+    payee: Annotated[str, Field(description="Who is paid.")]
+    paid: Annotated[Money, Field(description="What they have of it now.")]
+    would_pay: Annotated[Money, Field(description="What they would have.")]
 
 
 class SimulatedLine(Output):
     """One line of a past order under the rule."""
 
-    order_id: str
-    order_number: str
-    order_line_id: str
-    course_id: str
-    basis: Money
-    payees: list[PayeeComparison]
+    order_id: OrderId
+    order_number: OrderNumber
+    order_line_id: LineId
+    course_id: CourseId
+    basis: Annotated[
+        Money,
+        Field(
+            description="What the rule would have divided: the line net of tax, discount and contractual fee."
+        ),
+    ]
+    payees: Annotated[list[PayeeComparison], Field(description="What each has of it, and would have.")]
 
 
 class PastOrders(Output):
@@ -75,10 +113,14 @@ class PastOrders(Output):
     been paid for them yet.
     """
 
-    line_count: int
-    not_accrued: int
-    totals: list[PayeeComparison]
-    lines: list[SimulatedLine]
+    line_count: Annotated[int, Field(description="How many lines were divided, at most 5000.")]
+    not_accrued: Annotated[
+        int, Field(description="Paid lines that were left out, because their earnings have not accrued.")
+    ]
+    totals: Annotated[list[PayeeComparison], Field(description="By payee and currency, over all lines.")]
+    lines: Annotated[
+        list[SimulatedLine], Field(description="The first hundred, in the order in which they accrued.")
+    ]
 
 
 class Simulation(Output):
@@ -87,7 +129,18 @@ class Simulation(Output):
     Of an amount: `rule_id`, `basis` and `rows`, where tiers count from zero. Of past orders: `orders`.
     """
 
-    rule_id: str | None
-    basis: Money | None
-    rows: list[SimulatedShare]
-    orders: PastOrders | None
+    rule_id: Annotated[
+        str | None,
+        Field(
+            description="The rule that was in force; null when one was given, when none was, and of past "
+            "orders."
+        ),
+    ]
+    basis: Annotated[
+        Money | None,
+        Field(description="What was divided: the amount less the contractual fee; null of past orders."),
+    ]
+    rows: Annotated[
+        list[SimulatedShare], Field(description="Who gets what of the amount; none of past orders.")
+    ]
+    orders: Annotated[PastOrders | None, Field(description="Past orders divided anew; null of an amount.")]

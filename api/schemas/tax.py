@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from api.schemas.common import Body, Day, Output
+from api.schemas.common import Body, Day, Newest, NextCursor, Output, OwnId
 from domain.tax import PPM_WHOLE, REVERSE_CHARGE_SUFFIX
 
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")]
@@ -27,16 +27,22 @@ class NewTaxRateBody(Body):
     """
 
     country: Country
-    state: State | None = None
+    state: Annotated[
+        State | None,
+        Field(description="The second part of ISO 3166-2, such as `NY`; null: the whole country."),
+    ] = None
     jurisdiction: Annotated[
         Jurisdiction | None, Field(description="Left out: the country, or the country and the state.")
     ] = None
-    tax_code: TaxCode | None = None
+    tax_code: Annotated[
+        TaxCode | None,
+        Field(description="The kind of goods; null: all kinds that have no rate of their own here."),
+    ] = None
     rate_ppm: Annotated[
         int, Field(ge=0, le=PPM_WHOLE, strict=True, description="Parts per million: 19 % is 190000.")
     ]
-    valid_from: Day
-    valid_to: Day | None = None
+    valid_from: Annotated[Day, Field(description="Its first day, today (UTC) or later.")]
+    valid_to: Annotated[Day | None, Field(description="The day after its last; null: no end.")] = None
     source: Annotated[str, Field(min_length=3, max_length=300, description="Who says so, as of when.")]
 
     @property
@@ -59,19 +65,29 @@ class NewTaxRateBody(Body):
 class TaxRateView(Output):
     """A version of a rate. Of those that are valid on a day, the youngest of a place and kind counts."""
 
-    id: str
-    country: str
-    state: str | None
-    jurisdiction: str
-    tax_code: str | None
-    rate_ppm: int
-    valid_from: date
-    valid_to: date | None
-    source: str
+    id: OwnId
+    country: Annotated[str, Field(description="ISO 3166-1, two letters.")]
+    state: Annotated[str | None, Field(description="The second part of ISO 3166-2; null: the whole country.")]
+    jurisdiction: Annotated[
+        str, Field(description="As documents name it: `DE`, `US-NY`, `US-NY New York City`.")
+    ]
+    tax_code: Annotated[
+        str | None,
+        Field(description="The kind of goods; null: all kinds that have no rate of their own here."),
+    ]
+    rate_ppm: Annotated[int, Field(description="Parts per million: 19 % is 190000.")]
+    valid_from: Annotated[date, Field(description="Its first day (UTC).")]
+    valid_to: Annotated[
+        date | None,
+        Field(
+            description="The day after its last (UTC); null: no end, unless a younger one takes its place."
+        ),
+    ]
+    source: Annotated[str, Field(description="Who says so, as of when.")]
 
 
 class TaxRateList(Output):
     """A page of versions, newest first."""
 
-    data: list[TaxRateView]
-    next_cursor: str | None
+    data: Newest[TaxRateView]
+    next_cursor: NextCursor

@@ -236,6 +236,7 @@ def test_no_more_is_refunded_than_was_paid():
         with pytest.raises(NothingLeft) as refusal:
             initiate_refund("R2", books.order, **asked)
         assert refusal.value.code == "refund_exceeds_paid"
+        assert refusal.value.detail == "7.11 EUR asked, 7.10 EUR left"
     books.post(initiate_refund("R3", books.order))
     with pytest.raises(NothingLeft):
         initiate_refund("R4", books.order)

@@ -81,7 +81,7 @@ def test_table_of_currencies():
 
 def test_only_multiples_of_the_quantum_are_charged():
     assert currency_of("KWD").require_chargeable(12340) == 12340
-    with pytest.raises(NotChargeable):
+    with pytest.raises(NotChargeable, match=r"12\.345 KWD is not a multiple of 0\.010 KWD"):
         currency_of("KWD").require_chargeable(12345)
 
 

@@ -23,6 +23,29 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, Operation]]:
             yield f"{method.upper()} {path}", operation
 
 
+def members(schema: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every property of a schema, also those within its parts; what it refers to stands elsewhere."""
+    if not isinstance(schema, dict):
+        return
+    for name, member in schema.get("properties", {}).items():
+        yield f"{where}.{name}", member
+        yield from members(member, f"{where}.{name}")
+    for several in ("anyOf", "oneOf", "allOf"):
+        for part in schema.get(several, ()):
+            yield from members(part, where)
+    for single in ("items", "additionalProperties"):
+        yield from members(schema.get(single), where)
+
+
+def members_of(name: str, operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every parameter of an operation, and what its bodies hold without a reference."""
+    for parameter in operation.get("parameters", ()):
+        yield f"{name} {parameter['in']} {parameter['name']}", parameter
+    for body in (operation.get("requestBody", {}), *operation["responses"].values()):
+        for media in body.get("content", {}).values():
+            yield from members(media.get("schema"), name)
+
+
 def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
@@ -38,6 +61,16 @@ def test_operations_have_an_id_of_their_own_a_tag_and_words(document: dict[str, 
         if not operation.get("description") or not set(operation.get("tags", ["none"])) <= described
     ]
     assert lacking == []
+
+
+def test_every_member_and_parameter_has_words(document: dict[str, Any]) -> None:
+    found = [
+        *(one for name, schema in document["components"]["schemas"].items() for one in members(schema, name)),
+        *(one for name, operation in operations(document) for one in members_of(name, operation)),
+        *(one for name, methods in document["webhooks"].items() for one in members_of(name, methods["post"])),
+    ]
+    assert len(found) > 1000
+    assert [where for where, member in found if not member.get("description")] == []
 
 
 def test_security_schemes_are_defined_and_used(document: dict[str, Any]) -> None:

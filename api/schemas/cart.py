@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api.schemas.checkout import BillingAddress
-from api.schemas.common import Body, Currency, Flag, IdText, ItemId, Money, Output, ShortText
+from api.schemas.common import Body, Currency, Flag, IdText, ItemId, Money, Output, ShortText, Whole
 
 
 class CartLineView(Output):
@@ -65,7 +65,7 @@ class CartItemBody(Body):
 
     item_id: Annotated[IdText, Field(description="The item to buy.")]
     quantity: Annotated[
-        Annotated[int, Field(ge=1, le=1)], Field(description="1: a course is bought once.")
+        Annotated[Whole, Field(ge=1, le=1)], Field(description="1: a course is bought once.")
     ] = 1
     currency: Annotated[
         Currency | None,
@@ -76,7 +76,7 @@ class CartItemBody(Body):
 class CartLinePatch(Body):
     """A line's quantity; 0 takes it out."""
 
-    quantity: Annotated[Annotated[int, Field(ge=0, le=1)], Field(description="0 takes the line out.")]
+    quantity: Annotated[Annotated[Whole, Field(ge=0, le=1)], Field(description="0 takes the line out.")]
 
 
 class PromoBody(Body):

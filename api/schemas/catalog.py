@@ -19,6 +19,7 @@ from api.schemas.common import (
     OwnId,
     Payee,
     ShortText,
+    Whole,
 )
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$", examples=["python-101"])]
@@ -144,7 +145,7 @@ class _ItemFields(Body):
         ),
     ] = None
     refund_window_days: Annotated[
-        Annotated[int, Field(ge=0, le=3650)] | None,
+        Annotated[Whole, Field(ge=0, le=3650)] | None,
         Field(
             description="For so many days after payment a learner may refund it; null: as many as "
             "`REFUND_WINDOW_DAYS` says. Orders keep theirs."

@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
+    StrictInt,
 )
 from pydantic_core import PydanticCustomError
 
@@ -65,9 +66,11 @@ Payee = Annotated[ShortText, Field(min_length=1, max_length=100, examples=["lms:
 Channel = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,49}$", examples=["web"])]
 AffiliateCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$", examples=["partner-7"])]
 IdText = Annotated[str, Field(max_length=64)]
-Count = Annotated[int, Field(ge=0, le=10**9)]
+# True is no 1, and neither is "1".
+Whole = StrictInt
+Count = Annotated[Whole, Field(ge=0, le=10**9)]
 # Above any price, below what a 64-bit integer holds after sums and percentages.
-MinorUnits = Annotated[int, Field(ge=0, le=10**12, strict=True)]
+MinorUnits = Annotated[Whole, Field(ge=0, le=10**12)]
 
 # Members that many answers have, with what the document says of them.
 T = TypeVar("T")

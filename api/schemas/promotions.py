@@ -17,10 +17,12 @@ from api.schemas.common import (
     NextCursor,
     Output,
     OwnId,
+    Whole,
 )
 
 Code = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,50}$", examples=["WELCOME10"])]
 KindName = Literal["percent", "fixed"]
+Priority = Annotated[Whole, Field(ge=-1000, le=1000)]
 FundingName = Literal["shared", "platform"]
 
 # What is said of the same member in several shapes.
@@ -94,7 +96,7 @@ class PromotionBody(Body):
         ),
     ]
     kind: Annotated[KindName, Field(description=_KIND)]
-    percent_bp: Annotated[Annotated[int, Field(ge=1, le=10_000)] | None, Field(description=_PERCENT_BP)] = (
+    percent_bp: Annotated[Annotated[Whole, Field(ge=1, le=10_000)] | None, Field(description=_PERCENT_BP)] = (
         None
     )
     amount_off: Annotated[Annotated[MinorUnits, Field(gt=0)] | None, Field(description=_AMOUNT_OFF)] = None
@@ -107,7 +109,7 @@ class PromotionBody(Body):
     first_purchase_only: Annotated[Flag, Field(description=_FIRST_PURCHASE_ONLY)] = False
     funding: Annotated[FundingName, Field(description=_FUNDING)] = "shared"
     stackable: Annotated[Flag, Field(description=_STACKABLE)] = False
-    priority: Annotated[int, Field(ge=-1000, le=1000, description=_PRIORITY)] = 0
+    priority: Annotated[Priority, Field(description=_PRIORITY)] = 0
     starts_at: Annotated[Moment | None, Field(description=_STARTS_AT)] = None
     ends_at: Annotated[Moment | None, Field(description=_ENDS_AT)] = None
     active: Annotated[Flag, Field(description=_ACTIVE)] = True
@@ -138,7 +140,9 @@ class PromotionPatch(Body):
     first_purchase_only: Annotated[Flag | None, Field(description=_FIRST_PURCHASE_ONLY)] = None
     funding: Annotated[FundingName | None, Field(description=_FUNDING)] = None
     stackable: Annotated[Flag | None, Field(description=_STACKABLE)] = None
-    priority: Annotated[Annotated[int, Field(ge=-1000, le=1000)] | None, Field(description=_PRIORITY)] = None
+    priority: Annotated[Annotated[Whole, Field(ge=-1000, le=1000)] | None, Field(description=_PRIORITY)] = (
+        None
+    )
     usage_limit: Annotated[
         Count | None,
         Field(description="How many orders may use it, open ones too; null: no limit, and not below `uses`."),

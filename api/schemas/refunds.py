@@ -16,6 +16,7 @@ from api.schemas.common import (
     Output,
     OwnId,
     ShortText,
+    Whole,
 )
 
 RefundStatusName = Literal["pending", "succeeded", "failed"]
@@ -63,7 +64,7 @@ class RefundLineBody(Body):
 
     line_id: Annotated[Annotated[str, Field(max_length=64)], Field(description="The line of the order.")]
     amount: Annotated[
-        Annotated[int, Field(gt=0, le=10**12)] | Money | None,
+        Annotated[Whole, Field(gt=0, le=10**12)] | Money | None,
         Field(description="How much of it, tax included; all that remains when left out."),
     ] = None
 

@@ -17,6 +17,7 @@ from api.schemas.common import (
     Output,
     OwnId,
     ShortText,
+    Whole,
     WorkflowId,
 )
 
@@ -147,7 +148,7 @@ class CancelRunBody(Body):
         ShortText, Field(min_length=1, max_length=300, description="Why, as its buyers read it.")
     ]
     answer_days: Annotated[
-        Annotated[int, Field(ge=1, le=365, strict=True)] | None,
+        Annotated[Whole, Field(ge=1, le=365)] | None,
         Field(
             description="For how many days they may choose, but not past the new date; null: as many as "
             "`RESOLUTION_DAYS` says."

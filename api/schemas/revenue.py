@@ -20,11 +20,12 @@ from api.schemas.common import (
     OwnId,
     Payee,
     PayeeRef,
+    Whole,
 )
 
 # `on_completion`: completion of the course ends the hold before its time.
 Release = Literal["after_hold", "on_completion"]
-Bps = Annotated[int, Field(ge=0, le=10_000)]
+Bps = Annotated[Whole, Field(ge=0, le=10_000)]
 
 
 class Scope(Body):
@@ -172,7 +173,7 @@ class SplitRuleBody(RuleTerms):
 
     scope: Annotated[Scope, Field(description="Which sales it is for; empty: all that no other rule is for.")]
     priority: Annotated[
-        int,
+        Whole,
         Field(
             ge=-1000, le=1000, description="Of rules that say as much about a sale the highest number wins."
         ),
@@ -180,7 +181,7 @@ class SplitRuleBody(RuleTerms):
     valid_from: Annotated[Moment, Field(description="For sales made from then on.")]
     valid_to: Annotated[Moment | None, Field(description="For sales made before then; null: no end.")] = None
     hold_days: Annotated[
-        Annotated[int, Field(ge=0, le=3650)] | None,
+        Annotated[Whole, Field(ge=0, le=3650)] | None,
         Field(description="For how many days earnings are held; null: as many as `EARNINGS_HOLD_DAYS` says."),
     ] = None
     release: Annotated[

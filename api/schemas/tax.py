@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from api.schemas.common import Body, Day, Newest, NextCursor, Output, OwnId
+from api.schemas.common import Body, Day, Newest, NextCursor, Output, OwnId, Whole
 from domain.tax import PPM_WHOLE, REVERSE_CHARGE_SUFFIX
 
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166-1 alpha-2.")]
@@ -38,9 +38,7 @@ class NewTaxRateBody(Body):
         TaxCode | None,
         Field(description="The kind of goods; null: all kinds that have no rate of their own here."),
     ] = None
-    rate_ppm: Annotated[
-        int, Field(ge=0, le=PPM_WHOLE, strict=True, description="Parts per million: 19 % is 190000.")
-    ]
+    rate_ppm: Annotated[Whole, Field(ge=0, le=PPM_WHOLE, description="Parts per million: 19 % is 190000.")]
     valid_from: Annotated[Day, Field(description="Its first day, today (UTC) or later.")]
     valid_to: Annotated[Day | None, Field(description="The day after its last; null: no end.")] = None
     source: Annotated[str, Field(min_length=3, max_length=300, description="Who says so, as of when.")]

@@ -15,6 +15,7 @@ from api.schemas.common import (
     Output,
     OwnId,
     ShortText,
+    Whole,
     WorkflowId,
 )
 from domain.event_types import EventType
@@ -201,7 +202,7 @@ class RotationBody(Body):
     """How long the secrets of before sign beside the new one; 0 when one has leaked."""
 
     overlap_hours: Annotated[
-        Annotated[int, Field(ge=0, le=168)],
+        Annotated[Whole, Field(ge=0, le=168)],
         Field(description="How long the secrets of before sign beside the new one; 0: not at all."),
     ] = 24
 
@@ -210,7 +211,7 @@ class ReplayBody(Body):
     """Which events to send again."""
 
     since: Annotated[Moment, Field(description="What was published since then is sent again.")]
-    only_undelivered: Annotated[bool, Field(description="Leave out what the endpoint has taken already.")] = (
+    only_undelivered: Annotated[Flag, Field(description="Leave out what the endpoint has taken already.")] = (
         False
     )
 

@@ -12,7 +12,7 @@ from tests.e2e.conftest import Shop
 from tests.e2e.oracle import assert_clean
 
 COURSE = "python-101"
-BUYERS, AT_ONCE = 32, 32
+BUYERS, AT_ONCE = 16, 16
 # What happens to the grant, and for how many seconds: beyond the first heartbeat of its activity, beyond the
 # time-out of its request, or when nobody waits for it any more.
 TROUBLES: tuple[tuple[Kind | None, float, float], ...] = (

@@ -75,7 +75,7 @@ async def test_renamed_while_the_lms_is_down_is_read_when_it_is_back(bench: Benc
         lambda: bench.pending_attempt(account(buyer)), lambda attempt: attempt > 1, "a second attempt"
     )
     assert await published(bench, buyer) == []
-    await bench.skipper.fast_forward(bench.workflow(account(buyer)), timedelta(days=3))
+    await bench.skipper.fast_forward(bench.workflow(account(buyer)), timedelta(hours=12))
     assert (await known(bench, buyer)).email != f"{name}@example.com"
     await bench.lms.clear_faults()
     await bench.skipper.fast_forward(bench.workflow(account(buyer)), timedelta(minutes=11))

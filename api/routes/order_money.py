@@ -73,7 +73,7 @@ def _amounts(story: OrderMoney) -> MoneyAmounts:
         total=shown(order.total),
         store_credit=shown(order.store_credit),
         amount_due=shown(order.due),
-        amount_paid=shown(order.amount_paid),
+        amount_paid=shown(order.amount_kept),
         amount_refunded=shown(order.amount_refunded),
         refund_pending=shown(story.refund_pending),
         refundable=shown(story.refundable),

@@ -29,8 +29,8 @@ class MoneyAmounts(Output):
     amount_paid: Annotated[
         Money,
         Field(
-            description="What was paid, by card and store credit; it stays when money goes back, for "
-            "whatever reason."
+            description="What was paid, by card and store credit; refunds do not lower it, but it is 0 "
+            "again when the bank returned the payment."
         ),
     ]
     amount_refunded: Annotated[Money, Field(description="What succeeded refunds gave back.")]

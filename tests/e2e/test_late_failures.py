@@ -43,6 +43,8 @@ async def test_returned_while_the_worker_is_killed(shop: Shop) -> None:
             seconds=60,
         )
         assert found["amount_paid"]["amount"] == 0
+        told = await learner.call("GET", f"/v1/orders/{order['id']}/money")
+        assert told["amounts"]["amount_paid"] == found["amount_paid"]
         payment = found["payments"][0]
         assert (payment["status"], payment["failure_code"]) == ("failed", "insufficient_funds")
         story = (await learner.call("GET", f"/v1/orders/{order['id']}/timeline"))["data"]

@@ -17,6 +17,8 @@ from devstack.stripe_standin.deliveries import sign
 from tests.api.conftest import SECRET
 
 EVENTS = 300
+# Twelve are being sent, a hundred wait.
+AT_MOST = 112
 
 
 @pytest.fixture
@@ -51,16 +53,18 @@ async def test_a_bounded_number_waits_for_temporal(environment: dict[str, str], 
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as http,
     ):
         sent = [asyncio.create_task(send_event(http)) for _ in range(EVENTS)]
-        done, waiting = await asyncio.wait(sent, timeout=5)
+        done, waiting = await asyncio.wait(sent, timeout=2)
+        end = time.monotonic() + 60
+        while len(waiting) > AT_MOST and time.monotonic() < end:
+            done, waiting = await asyncio.wait(sent, timeout=0.2)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         url = environment["DATABASE_URL"].replace("+psycopg", "", 1)
         async with await psycopg.AsyncConnection.connect(url) as connection:
             rows = await (await connection.execute("SELECT count(*) FROM inbound_event")).fetchall()
-    # Twelve were being sent, a hundred waited; all are stored.
-    assert rows == [(EVENTS,)]
-    assert len(waiting) == 112
+    assert 0 < len(waiting) <= AT_MOST
+    assert rows == [(EVENTS,)], "all are stored"
     assert {task.result() for task in done} == {200}
 
 

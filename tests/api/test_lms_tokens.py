@@ -363,7 +363,7 @@ async def test_a_key_at_hand_does_not_wait_for_a_look(monkeypatch: pytest.Monkey
     looks = asyncio.create_task(tokens.verify(unknown))
     await asyncio.sleep(0.05)
     monkeypatch.setattr("integrations.lms.tokens._FRESH_SECONDS", 0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         await tokens.verify(token)
     hangs.set()
     with pytest.raises(Unauthenticated):

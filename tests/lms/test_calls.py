@@ -41,7 +41,7 @@ async def test_a_cancelled_activity_ends_with_its_call(attempt: Attempt) -> None
     assert not attempt.activity.done()
     attempt.answered.set()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(attempt.activity, 1)
+        await asyncio.wait_for(attempt.activity, 5)
     assert attempt.call is not None
     assert not attempt.call.cancelled()
 
@@ -57,7 +57,7 @@ async def test_a_worker_that_stops_waits_for_no_call(attempt: Attempt, cancelled
         assert not attempt.activity.done()
         attempt.worker.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(attempt.activity, 1)
+        await asyncio.wait_for(attempt.activity, 5)
 
 
 async def test_what_a_call_raises_is_raised() -> None:

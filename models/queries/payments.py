@@ -1,4 +1,4 @@
-"""Payments (one per payment intent) and the processor's balance transactions."""
+"""Payments, one per payment intent."""
 
 from dataclasses import dataclass
 from datetime import datetime

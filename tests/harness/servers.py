@@ -104,7 +104,8 @@ def prepare_run() -> None:
     if _RUN_DIR in os.environ:
         return
     # Not pytest's own directory: PostgreSQL's user must reach it. Made when a test asks for it.
-    parent = _MEMORY if _has_room(_MEMORY) else Path(tempfile.gettempdir())
+    wanted = "TMPDIR" in os.environ
+    parent = _MEMORY if not wanted and _has_room(_MEMORY) else Path(tempfile.gettempdir())
     if not others_can_reach(parent):
         parent = temporary_root()
     os.environ[_RUN_DIR] = str(parent / f"commerce-test-{secrets.token_hex(6)}")
